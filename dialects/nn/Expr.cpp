@@ -1,0 +1,728 @@
+//===- Expr.cpp - expressions over configuration values -------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "dialects/nn/Expr.h"
+
+#include "llvm/ADT/APFloat.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/raw_ostream.h"
+#include "mlir/IR/OpImplementation.h"
+#include <algorithm>
+#include <cmath>
+
+namespace contraflow::nn {
+
+/// `op` is a literal kind ("int", "float", "string", "name"), an operator, "neg", "not", or "call".
+struct Expr::Node {
+  std::string op;
+  int64_t integer = 0;
+  double real = 0;
+  std::string text;
+  std::vector<Expr> operands;
+};
+
+namespace {
+
+Expr makeNode(std::string op, std::vector<Expr> operands, std::string text = "") {
+  Expr::Node node;
+  node.op = std::move(op);
+  node.operands = std::move(operands);
+  node.text = std::move(text);
+  return Expr(std::make_shared<const Expr::Node>(std::move(node)));
+}
+
+llvm::Error fail(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+//===----------------------------------------------------------------------===//
+// Tokens: from a string, or from an MLIR parser
+//===----------------------------------------------------------------------===//
+
+class Tokens {
+public:
+  virtual ~Tokens() = default;
+  virtual bool word(std::string &word) = 0;
+  virtual bool keyword(llvm::StringRef word) = 0;
+  virtual bool integer(int64_t &value) = 0;
+  virtual bool string(std::string &value) = 0;
+  virtual bool real(double &value) = 0;
+  virtual bool punctuation(char c) = 0;
+  virtual void error(llvm::StringRef message) = 0;
+};
+
+class StringTokens : public Tokens {
+public:
+  explicit StringTokens(llvm::StringRef text) : rest(text.ltrim()) {}
+
+  bool word(std::string &word) override {
+    if (rest.empty() || !(llvm::isAlpha(rest[0]) || rest[0] == '_'))
+      return false;
+    word = rest.take_while([](char c) { return llvm::isAlnum(c) || c == '_' || c == '.'; }).str();
+    advance(word.size());
+    return true;
+  }
+  bool keyword(llvm::StringRef expected) override {
+    llvm::StringRef saved = rest;
+    std::string found;
+    if (word(found) && found == expected)
+      return true;
+    rest = saved;
+    return false;
+  }
+  bool integer(int64_t &value) override {
+    llvm::StringRef digits = rest.take_while(llvm::isDigit);
+    llvm::StringRef after = rest.drop_front(digits.size());
+    if (digits.empty() || after.starts_with(".") || after.starts_with("e") || digits.getAsInteger(10, value))
+      return false;
+    advance(digits.size());
+    return true;
+  }
+  bool string(std::string &value) override {
+    if (!rest.starts_with("\""))
+      return false;
+    size_t end = rest.find('"', 1);
+    if (end == llvm::StringRef::npos)
+      return false;
+    value = rest.slice(1, end).str();
+    advance(end + 1);
+    return true;
+  }
+  bool real(double &value) override {
+    size_t size = 0;
+    while (size < rest.size() &&
+           (llvm::isDigit(rest[size]) || rest[size] == '.' || rest[size] == 'e' ||
+            ((rest[size] == '-' || rest[size] == '+') && size && rest[size - 1] == 'e')))
+      ++size;
+    if (!size || rest.take_front(size).getAsDouble(value))
+      return false;
+    advance(size);
+    return true;
+  }
+  bool punctuation(char c) override {
+    if (rest.empty() || rest[0] != c)
+      return false;
+    advance(1);
+    return true;
+  }
+  void error(llvm::StringRef text) override {
+    if (message.empty())
+      message = (text + (rest.empty() ? llvm::Twine(", found the end") : ", found '" + rest + "'")).str();
+  }
+
+  llvm::StringRef rest;
+  std::string message;
+
+private:
+  void advance(size_t size) { rest = rest.drop_front(size).ltrim(); }
+};
+
+class ParserTokens : public Tokens {
+public:
+  explicit ParserTokens(mlir::AsmParser &parser) : parser(parser) {}
+
+  bool word(std::string &word) override {
+    llvm::StringRef text;
+    if (mlir::failed(parser.parseOptionalKeyword(&text)))
+      return false;
+    word = text.str();
+    return true;
+  }
+  bool keyword(llvm::StringRef word) override { return mlir::succeeded(parser.parseOptionalKeyword(word)); }
+  bool integer(int64_t &value) override {
+    mlir::OptionalParseResult result = parser.parseOptionalDecimalInteger(value);
+    return result.has_value() && mlir::succeeded(*result);
+  }
+  bool string(std::string &value) override { return mlir::succeeded(parser.parseOptionalString(&value)); }
+  bool real(double &value) override {
+    failedInParser = mlir::failed(parser.parseFloat(value));
+    return !failedInParser;
+  }
+  bool punctuation(char c) override {
+    switch (c) {
+    case '+': return mlir::succeeded(parser.parseOptionalPlus());
+    case '-': return mlir::succeeded(parser.parseOptionalMinus());
+    case '*': return mlir::succeeded(parser.parseOptionalStar());
+    case '/': return mlir::succeeded(parser.parseOptionalSlash());
+    case '(': return mlir::succeeded(parser.parseOptionalLParen());
+    case ')': return mlir::succeeded(parser.parseOptionalRParen());
+    case ',': return mlir::succeeded(parser.parseOptionalComma());
+    case '<': return mlir::succeeded(parser.parseOptionalLess());
+    case '>': return mlir::succeeded(parser.parseOptionalGreater());
+    case '=': return mlir::succeeded(parser.parseOptionalEqual());
+    default: return false; // '!' starts a type in MLIR text; write `not (a == b)`.
+    }
+  }
+  void error(llvm::StringRef message) override {
+    if (!failedInParser)
+      parser.emitError(parser.getCurrentLocation(), message);
+    failedInParser = true;
+  }
+
+private:
+  mlir::AsmParser &parser;
+  bool failedInParser = false;
+};
+
+//===----------------------------------------------------------------------===//
+// Grammar
+//===----------------------------------------------------------------------===//
+
+class Grammar {
+public:
+  using Result = std::optional<Expr>;
+  explicit Grammar(Tokens &tokens, bool ordering) : tokens(tokens), ordering(ordering) {}
+
+  Result parseSum() {
+    Result lhs = parseProduct();
+    while (lhs) {
+      std::string op = tokens.punctuation('+') ? "+" : tokens.punctuation('-') ? "-" : "";
+      if (op.empty())
+        return lhs;
+      lhs = binary(op, *lhs, parseProduct());
+    }
+    return lhs;
+  }
+
+  Result parseExpr() {
+    Result lhs = parseAnd();
+    while (lhs && tokens.keyword("or"))
+      lhs = binary("or", *lhs, parseAnd());
+    return lhs;
+  }
+
+private:
+  static Result binary(std::string op, const Expr &lhs, const Result &rhs) {
+    if (!rhs)
+      return std::nullopt;
+    return makeNode(std::move(op), {lhs, *rhs});
+  }
+
+  Result parseAnd() {
+    Result lhs = parseNot();
+    while (lhs && tokens.keyword("and"))
+      lhs = binary("and", *lhs, parseNot());
+    return lhs;
+  }
+
+  Result parseNot() {
+    if (!tokens.keyword("not"))
+      return parseCompare();
+    Result operand = parseNot();
+    return operand ? Result(makeNode("not", {*operand})) : std::nullopt;
+  }
+
+  Result parseCompare() {
+    Result lhs = parseSum();
+    if (!lhs)
+      return lhs;
+    std::string op;
+    if (tokens.punctuation('=')) {
+      if (!tokens.punctuation('=')) {
+        tokens.error("expected '=='");
+        return std::nullopt;
+      }
+      op = "==";
+    } else if (tokens.punctuation('!')) {
+      if (!tokens.punctuation('=')) {
+        tokens.error("expected '!='");
+        return std::nullopt;
+      }
+      op = "!=";
+    } else if (ordering || depth) {
+      for (char c : {'<', '>'})
+        if (op.empty() && tokens.punctuation(c))
+          op = std::string(1, c) + (tokens.punctuation('=') ? "=" : "");
+    }
+    return op.empty() ? lhs : binary(op, *lhs, parseSum());
+  }
+
+  Result parseProduct() {
+    Result lhs = parseUnary();
+    while (lhs) {
+      std::string op = tokens.punctuation('*') ? "*" : tokens.punctuation('/') ? "/" : "";
+      if (op.empty())
+        return lhs;
+      lhs = binary(op, *lhs, parseUnary());
+    }
+    return lhs;
+  }
+
+  Result parseUnary() {
+    if (!tokens.punctuation('-'))
+      return parsePrimary();
+    Result operand = parseUnary();
+    return operand ? Result(makeNode("neg", {*operand})) : std::nullopt;
+  }
+
+  Result parseParenthesized() {
+    ++depth;
+    Result inner = parseExpr();
+    --depth;
+    if (inner && !tokens.punctuation(')')) {
+      tokens.error("expected ')' in expression");
+      return std::nullopt;
+    }
+    return inner;
+  }
+
+  Result parseCall(std::string name) {
+    std::vector<Expr> arguments;
+    ++depth;
+    do {
+      Result argument = parseExpr();
+      if (!argument)
+        return std::nullopt;
+      arguments.push_back(*argument);
+    } while (tokens.punctuation(','));
+    --depth;
+    if (!tokens.punctuation(')')) {
+      tokens.error("expected ')' after the arguments of '" + name + "'");
+      return std::nullopt;
+    }
+    return makeNode("call", std::move(arguments), std::move(name));
+  }
+
+  Result parsePrimary() {
+    if (tokens.punctuation('('))
+      return parseParenthesized();
+    int64_t integer;
+    if (tokens.integer(integer))
+      return Expr::constant(integer);
+    std::string text;
+    if (tokens.string(text))
+      return makeNode("string", {}, text);
+    if (tokens.word(text)) {
+      if (tokens.punctuation('('))
+        return parseCall(text);
+      return Expr::name(text);
+    }
+    double real;
+    if (tokens.real(real))
+      return Expr::constant(real);
+    tokens.error("expected a number, a name or '(' in expression");
+    return std::nullopt;
+  }
+
+  Tokens &tokens;
+  bool ordering;
+  int depth = 0;
+};
+
+//===----------------------------------------------------------------------===//
+// Polynomials
+//===----------------------------------------------------------------------===//
+
+void addTerm(Polynomial &sum, const std::vector<std::string> &factors, int64_t coefficient) {
+  auto it = sum.try_emplace(factors, 0).first;
+  it->second += coefficient;
+  if (!it->second)
+    sum.erase(it);
+}
+
+Polynomial multiply(const Polynomial &lhs, const Polynomial &rhs) {
+  Polynomial product;
+  for (const auto &[leftFactors, leftCoefficient] : lhs)
+    for (const auto &[rightFactors, rightCoefficient] : rhs) {
+      std::vector<std::string> factors(leftFactors);
+      factors.insert(factors.end(), rightFactors.begin(), rightFactors.end());
+      std::sort(factors.begin(), factors.end());
+      addTerm(product, factors, leftCoefficient * rightCoefficient);
+    }
+  return product;
+}
+
+std::string print(const Polynomial &polynomial) {
+  if (polynomial.empty())
+    return "0";
+  std::string text;
+  // The constant term (no factors) sorts first and reads best last.
+  std::vector<std::pair<std::vector<std::string>, int64_t>> terms(polynomial.begin(), polynomial.end());
+  if (terms.front().first.empty())
+    std::rotate(terms.begin(), terms.begin() + 1, terms.end());
+  for (const auto &[factors, coefficient] : terms) {
+    if (text.empty())
+      text += coefficient < 0 ? "-" : "";
+    else
+      text += coefficient < 0 ? " - " : " + ";
+    uint64_t magnitude = coefficient < 0 ? -coefficient : coefficient;
+    if (magnitude != 1 || factors.empty())
+      text += std::to_string(magnitude) + (factors.empty() ? "" : "*");
+    text += llvm::join(factors, "*");
+  }
+  return text;
+}
+
+//===----------------------------------------------------------------------===//
+// Evaluation
+//===----------------------------------------------------------------------===//
+
+bool isNumber(const ExprValue &value) {
+  return std::holds_alternative<int64_t>(value) || std::holds_alternative<double>(value);
+}
+
+double toDouble(const ExprValue &value) {
+  if (const auto *integer = std::get_if<int64_t>(&value))
+    return static_cast<double>(*integer);
+  return std::get<double>(value);
+}
+
+llvm::Expected<bool> toBool(const ExprValue &value) {
+  if (const auto *boolean = std::get_if<bool>(&value))
+    return *boolean;
+  return fail("expected a condition, found " + describe(value));
+}
+
+llvm::Expected<ExprValue> arithmetic(const std::string &op, const ExprValue &lhs, const ExprValue &rhs) {
+  if (!isNumber(lhs) || !isNumber(rhs))
+    return fail("'" + op + "' needs numbers, found " + describe(lhs) + " and " + describe(rhs));
+  const auto *a = std::get_if<int64_t>(&lhs), *b = std::get_if<int64_t>(&rhs);
+  if (a && b && op != "/") {
+    int64_t result;
+    bool overflow = op == "+"   ? __builtin_add_overflow(*a, *b, &result)
+                    : op == "-" ? __builtin_sub_overflow(*a, *b, &result)
+                                : __builtin_mul_overflow(*a, *b, &result);
+    if (overflow)
+      return fail("'" + op + "' overflows: " + describe(lhs) + " and " + describe(rhs));
+    return ExprValue(result);
+  }
+  if (op == "/") {
+    if (toDouble(rhs) == 0)
+      return fail("division by zero");
+    if (a && b && *a % *b == 0)
+      return ExprValue(*a / *b);
+    return ExprValue(toDouble(lhs) / toDouble(rhs));
+  }
+  double x = toDouble(lhs), y = toDouble(rhs);
+  return ExprValue(op == "+" ? x + y : op == "-" ? x - y : x * y);
+}
+
+llvm::Expected<ExprValue> compare(const std::string &op, const ExprValue &lhs, const ExprValue &rhs) {
+  if (op == "==" || op == "!=") {
+    bool equal = isNumber(lhs) && isNumber(rhs) ? toDouble(lhs) == toDouble(rhs) : lhs == rhs;
+    return ExprValue(equal == (op == "=="));
+  }
+  if (!isNumber(lhs) || !isNumber(rhs))
+    return fail("'" + op + "' needs numbers, found " + describe(lhs) + " and " + describe(rhs));
+  double x = toDouble(lhs), y = toDouble(rhs);
+  return ExprValue(op == "<" ? x < y : op == "<=" ? x <= y : op == ">" ? x > y : x >= y);
+}
+
+llvm::Expected<ExprValue> callFunction(const std::string &name, llvm::ArrayRef<ExprValue> arguments) {
+  for (const ExprValue &argument : arguments)
+    if (!isNumber(argument))
+      return fail("'" + name + "' needs numbers, found " + describe(argument));
+  auto unary = [&](double (*function)(double)) -> llvm::Expected<ExprValue> {
+    if (arguments.size() != 1)
+      return fail("'" + name + "' takes 1 argument, found " + llvm::Twine(arguments.size()));
+    double result = function(toDouble(arguments[0]));
+    if (!std::isfinite(result))
+      return fail("'" + name + "(" + describe(arguments[0]) + ")' is not finite");
+    return ExprValue(result);
+  };
+  if (name == "sqrt")
+    return unary([](double x) { return std::sqrt(x); });
+  if (name == "log")
+    return unary([](double x) { return std::log(x); });
+  if (name == "exp")
+    return unary([](double x) { return std::exp(x); });
+  if (name == "floor" || name == "ceil") {
+    auto result = unary(name == "floor" ? [](double x) { return std::floor(x); } : [](double x) { return std::ceil(x); });
+    if (!result)
+      return result;
+    return ExprValue(static_cast<int64_t>(std::get<double>(*result)));
+  }
+  if (name == "min" || name == "max" || name == "pow") {
+    if (arguments.size() != 2)
+      return fail("'" + name + "' takes 2 arguments, found " + llvm::Twine(arguments.size()));
+    if (name == "pow")
+      return ExprValue(std::pow(toDouble(arguments[0]), toDouble(arguments[1])));
+    bool first = (toDouble(arguments[0]) < toDouble(arguments[1])) == (name == "min");
+    return arguments[first ? 0 : 1];
+  }
+  return fail("unknown function '" + name + "'");
+}
+
+/// Binding strength, for parentheses when printing.
+int precedence(const std::string &op) {
+  if (op == "or")
+    return 1;
+  if (op == "and")
+    return 2;
+  if (op == "not")
+    return 3;
+  if (op == "==" || op == "!=" || op == "<" || op == "<=" || op == ">" || op == ">=")
+    return 4;
+  if (op == "+" || op == "-")
+    return 5;
+  if (op == "*" || op == "/")
+    return 6;
+  if (op == "neg")
+    return 7;
+  return 8;
+}
+
+std::string printReal(double value) {
+  llvm::SmallString<32> text;
+  llvm::APFloat(value).toString(text, /*FormatPrecision=*/0, /*FormatMaxPadding=*/3);
+  // MLIR's lexer wants a point in a float.
+  if (!llvm::StringRef(text).contains('.') && !llvm::StringRef(text).contains('E'))
+    text += ".0";
+  std::string result = text.str().str();
+  size_t exponent = result.find('E');
+  if (exponent != std::string::npos) {
+    result[exponent] = 'e';
+    if (result.find('.') == std::string::npos)
+      result.insert(exponent, ".0");
+  }
+  return result;
+}
+
+std::string printOperand(const Expr &operand, int parent) {
+  std::string text = operand.str();
+  int own = precedence(operand.getNode().op);
+  if (std::optional<Polynomial> polynomial = toPolynomial(operand)) {
+    bool single = polynomial->size() == 1 && polynomial->begin()->second >= 0;
+    bool atom = polynomial->empty() ||
+                (single && (polynomial->begin()->first.size() + (polynomial->begin()->second != 1) <= 1));
+    own = atom ? 8 : single ? 6 : 5;
+  }
+  return own <= parent ? "(" + text + ")" : text;
+}
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Public interface
+//===----------------------------------------------------------------------===//
+
+std::string describe(const ExprValue &value) {
+  if (const auto *integer = std::get_if<int64_t>(&value))
+    return std::to_string(*integer);
+  if (const auto *real = std::get_if<double>(&value))
+    return printReal(*real);
+  if (const auto *boolean = std::get_if<bool>(&value))
+    return *boolean ? "true" : "false";
+  if (const auto *text = std::get_if<std::string>(&value))
+    return "\"" + *text + "\"";
+  return "null";
+}
+
+Expr Expr::constant(int64_t value) {
+  Node node;
+  node.op = "int";
+  node.integer = value;
+  return Expr(std::make_shared<const Node>(std::move(node)));
+}
+
+Expr Expr::constant(double value) {
+  Node node;
+  node.op = "float";
+  node.real = value;
+  return Expr(std::make_shared<const Node>(std::move(node)));
+}
+
+Expr Expr::name(llvm::StringRef name) { return makeNode("name", {}, name.str()); }
+
+llvm::Expected<Expr> Expr::parse(llvm::StringRef text) {
+  StringTokens tokens(text);
+  Grammar grammar(tokens, /*ordering=*/true);
+  std::optional<Expr> result = grammar.parseExpr();
+  if (!result)
+    return fail(tokens.message);
+  if (!tokens.rest.empty())
+    return fail("unexpected '" + tokens.rest + "' after expression");
+  return *result;
+}
+
+std::optional<Expr> Expr::parse(mlir::AsmParser &parser, bool dimension) {
+  ParserTokens tokens(parser);
+  Grammar grammar(tokens, /*ordering=*/false);
+  return dimension ? grammar.parseSum() : grammar.parseExpr();
+}
+
+std::optional<Polynomial> toPolynomial(const Expr &expr) {
+  const Expr::Node &node = expr.getNode();
+  if (node.op == "int") {
+    Polynomial polynomial;
+    addTerm(polynomial, {}, node.integer);
+    return polynomial;
+  }
+  if (node.op == "name") {
+    if (node.text == "true" || node.text == "false")
+      return std::nullopt;
+    return Polynomial{{{node.text}, 1}};
+  }
+  if (node.op != "+" && node.op != "-" && node.op != "*" && node.op != "neg")
+    return std::nullopt;
+  std::optional<Polynomial> lhs = toPolynomial(node.operands[0]);
+  if (!lhs)
+    return std::nullopt;
+  if (node.op == "neg")
+    return multiply(*lhs, Polynomial{{{}, -1}});
+  std::optional<Polynomial> rhs = toPolynomial(node.operands[1]);
+  if (!rhs)
+    return std::nullopt;
+  if (node.op == "*")
+    return multiply(*lhs, *rhs);
+  for (const auto &[factors, coefficient] : *rhs)
+    addTerm(*lhs, factors, node.op == "+" ? coefficient : -coefficient);
+  return lhs;
+}
+
+std::string Expr::str() const {
+  if (std::optional<Polynomial> polynomial = toPolynomial(*this))
+    return print(*polynomial);
+  if (node->op == "float")
+    return printReal(node->real);
+  if (node->op == "string")
+    return "\"" + node->text + "\"";
+  if (node->op == "name")
+    return node->text;
+  if (node->op == "call") {
+    std::vector<std::string> arguments;
+    for (const Expr &operand : node->operands)
+      arguments.push_back(operand.str());
+    return node->text + "(" + llvm::join(arguments, ", ") + ")";
+  }
+  int own = precedence(node->op);
+  if (node->op == "neg")
+    return "-" + printOperand(node->operands[0], own);
+  if (node->op == "not")
+    return "not " + printOperand(node->operands[0], own - 1);
+  // Left-associative: an equal operator on the left needs no parentheses, comparisons do not chain.
+  // `!=` cannot be written in MLIR text, where '!' starts a type.
+  if (node->op == "!=")
+    return "not (" + printOperand(node->operands[0], own) + " == " + printOperand(node->operands[1], own) + ")";
+  std::string lhs = printOperand(node->operands[0], own == 4 ? own : own - 1);
+  std::string rhs = printOperand(node->operands[1], own);
+  std::string text = lhs + " " + node->op + " " + rhs;
+  // An ordering is parenthesised, because `>` closes an attribute.
+  return own == 4 && node->op != "==" ? "(" + text + ")" : text;
+}
+
+llvm::Expected<ExprValue> Expr::evaluate(const ExprEnvironment &environment) const {
+  const std::string &op = node->op;
+  if (op == "int")
+    return ExprValue(node->integer);
+  if (op == "float")
+    return ExprValue(node->real);
+  if (op == "string")
+    return ExprValue(node->text);
+  if (op == "name") {
+    if (node->text == "true" || node->text == "false")
+      return ExprValue(node->text == "true");
+    auto it = environment.find(node->text);
+    if (it == environment.end())
+      return fail("unknown name '" + node->text + "'");
+    return it->second;
+  }
+  if (op == "call" && node->text == "has") {
+    if (node->operands.size() != 1)
+      return fail("'has' takes 1 argument, found " + llvm::Twine(node->operands.size()));
+    llvm::Expected<ExprValue> value = node->operands[0].evaluate(environment);
+    if (!value)
+      return value.takeError();
+    return ExprValue(!std::holds_alternative<std::monostate>(*value));
+  }
+  if (op == "call" && node->text == "if") {
+    if (node->operands.size() != 3)
+      return fail("'if' takes 3 arguments, found " + llvm::Twine(node->operands.size()));
+    llvm::Expected<bool> condition = node->operands[0].evaluateBool(environment);
+    if (!condition)
+      return condition.takeError();
+    return node->operands[*condition ? 1 : 2].evaluate(environment);
+  }
+  if (op == "and" || op == "or") {
+    llvm::Expected<bool> lhs = node->operands[0].evaluateBool(environment);
+    if (!lhs)
+      return lhs.takeError();
+    if (*lhs == (op == "or"))
+      return ExprValue(*lhs);
+    llvm::Expected<bool> rhs = node->operands[1].evaluateBool(environment);
+    if (!rhs)
+      return rhs.takeError();
+    return ExprValue(*rhs);
+  }
+  std::vector<ExprValue> values;
+  for (const Expr &operand : node->operands) {
+    llvm::Expected<ExprValue> value = operand.evaluate(environment);
+    if (!value)
+      return value.takeError();
+    values.push_back(*value);
+  }
+  if (op == "call")
+    return callFunction(node->text, values);
+  if (op == "neg")
+    return arithmetic("-", ExprValue(int64_t(0)), values[0]);
+  if (op == "not") {
+    llvm::Expected<bool> value = toBool(values[0]);
+    if (!value)
+      return value.takeError();
+    return ExprValue(!*value);
+  }
+  if (precedence(op) == 4)
+    return compare(op, values[0], values[1]);
+  return arithmetic(op, values[0], values[1]);
+}
+
+llvm::Expected<int64_t> Expr::evaluateInt(const ExprEnvironment &environment) const {
+  llvm::Expected<ExprValue> value = evaluate(environment);
+  if (!value)
+    return value.takeError();
+  if (const auto *integer = std::get_if<int64_t>(&*value))
+    return *integer;
+  return fail("expected an integer for '" + str() + "', found " + describe(*value));
+}
+
+llvm::Expected<double> Expr::evaluateFloat(const ExprEnvironment &environment) const {
+  llvm::Expected<ExprValue> value = evaluate(environment);
+  if (!value)
+    return value.takeError();
+  if (isNumber(*value))
+    return toDouble(*value);
+  return fail("expected a number for '" + str() + "', found " + describe(*value));
+}
+
+llvm::Expected<bool> Expr::evaluateBool(const ExprEnvironment &environment) const {
+  llvm::Expected<ExprValue> value = evaluate(environment);
+  if (!value)
+    return value.takeError();
+  return toBool(*value);
+}
+
+Expr Expr::substitute(llvm::function_ref<std::optional<Expr>(llvm::StringRef)> values) const {
+  if (node->op == "name") {
+    std::optional<Expr> value = values(node->text);
+    return value ? *value : *this;
+  }
+  if (node->operands.empty())
+    return *this;
+  Node copy = *node;
+  for (Expr &operand : copy.operands)
+    operand = operand.substitute(values);
+  return Expr(std::make_shared<const Node>(std::move(copy)));
+}
+
+void Expr::forEachName(llvm::function_ref<void(llvm::StringRef)> visit) const {
+  if (node->op == "name")
+    visit(node->text);
+  for (const Expr &operand : node->operands)
+    operand.forEachName(visit);
+}
+
+std::optional<int64_t> Expr::getConstant() const {
+  std::optional<Polynomial> polynomial = toPolynomial(*this);
+  if (!polynomial)
+    return std::nullopt;
+  if (polynomial->empty())
+    return 0;
+  if (polynomial->size() == 1 && polynomial->begin()->first.empty())
+    return polynomial->begin()->second;
+  return std::nullopt;
+}
+
+Expr operator+(const Expr &lhs, const Expr &rhs) { return makeNode("+", {lhs, rhs}); }
+Expr operator-(const Expr &lhs, const Expr &rhs) { return makeNode("-", {lhs, rhs}); }
+Expr operator*(const Expr &lhs, const Expr &rhs) { return makeNode("*", {lhs, rhs}); }
+
+} // namespace contraflow::nn

@@ -1,0 +1,105 @@
+//===- Expr.h - expressions over configuration values ---------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// One language for dimensions, conditions and scalar attributes:
+//
+//   expr    := and ("or" and)*            and  := not ("and" not)*
+//   not     := "not" not | compare        compare := sum (("==" | "!=" | "<" | "<=" | ">" | ">=") sum)?
+//   sum     := product (("+" | "-") product)*
+//   product := unary (("*" | "/") unary)*  unary := "-" unary | primary
+//   primary := integer | float | "text" | name | name "(" expr ("," expr)* ")" | "(" expr ")"
+//
+// `<`, `<=`, `>`, `>=` and `!=` need parentheses in .mlir text, where `>` closes an attribute.
+// Functions: if(condition, a, b), has(name), min, max, sqrt, log, exp, pow, floor, ceil.
+// Dividing two integers gives an integer when it is exact and a float otherwise.
+//
+// Integer polynomials (what `+`, `-` and `*` build from integers and names) have a normal form: products
+// expanded, terms and factors sorted. `heads*(nope + rope)` and `rope*heads + heads*nope` print alike, and so
+// compare equal, which a plain affine map could not tell.
+//
+//===----------------------------------------------------------------------===//
+#ifndef CONTRAFLOW_DIALECTS_NN_EXPR_H
+#define CONTRAFLOW_DIALECTS_NN_EXPR_H
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace mlir {
+class AsmParser;
+} // namespace mlir
+
+namespace contraflow::nn {
+
+/// What an expression evaluates to; `std::monostate` is an absent (null) configuration value.
+using ExprValue = std::variant<std::monostate, int64_t, double, bool, std::string>;
+
+/// Values of names.
+using ExprEnvironment = llvm::StringMap<ExprValue>;
+
+/// How a value reads in a diagnostic: `3`, `0.5`, `true`, `"softmax"`, `null`.
+std::string describe(const ExprValue &value);
+
+/// An immutable expression.
+class Expr {
+public:
+  struct Node;
+
+  static Expr constant(int64_t value);
+  static Expr constant(double value);
+  static Expr name(llvm::StringRef name);
+
+  /// Parses the whole of `text`.
+  static llvm::Expected<Expr> parse(llvm::StringRef text);
+  /// Parses at the position of `parser`; an error has been reported where this returns nothing.
+  /// A dimension stops before comparison operators and `x`.
+  static std::optional<Expr> parse(mlir::AsmParser &parser, bool dimension);
+
+  /// Canonical text; equal texts mean equal expressions.
+  std::string str() const;
+
+  /// Evaluates; the error says which name is unknown or absent, or which operation has no meaning.
+  llvm::Expected<ExprValue> evaluate(const ExprEnvironment &environment) const;
+  llvm::Expected<int64_t> evaluateInt(const ExprEnvironment &environment) const;
+  llvm::Expected<double> evaluateFloat(const ExprEnvironment &environment) const;
+  llvm::Expected<bool> evaluateBool(const ExprEnvironment &environment) const;
+
+  /// Replaces names by expressions; names not in `values` stay.
+  Expr substitute(llvm::function_ref<std::optional<Expr>(llvm::StringRef)> values) const;
+
+  /// Calls `visit` for every name.
+  void forEachName(llvm::function_ref<void(llvm::StringRef)> visit) const;
+
+  /// The value, if this is an integer constant.
+  std::optional<int64_t> getConstant() const;
+
+  friend Expr operator+(const Expr &lhs, const Expr &rhs);
+  friend Expr operator-(const Expr &lhs, const Expr &rhs);
+  friend Expr operator*(const Expr &lhs, const Expr &rhs);
+  friend bool operator==(const Expr &lhs, const Expr &rhs) { return lhs.str() == rhs.str(); }
+
+  explicit Expr(std::shared_ptr<const Node> node) : node(std::move(node)) {}
+  const Node &getNode() const { return *node; }
+
+private:
+  std::shared_ptr<const Node> node;
+};
+
+/// An integer polynomial in normal form: sorted factors of a term -> coefficient. No zero coefficients.
+using Polynomial = std::map<std::vector<std::string>, int64_t>;
+
+/// The normal form, if the expression is an integer polynomial.
+std::optional<Polynomial> toPolynomial(const Expr &expr);
+
+} // namespace contraflow::nn
+
+#endif

@@ -1,0 +1,4 @@
+#ifndef CONTRAFLOW_DIALECTS_NN_NNGRADOPS_TD
+#define CONTRAFLOW_DIALECTS_NN_NNGRADOPS_TD
+include "dialects/nn/NNTypes.td"
+#endif

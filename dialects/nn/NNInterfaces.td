@@ -1,0 +1,66 @@
+//===- NNInterfaces.td - what passes may ask of an operation --------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_DIALECTS_NN_NNINTERFACES_TD
+#define CONTRAFLOW_DIALECTS_NN_NNINTERFACES_TD
+
+include "mlir/IR/OpBase.td"
+
+def NN_DifferentiableOp : OpInterface<"DifferentiableOp"> {
+  let cppNamespace = "::contraflow::nn";
+  let description = [{
+    The gradient rule of an operation, in two methods, because zero-bubble and DualPipe schedules move
+    input and weight gradients apart. A rule may use any operand or result of the forward operation;
+    autodiff saves what is used.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+      Builds the gradients of the operands that are not weights. `resultGrads` has one entry per result,
+      null where no gradient arrives; `operandGrads` has one entry per operand, to be filled where
+      there is a gradient and left null otherwise.
+    }], "::mlir::LogicalResult", "buildInputGrads",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::ValueRange":$resultGrads,
+           "::llvm::MutableArrayRef<::mlir::Value>":$operandGrads)>,
+    InterfaceMethod<"Builds the gradient of the weight operand `index`, of the operand's type.",
+      "::mlir::Value", "buildWeightGrad",
+      (ins "::mlir::OpBuilder &":$builder, "unsigned":$index, "::mlir::ValueRange":$resultGrads),
+      /*methodBody=*/"", /*defaultImplementation=*/"return {};">,
+    InterfaceMethod<"Whether operand `index` is a weight: its gradient comes from `buildWeightGrad`.",
+      "bool", "isWeight", (ins "unsigned":$index), "", "return false;">,
+    InterfaceMethod<[{
+      Whether the weight gradient may run apart from the input gradient. True for the matrix products
+      only: norm and embedding gradients are cheap and come with the input gradients.
+    }], "bool", "hasDeferrableWeightGrad", (ins), "", "return false;">,
+  ];
+}
+
+def NN_CostOp : OpInterface<"CostOp"> {
+  let cppNamespace = "::contraflow::nn";
+  let description = [{ What an operation costs; types must be bound. }];
+  let methods = [
+    InterfaceMethod<"Floating-point operations; a fused multiply-add counts as two.",
+      "int64_t", "getFlops">,
+    InterfaceMethod<"Bytes read and written if nothing stays in a cache: operands plus results.",
+      "int64_t", "getBytes", (ins), "", [{
+        int64_t bytes = 0;
+        for (::mlir::Type type : $_op->getOperandTypes())
+          bytes += ::llvm::cast<::contraflow::nn::TensorType>(type).getNumBytes();
+        for (::mlir::Type type : $_op->getResultTypes())
+          bytes += ::llvm::cast<::contraflow::nn::TensorType>(type).getNumBytes();
+        return bytes;
+      }]>,
+  ];
+}
+
+def NN_KernelizableOp : OpInterface<"KernelizableOp"> {
+  let cppNamespace = "::contraflow::nn";
+  let description = [{ How an operation is said in kernels. }];
+  let methods = [
+    InterfaceMethod<[{
+      Builds `nn.kernel` operations (and nothing else) that compute this operation's results, and
+      appends one replacement per result.
+    }], "::mlir::LogicalResult", "buildKernels",
+      (ins "::mlir::OpBuilder &":$builder, "::llvm::SmallVectorImpl<::mlir::Value> &":$replacements)>,
+  ];
+}
+
+#endif

@@ -1,0 +1,204 @@
+//===- NNKernel.cpp - text and verifier of nn.kernel ----------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "dialects/nn/NN.h"
+
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+
+// Inside the namespace, so that `TensorType` is ours and not the builtin one.
+namespace contraflow::nn {
+
+SmallVector<int64_t> KernelOp::getGather(unsigned i) {
+  return SmallVector<int64_t>(llvm::cast<DenseI64ArrayAttr>(getGathers()[i]).asArrayRef());
+}
+
+//===----------------------------------------------------------------------===//
+// Text
+//===----------------------------------------------------------------------===//
+
+static ParseResult parseIntegers(OpAsmParser &parser, SmallVectorImpl<int64_t> &values) {
+  return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square,
+                                        [&] { return parser.parseInteger(values.emplace_back()); });
+}
+
+ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
+  Builder &builder = parser.getBuilder();
+  StringAttr label;
+  Attribute anchor;
+  SmallVector<int64_t> domain, tied;
+  SmallVector<OpAsmParser::UnresolvedOperand> inputs;
+  SmallVector<Type> inputTypes, resultTypes;
+  SmallVector<Attribute> maps, gathers;
+  if (parser.parseAttribute(label) || parser.parseAttribute(anchor) || parser.parseKeyword("domain") ||
+      parseIntegers(parser, domain) || parser.parseKeyword("ins") || parser.parseLParen())
+    return failure();
+  SMLoc inputsLoc = parser.getCurrentLocation();
+  if (failed(parser.parseOptionalRParen()) &&
+      (parser.parseOperandList(inputs) || parser.parseColon() || parseTensorTypes(parser, inputTypes) ||
+       parser.parseRParen()))
+    return failure();
+  auto parseMap = [&] { return parser.parseAttribute(maps.emplace_back()); };
+  auto parseGather = [&]() -> ParseResult {
+    SmallVector<int64_t> gather;
+    if (parseIntegers(parser, gather))
+      return failure();
+    gathers.push_back(builder.getDenseI64ArrayAttr(gather));
+    return success();
+  };
+  if (parser.parseKeyword("maps") || parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseMap) ||
+      parser.parseKeyword("gathers") ||
+      parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseGather) || parser.parseKeyword("tied") ||
+      parseIntegers(parser, tied) || parser.parseOptionalAttrDictWithKeyword(result.attributes) ||
+      parser.parseArrow() || parseTensorTypes(parser, resultTypes))
+    return failure();
+  OptionalParseResult region = parser.parseOptionalRegion(*result.addRegion());
+  if (region.has_value() && failed(*region))
+    return failure();
+  result.addAttribute("label", label);
+  result.addAttribute("anchor", anchor);
+  result.addAttribute("domain", builder.getDenseI64ArrayAttr(domain));
+  result.addAttribute("maps", builder.getArrayAttr(maps));
+  result.addAttribute("gathers", builder.getArrayAttr(gathers));
+  result.addAttribute("tied", builder.getDenseI64ArrayAttr(tied));
+  result.addTypes(resultTypes);
+  return parser.resolveOperands(inputs, inputTypes, inputsLoc, result.operands);
+}
+
+void KernelOp::print(OpAsmPrinter &printer) {
+  auto integers = [&](ArrayRef<int64_t> values) {
+    printer << "[";
+    llvm::interleaveComma(values, printer);
+    printer << "]";
+  };
+  printer << " " << getLabelAttr() << " " << getAnchor() << " domain ";
+  integers(getDomain());
+  printer << " ins(";
+  if (!getInputs().empty()) {
+    printer << getInputs() << " : ";
+    printTensorTypes(printer, *this, getInputs().getTypes());
+  }
+  printer << ") maps " << getMaps() << " gathers [";
+  llvm::interleaveComma(getGathers(), printer,
+                        [&](Attribute gather) { integers(llvm::cast<DenseI64ArrayAttr>(gather).asArrayRef()); });
+  printer << "] tied ";
+  integers(getTied());
+  printer.printOptionalAttrDictWithKeyword(
+      (*this)->getAttrs(), {"label", "anchor", "domain", "maps", "gathers", "tied"});
+  printer << " -> ";
+  printTensorTypes(printer, *this, getResults().getTypes());
+  if (!getBody().empty()) {
+    printer << " ";
+    printer.printRegion(getBody());
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Verifier
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// The tensor type of operand `i`, inputs first, then results.
+TensorType getOperandType(KernelOp op, unsigned i) {
+  return i < op.getNumInputs() ? op.getInputType(i) : op.getResultType(i - op.getNumInputs());
+}
+
+LogicalResult verifyMaps(KernelOp op) {
+  // kernel_c2
+  for (unsigned i = 0, e = op.getNumInputs() + op->getNumResults(); i < e; ++i) {
+    AffineMap map = op.getInputMap(i);
+    int64_t rank = getOperandType(op, i).getRank();
+    if (static_cast<int64_t>(map.getNumResults()) != rank)
+      return op.emitOpError() << "(C2) map " << i << " has " << map.getNumResults() << " results, its tensor has "
+                              << rank << " dimensions";
+    if (map.getNumDims() != op.getDomain().size())
+      return op.emitOpError() << "(C2) map " << i << " has " << map.getNumDims() << " dimensions, the domain has "
+                              << op.getDomain().size();
+    if (map.getNumSymbols() != op.getGather(i).size())
+      return op.emitOpError() << "(C2) map " << i << " has " << map.getNumSymbols() << " symbols, " << "gathers give "
+                              << op.getGather(i).size();
+  }
+  return success();
+}
+
+LogicalResult verifyTied(KernelOp op) {
+  // kernel_c3
+  for (auto [i, tied] : llvm::enumerate(op.getTied())) {
+    if (tied < -1 || tied >= static_cast<int64_t>(op.getNumInputs()))
+      return op.emitOpError() << "(C3) result " << i << " is tied to input " << tied << ", there are "
+                              << op.getNumInputs() << " inputs";
+    if (tied >= 0 && op.getInputType(tied) != op.getResultType(i))
+      return op.emitOpError() << "(C3) result " << i << " has type " << op.getResultType(i) << ", tied input " << tied
+                              << " has type " << op.getInputType(tied);
+  }
+  return success();
+}
+
+LogicalResult verifyGathers(KernelOp op) {
+  // kernel_c4
+  for (unsigned i = 0, e = op.getGathers().size(); i < e; ++i)
+    for (int64_t index : op.getGather(i)) {
+      if (index < 0 || index >= static_cast<int64_t>(op.getNumInputs()))
+        return op.emitOpError() << "(C4) operand " << i << " is gathered by input " << index << ", there are "
+                                << op.getNumInputs() << " inputs";
+      if (!op.getInputType(index).getElementType().isInteger(32))
+        return op.emitOpError() << "(C4) input " << index << " gathers operand " << i << " and must be i32, found "
+                                << op.getInputType(index);
+      if (op.getInputMap(index).getNumSymbols())
+        return op.emitOpError() << "(C4) input " << index << " gathers operand " << i
+                                << " and must not be gathered itself";
+    }
+  return success();
+}
+
+LogicalResult verifyBody(KernelOp op) {
+  // kernel_c5
+  bool scalarBody = llvm::isa<RowsAnchorAttr, ColumnReduceAnchorAttr>(op.getAnchor());
+  if (!scalarBody) {
+    if (!op.getBody().empty())
+      return op.emitOpError() << "(C5) the region must be empty for anchor " << op.getAnchor();
+    return success();
+  }
+  if (!op.getBody().hasOneBlock())
+    return op.emitOpError() << "(C5) the region must have one block for anchor " << op.getAnchor();
+  Block &block = op.getBody().front();
+  if (block.getNumArguments() != op.getNumInputs())
+    return op.emitOpError() << "(C5) the region has " << block.getNumArguments() << " arguments, the kernel has "
+                            << op.getNumInputs() << " inputs";
+  for (auto [i, argument] : llvm::enumerate(block.getArguments()))
+    if (argument.getType() != op.getInputType(i).getElementType())
+      return op.emitOpError() << "(C5) region argument " << i << " is " << argument.getType() << ", input " << i
+                              << " holds " << op.getInputType(i).getElementType();
+  auto yield = llvm::dyn_cast<KernelYieldOp>(block.back());
+  if (!yield || yield.getNumOperands() != op->getNumResults())
+    return op.emitOpError() << "(C5) the region must end with nn.kernel_yield of " << op->getNumResults()
+                            << " scalars";
+  for (auto [i, value] : llvm::enumerate(yield.getValues()))
+    if (value.getType() != op.getResultType(i).getElementType())
+      return op.emitOpError() << "(C5) yielded value " << i << " is " << value.getType() << ", result " << i
+                              << " holds " << op.getResultType(i).getElementType();
+  return success();
+}
+
+} // namespace
+
+LogicalResult KernelOp::verify() {
+  // kernel_c1
+  size_t operands = getNumInputs() + getNumResults();
+  if (getMaps().size() != operands || getGathers().size() != operands || getTied().size() != getNumResults())
+    return emitOpError() << "(C1) expected " << operands << " maps and gather lists and " << getNumResults()
+                         << " tied entries, found " << getMaps().size() << ", " << getGathers().size() << " and "
+                         << getTied().size();
+  for (unsigned i = 0; i < operands; ++i)
+    if (!getOperandType(*this, i).isBound())
+      return emitOpError() << "needs bound types, found " << getOperandType(*this, i);
+  if (!llvm::isa<RowsAnchorAttr, ColumnReduceAnchorAttr, MatmulAnchorAttr, GroupedMatmulAnchorAttr,
+                 AttentionAnchorAttr, AttentionGradAnchorAttr, RouteAnchorAttr>(getAnchor()))
+    return emitOpError() << "unknown anchor " << getAnchor();
+  if (failed(verifyMaps(*this)) || failed(verifyTied(*this)) || failed(verifyGathers(*this)))
+    return failure();
+  return verifyBody(*this);
+}
+
+} // namespace contraflow::nn

@@ -1,0 +1,4 @@
+#ifndef CONTRAFLOW_DIALECTS_NN_NNSTRUCTURE_TD
+#define CONTRAFLOW_DIALECTS_NN_NNSTRUCTURE_TD
+include "dialects/nn/NNTypes.td"
+#endif

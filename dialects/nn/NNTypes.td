@@ -1,0 +1,114 @@
+//===- NNTypes.td - tensors with symbolic dimensions, expressions, roles --===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_DIALECTS_NN_NNTYPES_TD
+#define CONTRAFLOW_DIALECTS_NN_NNTYPES_TD
+
+include "dialects/nn/NNDialect.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+
+//===----------------------------------------------------------------------===//
+// Expressions
+//===----------------------------------------------------------------------===//
+
+def NN_ExprAttr : AttrDef<NN_Dialect, "Expr"> {
+  let mnemonic = "expr";
+  let summary = "an expression over configuration values";
+  let description = [{
+    Arithmetic over named configuration values (see `dialects/nn/Expr.h` for the grammar). Holds the
+    canonical text: integer polynomials are expanded and sorted, so that equal dimensions are
+    equal attributes. `heads*(nope + rope)` and `heads*nope + heads*rope` are one attribute.
+
+    Example: `#nn.expr<heads*nope + heads*rope>`
+  }];
+  let parameters = (ins StringRefParameter<"canonical text">:$text);
+  let hasCustomAssemblyFormat = 1;
+  let extraClassDeclaration = [{
+    /// The attribute of an integer constant.
+    static ExprAttr getConstant(::mlir::MLIRContext *context, int64_t value);
+    /// The value, if the expression is an integer constant.
+    std::optional<int64_t> getConstant() const;
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Tensors
+//===----------------------------------------------------------------------===//
+
+class NN_Type<string name, string typeMnemonic> : TypeDef<NN_Dialect, name> {
+  let mnemonic = typeMnemonic;
+}
+
+def NN_TensorType : NN_Type<"Tensor", "tensor"> {
+  let summary = "a row-major tensor with symbolic dimensions";
+  let description = [{
+    Dimensions are integer polynomials over configuration values, in normal form; a bound tensor has
+    integers only. The element type is `f32` (not printed; the precision recipe may narrow it) or `i32`.
+
+    Example: `!nn.tensor<tokens x heads*nope + heads*rope>`, `!nn.tensor<2048 : i32>`
+  }];
+  let parameters = (ins ArrayRefParameter<"ExprAttr">:$shape, "::mlir::Type":$elementType);
+  let hasCustomAssemblyFormat = 1;
+  let builders = [
+    TypeBuilder<(ins "::llvm::ArrayRef<int64_t>":$shape, "::mlir::Type":$elementType)>
+  ];
+  let extraClassDeclaration = [{
+    /// Whether every dimension is an integer.
+    bool isBound() const;
+    int64_t getRank() const { return getShape().size(); }
+    /// Dimensions as integers; the type must be bound.
+    ::llvm::SmallVector<int64_t> getStaticShape() const;
+    int64_t getDim(unsigned index) const { return getStaticShape()[index]; }
+    /// Product of the dimensions; the type must be bound.
+    int64_t getNumElements() const;
+    /// Size in bytes; the type must be bound. All element types have four bytes today.
+    int64_t getNumBytes() const { return getNumElements() * 4; }
+    TensorType withShape(::llvm::ArrayRef<ExprAttr> shape) const {
+      return TensorType::get(getContext(), shape, getElementType());
+    }
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Roles of arguments and results once a block has become functions
+//===----------------------------------------------------------------------===//
+
+def NN_RoleKind : I32EnumAttr<"RoleKind", "what a function argument or result is", [
+  I32EnumAttrCase<"input", 0>,          // activation or ids, given by the caller
+  I32EnumAttrCase<"output", 1>,         // activation, given to the caller
+  I32EnumAttrCase<"param", 2>,          // the instance's own parameter: parameters base
+  I32EnumAttrCase<"param_arg", 3>,      // a parameter of the graph, passed in
+  I32EnumAttrCase<"saved", 4>,          // made by forward for the backward: saved base
+  I32EnumAttrCase<"saved_input", 5>,    // made by backward_input for backward_weight: saved base
+  I32EnumAttrCase<"output_grad", 6>,    // gradient of an output, given by the caller
+  I32EnumAttrCase<"input_grad", 7>,     // gradient of an input, given to the caller
+  I32EnumAttrCase<"grad", 8>,           // accumulator of an own parameter: gradients base, tied
+  I32EnumAttrCase<"grad_arg", 9>,       // accumulator of a param_arg, tied
+  I32EnumAttrCase<"loss", 10>,          // a named loss (sum over instances is reported), tied accumulator
+  I32EnumAttrCase<"load", 11>,          // summed over the micro-batches of a step, tied accumulator
+  I32EnumAttrCase<"first_moment", 12>,  // optimizer state: first-moment base
+  I32EnumAttrCase<"second_moment", 13>, // optimizer state: second-moment base
+  I32EnumAttrCase<"scalars", 14>,       // per-step scalars written by the runtime
+]> {
+  let genSpecializedAttr = 0;
+  let cppNamespace = "::contraflow::nn";
+}
+
+def NN_RoleAttr : AttrDef<NN_Dialect, "Role"> {
+  let mnemonic = "role";
+  let summary = "role and name of a function argument or result";
+  let description = [{
+    Attached as `nn.role` to the arguments and results of the functions that a block becomes. `tied` is
+    the number of the argument whose memory a result shares, -1 where there is none.
+
+    Example: `#nn.role<grad, "q_a_proj.weight", tied = 3>`
+  }];
+  let parameters = (ins EnumParameter<NN_RoleKind>:$kind, StringRefParameter<>:$name,
+                        DefaultValuedParameter<"int64_t", "-1">:$tied);
+  let assemblyFormat = "`<` $kind `,` $name (`,` `tied` `=` $tied^)? `>`";
+}
+
+def NN_Tensor : Type<CPred<"::llvm::isa<::contraflow::nn::TensorType>($_self)">, "nn tensor",
+                     "::contraflow::nn::TensorType">;
+
+#endif
