@@ -426,7 +426,9 @@ llvm::Expected<ExprValue> callFunction(const std::string &name, llvm::ArrayRef<E
   if (name == "exp")
     return unary([](double x) { return std::exp(x); });
   if (name == "floor" || name == "ceil") {
-    auto result = unary(name == "floor" ? [](double x) { return std::floor(x); } : [](double x) { return std::ceil(x); });
+    double (*round)(double) = name == "floor" ? static_cast<double (*)(double)>(std::floor)
+                                               : static_cast<double (*)(double)>(std::ceil);
+    llvm::Expected<ExprValue> result = unary(round);
     if (!result)
       return result;
     return ExprValue(static_cast<int64_t>(std::get<double>(*result)));
