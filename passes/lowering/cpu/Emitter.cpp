@@ -1,0 +1,293 @@
+//===- Emitter.cpp - how kernels become loops over vectors ----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/lowering/cpu/Emitter.h"
+
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/AffineExprVisitor.h"
+
+using namespace mlir;
+
+namespace contraflow::cpu {
+
+//===----------------------------------------------------------------------===//
+// The machine
+//===----------------------------------------------------------------------===//
+
+CpuTarget CpuTarget::forLanes(int64_t lanes) {
+  CpuTarget target;
+  target.lanes = lanes;
+  if (lanes == 16) {
+    // 24 accumulators of 32 registers; two of B and some broadcasts of A take the others.
+    target.tileRows = 12;
+    target.l1Bytes = 48 << 10;
+  } else if (lanes == 8) {
+    target.tileRows = 6; // 12 accumulators of 16 registers
+  }
+  return target;
+}
+
+CpuTarget CpuTarget::forFeatures(ArrayRef<std::string> features) {
+  auto has = [&](StringRef name) { return llvm::is_contained(features, name); };
+  if (has("avx512f") && has("avx512vl"))
+    return forLanes(16);
+  if (has("avx2") && has("fma"))
+    return forLanes(8);
+  return forLanes(4);
+}
+
+//===----------------------------------------------------------------------===//
+// Operations
+//===----------------------------------------------------------------------===//
+
+Value Emitter::constant(int64_t value) { return arith::ConstantIntOp::create(builder, loc, value, 64); }
+Value Emitter::constantI32(int32_t value) { return arith::ConstantIntOp::create(builder, loc, value, 32); }
+Value Emitter::constantF32(float value) {
+  return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(value));
+}
+Value Emitter::splat(float value) {
+  return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vec(), value));
+}
+Value Emitter::splatI32(int32_t value) {
+  return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vecI32(), value));
+}
+Value Emitter::trueValue() { return arith::ConstantIntOp::create(builder, loc, 1, 1); }
+
+Value Emitter::laneIds() {
+  SmallVector<int32_t> ids = llvm::to_vector(llvm::seq<int32_t>(0, target.lanes));
+  return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vecI32(), ArrayRef<int32_t>(ids)));
+}
+
+Value Emitter::add(Value a, Value b) { return builder.createOrFold<arith::AddIOp>(loc, a, b); }
+Value Emitter::sub(Value a, Value b) { return builder.createOrFold<arith::SubIOp>(loc, a, b); }
+Value Emitter::mul(Value a, Value b) { return builder.createOrFold<arith::MulIOp>(loc, a, b); }
+Value Emitter::div(Value a, int64_t b) {
+  return b == 1 ? a : builder.createOrFold<arith::DivUIOp>(loc, a, constant(b));
+}
+Value Emitter::rem(Value a, int64_t b) {
+  return b == 1 ? constant(0) : builder.createOrFold<arith::RemUIOp>(loc, a, constant(b));
+}
+Value Emitter::min(Value a, Value b) { return builder.createOrFold<arith::MinSIOp>(loc, a, b); }
+Value Emitter::max(Value a, Value b) { return builder.createOrFold<arith::MaxSIOp>(loc, a, b); }
+Value Emitter::less(Value a, Value b) {
+  return builder.createOrFold<arith::CmpIOp>(loc, arith::CmpIPredicate::slt, a, b);
+}
+Value Emitter::equal(Value a, Value b) {
+  return builder.createOrFold<arith::CmpIOp>(loc, arith::CmpIPredicate::eq, a, b);
+}
+Value Emitter::toI64(Value value) { return builder.createOrFold<arith::ExtSIOp>(loc, i64(), value); }
+Value Emitter::toI32(Value value) { return builder.createOrFold<arith::TruncIOp>(loc, i32(), value); }
+
+Value Emitter::addf(Value a, Value b) { return arith::AddFOp::create(builder, loc, a, b); }
+Value Emitter::subf(Value a, Value b) { return arith::SubFOp::create(builder, loc, a, b); }
+Value Emitter::mulf(Value a, Value b) { return arith::MulFOp::create(builder, loc, a, b); }
+Value Emitter::divf(Value a, Value b) { return arith::DivFOp::create(builder, loc, a, b); }
+Value Emitter::maxf(Value a, Value b) { return arith::MaxNumFOp::create(builder, loc, a, b); }
+Value Emitter::fma(Value a, Value b, Value c) { return LLVM::FMAOp::create(builder, loc, a.getType(), a, b, c); }
+Value Emitter::select(Value condition, Value a, Value b) {
+  return builder.createOrFold<arith::SelectOp>(loc, condition, a, b);
+}
+Value Emitter::broadcast(Value scalar) {
+  return vector::BroadcastOp::create(builder, loc, VectorType::get({target.lanes}, scalar.getType()), scalar);
+}
+
+Value Emitter::offset(Value pointer, Value elements) {
+  return LLVM::GEPOp::create(builder, loc, ptrType(), f32(), pointer, ArrayRef<LLVM::GEPArg>{elements});
+}
+Value Emitter::offset(Value pointer, int64_t elements) {
+  if (elements == 0)
+    return pointer;
+  // A GEP constant has 32 bits only.
+  if (elements != static_cast<int32_t>(elements))
+    return offset(pointer, constant(elements));
+  return LLVM::GEPOp::create(builder, loc, ptrType(), f32(), pointer,
+                             ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(elements)});
+}
+Value Emitter::load(Type type, Value pointer, unsigned alignment) {
+  return LLVM::LoadOp::create(builder, loc, type, pointer, alignment);
+}
+void Emitter::store(Value value, Value pointer, unsigned alignment) {
+  LLVM::StoreOp::create(builder, loc, value, pointer, alignment);
+}
+Value Emitter::loadMasked(Value pointer, Value mask) {
+  return LLVM::MaskedLoadOp::create(builder, loc, vec(), pointer, mask, splat(0.0f), builder.getI32IntegerAttr(4),
+                                    nullptr);
+}
+void Emitter::storeMasked(Value value, Value pointer, Value mask) {
+  LLVM::MaskedStoreOp::create(builder, loc, value, pointer, mask, builder.getI32IntegerAttr(4));
+}
+Value Emitter::maskBelow(Value count) {
+  // In 32 bits, so that the comparison needs as many registers as the data.
+  Value clamped = max(min(count, constant(target.lanes)), constant(0));
+  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, laneIds(), broadcast(toI32(clamped)));
+}
+
+void Emitter::forLoop(Value begin, Value end, int64_t step, function_ref<void(Value)> body) {
+  forLoop(begin, end, step, ValueRange(), [&](Value index, ValueRange) {
+    body(index);
+    return SmallVector<Value>();
+  });
+}
+
+SmallVector<Value> Emitter::forLoop(Value begin, Value end, int64_t step, ValueRange inits,
+                                    function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+  auto loop = scf::ForOp::create(builder, loc, begin, end, constant(step), inits);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(loop.getBody());
+  SmallVector<Value> results = body(loop.getInductionVar(), loop.getRegionIterArgs());
+  // Without results the builder has made the terminator already.
+  if (!inits.empty())
+    scf::YieldOp::create(builder, loc, results);
+  return SmallVector<Value>(loop.getResults());
+}
+
+void Emitter::ifThen(Value condition, function_ref<void()> then) {
+  auto branch = scf::IfOp::create(builder, loc, condition, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  then();
+}
+
+void Emitter::ifThenElse(Value condition, function_ref<void()> then, function_ref<void()> otherwise) {
+  auto branch = scf::IfOp::create(builder, loc, condition, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  then();
+  builder.setInsertionPointToStart(branch.elseBlock());
+  otherwise();
+}
+
+void Emitter::call(StringRef function, ValueRange arguments) {
+  LLVM::CallOp::create(builder, loc, TypeRange(), function, arguments);
+}
+
+//===----------------------------------------------------------------------===//
+// Operands of a kernel
+//===----------------------------------------------------------------------===//
+
+AffineExpr getElementIndex(nn::KernelOp op, unsigned i) {
+  AffineMap map = op.getInputMap(i);
+  unsigned inputs = op.getNumInputs();
+  SmallVector<int64_t> shape = (i < inputs ? op.getInputType(i) : op.getResultType(i - inputs)).getStaticShape();
+  AffineExpr index = getAffineConstantExpr(0, op.getContext());
+  int64_t stride = 1;
+  for (auto [expr, size] : llvm::reverse(llvm::zip_equal(map.getResults(), shape))) {
+    index = index + expr * stride;
+    stride *= size;
+  }
+  return simplifyAffineExpr(index, map.getNumDims(), map.getNumSymbols());
+}
+
+/// Adds `factor` times `expr` to `access`; false when the expression is not linear in the dimensions.
+static bool addLinear(AffineExpr expr, int64_t factor, StridedAccess &access) {
+  if (auto constant = llvm::dyn_cast<AffineConstantExpr>(expr)) {
+    access.offset += factor * constant.getValue();
+    return true;
+  }
+  if (auto dim = llvm::dyn_cast<AffineDimExpr>(expr)) {
+    access.strides[dim.getPosition()] += factor;
+    return true;
+  }
+  auto binary = llvm::dyn_cast<AffineBinaryOpExpr>(expr);
+  if (!binary)
+    return false;
+  if (binary.getKind() == AffineExprKind::Add)
+    return addLinear(binary.getLHS(), factor, access) && addLinear(binary.getRHS(), factor, access);
+  auto constant = llvm::dyn_cast<AffineConstantExpr>(binary.getRHS());
+  return binary.getKind() == AffineExprKind::Mul && constant &&
+         addLinear(binary.getLHS(), factor * constant.getValue(), access);
+}
+
+FailureOr<StridedAccess> getStridedAccess(nn::KernelOp op, unsigned i) {
+  StridedAccess access;
+  access.strides.assign(op.getDomain().size(), 0);
+  if (!addLinear(getElementIndex(op, i), 1, access))
+    return op.emitError() << "kernel '" << op.getLabel() << "' accesses operand " << i << " by "
+                          << op.getMaps()[i] << ", this anchor wants a linear map";
+  return access;
+}
+
+//===----------------------------------------------------------------------===//
+// The kernel that is being emitted
+//===----------------------------------------------------------------------===//
+
+KernelEmission::KernelEmission(nn::KernelOp op, StringRef name, ArrayRef<Placement> placements,
+                               std::optional<Placement> workspace, const CpuTarget &target, OpBuilder &entry,
+                               Value bases)
+    : op(op), target(target), name(name), placements(placements), workspace(workspace), entry(entry), bases(bases),
+      module(entry.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>()) {}
+
+/// An internal function at the end of the module.
+static LLVM::LLVMFuncOp createFunction(ModuleOp module, Location loc, StringRef name, TypeRange arguments) {
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  auto type =
+      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(module.getContext()), SmallVector<Type>(arguments));
+  return LLVM::LLVMFuncOp::create(builder, loc, name, type, LLVM::Linkage::Internal);
+}
+
+LogicalResult KernelEmission::parallel(int64_t tasks, int64_t bytes,
+                                       function_ref<LogicalResult(Emitter &, const Task &)> body) {
+  scratchBytes = std::max(scratchBytes, bytes);
+  std::string phaseName = phases == 0 ? name : name + ".p" + std::to_string(phases);
+  ++phases;
+  Location loc = op.getLoc();
+  OpBuilder builder(op.getContext());
+  Emitter e(builder, loc, target);
+  LLVM::LLVMFuncOp function =
+      createFunction(module, loc, phaseName, {e.ptrType(), e.i64(), e.i64(), e.ptrType()});
+  Block *block = function.addEntryBlock(builder);
+  builder.setInsertionPointToStart(block);
+
+  auto address = [&](const Placement &placement) {
+    Value slot = LLVM::GEPOp::create(builder, loc, e.ptrType(), e.ptrType(), block->getArgument(0),
+                                     ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(placement.base)});
+    Value base = e.load(e.ptrType(), slot, 8);
+    return placement.byteOffset == 0
+               ? base
+               : Value(LLVM::GEPOp::create(builder, loc, e.ptrType(), builder.getI8Type(), base,
+                                           ArrayRef<LLVM::GEPArg>{e.constant(placement.byteOffset)}));
+  };
+  Task task;
+  task.scratch = block->getArgument(3);
+  for (const Placement &placement : placements)
+    task.operands.push_back(address(placement));
+  if (workspace)
+    task.workspace = address(*workspace);
+
+  LogicalResult result = success();
+  e.forLoop(block->getArgument(1), block->getArgument(2), 1, [&](Value index) {
+    task.index = index;
+    result = body(e, task);
+  });
+  LLVM::ReturnOp::create(builder, loc, ValueRange());
+  if (failed(result))
+    return failure();
+
+  Emitter caller(entry, loc, target);
+  StringRef parallelFor = "cf_parallel_for";
+  if (!module.lookupSymbol(parallelFor)) {
+    OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
+    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(op.getContext()),
+                                            {e.ptrType(), e.ptrType(), e.i64(), e.i64()});
+    LLVM::LLVMFuncOp::create(top, loc, parallelFor, type);
+  }
+  Value bodyAddress = LLVM::AddressOfOp::create(entry, loc, function);
+  caller.call(parallelFor, {bodyAddress, bases, caller.constant(tasks), caller.constant(1)});
+  return success();
+}
+
+void KernelEmission::getOrEmitFunction(StringRef functionName, TypeRange arguments,
+                                       function_ref<void(Emitter &, ValueRange)> body) {
+  if (module.lookupSymbol(functionName))
+    return;
+  OpBuilder builder(op.getContext());
+  // Shared code belongs to no source line.
+  Location loc = UnknownLoc::get(op.getContext());
+  LLVM::LLVMFuncOp function = createFunction(module, loc, functionName, arguments);
+  Block *block = function.addEntryBlock(builder);
+  builder.setInsertionPointToStart(block);
+  Emitter e(builder, loc, target);
+  body(e, block->getArguments());
+  LLVM::ReturnOp::create(builder, loc, ValueRange());
+}
+
+} // namespace contraflow::cpu
