@@ -1,0 +1,442 @@
+//===- Manifest.cpp - manifest to JSON and back, with checks --------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/abi/Manifest.h"
+#include "runtime/abi/Abi.h"
+#include "runtime/base/Error.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+namespace contraflow::abi {
+
+using base::Error;
+using base::text;
+using Json = nlohmann::ordered_json;
+
+//===----------------------------------------------------------------------===//
+// Fields: one list per struct serves reading and writing
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Writes fields into a JSON object.
+struct Writer {
+  Json object = Json::object();
+  template <typename T> void field(const char *key, const T &value) { object[key] = value; }
+  /// A field that may be left out where it has its default.
+  template <typename T> void optional(const char *key, const T &value, const T &fallback) {
+    if (!(value == fallback))
+      object[key] = value;
+  }
+};
+
+/// Reads fields from a JSON object and says which one is wrong.
+struct Reader {
+  const Json &object;
+  std::string path;
+
+  Reader(const Json &object, std::string path) : object(object), path(std::move(path)) {
+    if (!object.is_object())
+      throw Error(text("manifest: ", this->path, " is ", object.type_name(), ", wanted an object"));
+  }
+
+  template <typename T> void field(const char *key, T &value) const {
+    auto found = object.find(key);
+    if (found == object.end())
+      throw Error(text("manifest: ", path, '.', key, " is missing"));
+    read(*found, key, value);
+  }
+  template <typename T> void optional(const char *key, T &value, const T &) const {
+    auto found = object.find(key);
+    if (found != object.end())
+      read(*found, key, value);
+  }
+
+private:
+  template <typename T> void read(const Json &json, const char *key, T &value) const {
+    bool fits = true;
+    if constexpr (std::is_same_v<T, bool>)
+      fits = json.is_boolean();
+    else if constexpr (std::is_integral_v<T>)
+      fits = json.is_number_integer();
+    else if constexpr (std::is_arithmetic_v<T>)
+      fits = json.is_number();
+    try {
+      if (fits) {
+        value = json.get<T>();
+        return;
+      }
+    } catch (const Json::exception &) {
+    }
+    throw Error(text("manifest: ", path, '.', key, " has the wrong type (", json.type_name(), ")"));
+  }
+};
+
+// `Struct` is const when `io` writes and mutable when it reads.
+template <typename IO, typename Struct> void mapRegion(IO &io, Struct &region) {
+  io.field("offset", region.offset);
+  io.field("bytes", region.bytes);
+}
+
+template <typename IO, typename Struct> void mapLoss(IO &io, Struct &loss) {
+  io.field("name", loss.name);
+  io.field("offset", loss.offset);
+  io.field("weight", loss.weight);
+}
+
+template <typename IO, typename Struct> void mapLoad(IO &io, Struct &load) {
+  io.field("name", load.name);
+  io.field("offset", load.offset);
+  io.field("experts", load.experts);
+}
+
+template <typename IO, typename Struct> void mapOutput(IO &io, Struct &output) {
+  io.field("program", output.program);
+  io.field("name", output.name);
+  io.field("offset", output.offset);
+  io.field("shape", output.shape);
+}
+
+template <typename IO, typename Struct> void mapInputs(IO &io, Struct &inputs) {
+  io.optional("tokens", inputs.tokens, int64_t(-1));
+  io.optional("starts", inputs.starts, int64_t(-1));
+  io.optional("generate_tokens", inputs.generateTokens, int64_t(-1));
+  io.optional("generate_starts", inputs.generateStarts, int64_t(-1));
+}
+
+template <typename IO, typename Struct> void mapRow(IO &io, Struct &row) {
+  io.field("function", row.function);
+  io.field("bases", row.bases);
+  io.optional("micro_batch", row.microBatch, int64_t(-1));
+  io.optional("block", row.block, std::string());
+  io.optional("layer", row.layer, std::string());
+  io.optional("direction", row.direction, std::string());
+}
+
+template <typename IO, typename Struct> void mapParameter(IO &io, Struct &parameter) {
+  io.field("name", parameter.name);
+  io.field("shape", parameter.shape);
+  io.field("offset", parameter.offset);
+  io.optional("split", parameter.split, false);
+  io.optional("trainable", parameter.trainable, true);
+  io.optional("decay", parameter.decay, true);
+  io.optional("block", parameter.block, std::string());
+}
+
+template <typename IO, typename Struct> void mapNumbers(IO &io, Struct &manifest) {
+  io.field("model", manifest.model);
+  io.field("build_id", manifest.buildId);
+  io.field("isa", manifest.isa);
+  io.field("batch", manifest.batch);
+  io.field("seq", manifest.seq);
+  io.field("vocab", manifest.vocab);
+  io.field("micro_batches", manifest.microBatches);
+  io.optional("bos", manifest.bos, int64_t(256));
+  io.optional("eos", manifest.eos, int64_t(257));
+  io.optional("flops_per_step", manifest.flopsPerStep, 0.0);
+  io.field("arena_bytes", manifest.arenaBytes);
+  io.field("scratch_bytes_per_worker", manifest.scratchBytesPerWorker);
+  io.field("scalars", manifest.scalars);
+}
+
+constexpr std::pair<Init, const char *> kInits[] = {
+    {Init::Normal, "normal"}, {Init::Ones, "ones"}, {Init::Zeros, "zeros"}};
+
+const char *nameOf(Init init) {
+  for (auto [value, name] : kInits)
+    if (value == init)
+      return name;
+  return "normal";
+}
+
+Init initNamed(const std::string &wanted, const std::string &path) {
+  for (auto [value, name] : kInits)
+    if (name == wanted)
+      return value;
+  throw Error(text("manifest: ", path, ".init is '", wanted, "', wanted normal, ones or zeros"));
+}
+
+/// The array `key` of the object, empty where it is missing.
+const Json &arrayOf(const Json &object, const char *key) {
+  static const Json kEmpty = Json::array();
+  auto found = object.find(key);
+  if (found == object.end())
+    return kEmpty;
+  if (!found->is_array())
+    throw Error(text("manifest: ", key, " is ", found->type_name(), ", wanted an array"));
+  return *found;
+}
+
+/// The object `key` of the object, empty where it is missing.
+const Json &objectOf(const Json &object, const char *key) {
+  static const Json kEmpty = Json::object();
+  auto found = object.find(key);
+  if (found == object.end())
+    return kEmpty;
+  if (!found->is_object())
+    throw Error(text("manifest: ", key, " is ", found->type_name(), ", wanted an object"));
+  return *found;
+}
+
+template <typename T, typename Map>
+void readList(const Json &list, const std::string &path, std::vector<T> &result, Map map) {
+  result.reserve(list.size());
+  for (const Json &json : list) {
+    std::string name = text(path, '[', result.size(), ']');
+    Reader reader(json, name);
+    map(reader, result.emplace_back());
+  }
+}
+
+/// An array with one compact element a line.
+template <typename T, typename Map> std::string writeList(const std::vector<T> &list, Map map) {
+  std::string result = "[";
+  for (const T &element : list) {
+    Writer writer;
+    map(writer, element);
+    result += (&element == list.data() ? "\n    " : ",\n    ") + writer.object.dump();
+  }
+  return result + "]";
+}
+
+} // namespace
+
+std::string Manifest::toJson() const {
+  std::string result = text("{\n  \"version\": ", version);
+  auto add = [&](const char *key, const std::string &json) {
+    result += text(",\n  \"", key, "\": ", json);
+  };
+  Writer numbers;
+  mapNumbers(numbers, *this);
+  for (const auto &[key, value] : numbers.object.items())
+    add(key.c_str(), value.dump());
+  add("run", Json::parse(run).dump());
+  Json regionsJson = Json::object();
+  for (const auto &[name, region] : regions) {
+    Writer writer;
+    mapRegion(writer, region);
+    regionsJson[name] = writer.object;
+  }
+  add("regions", regionsJson.dump());
+  Writer inputsJson;
+  mapInputs(inputsJson, inputs);
+  add("inputs", inputsJson.object.dump());
+  add("parameters", writeList(parameters, [](Writer &writer, const Parameter &parameter) {
+        mapParameter(writer, parameter);
+        writer.field("init", nameOf(parameter.init));
+      }));
+  add("losses", writeList(losses, [](Writer &writer, const Loss &loss) { mapLoss(writer, loss); }));
+  add("loads", writeList(loads, [](Writer &writer, const Load &load) { mapLoad(writer, load); }));
+  add("outputs", writeList(outputs, [](Writer &writer, const Output &output) { mapOutput(writer, output); }));
+  add("functions", Json(functions).dump());
+  std::string programsJson = "{";
+  for (const auto &[name, program] : programs)
+    programsJson += text(programsJson.size() > 1 ? ",\n  " : "\n  ", Json(name).dump(), ": ",
+                         writeList(program, [](Writer &writer, const Row &row) { mapRow(writer, row); }));
+  add("programs", programsJson + "}");
+  return result + "\n}\n";
+}
+
+Manifest Manifest::fromJson(std::string_view source) {
+  Json json = Json::parse(source, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded())
+    throw Error("manifest: this is not JSON");
+  Manifest result;
+  Reader reader(json, "$");
+  reader.field("version", result.version);
+  if (result.version != CF_ABI_VERSION)
+    throw Error(text("manifest: version is ", result.version, ", this runtime wants ", CF_ABI_VERSION),
+                "compile the model again with the compiler that belongs to this runtime");
+  mapNumbers(reader, result);
+  result.run = objectOf(json, "run").dump();
+  for (const auto &[name, value] : objectOf(json, "regions").items()) {
+    Reader region(value, "regions." + name);
+    mapRegion(region, result.regions[name]);
+  }
+  Reader inputsReader(objectOf(json, "inputs"), "inputs");
+  mapInputs(inputsReader, result.inputs);
+  readList(arrayOf(json, "parameters"), "parameters", result.parameters,
+           [](Reader &element, Parameter &parameter) {
+             mapParameter(element, parameter);
+             std::string init = nameOf(parameter.init);
+             element.optional("init", init, std::string());
+             parameter.init = initNamed(init, element.path);
+           });
+  readList(arrayOf(json, "losses"), "losses", result.losses,
+           [](Reader &element, Loss &loss) { mapLoss(element, loss); });
+  readList(arrayOf(json, "loads"), "loads", result.loads,
+           [](Reader &element, Load &load) { mapLoad(element, load); });
+  readList(arrayOf(json, "outputs"), "outputs", result.outputs,
+           [](Reader &element, Output &output) { mapOutput(element, output); });
+  reader.field("functions", result.functions);
+  for (const auto &[name, value] : objectOf(json, "programs").items()) {
+    if (!value.is_array())
+      throw Error(text("manifest: programs.", name, " is ", value.type_name(), ", wanted an array"));
+    readList(value, "programs." + name, result.programs[name],
+             [](Reader &element, Row &row) { mapRow(element, row); });
+  }
+  result.validate();
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Queries
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// The product of the dimensions, nothing where one is not positive or it does not fit.
+std::optional<int64_t> product(const std::vector<int64_t> &shape) {
+  int64_t result = 1;
+  for (int64_t dimension : shape)
+    if (dimension <= 0 || __builtin_mul_overflow(result, dimension, &result))
+      return std::nullopt;
+  return result;
+}
+
+template <typename Map> auto *find(Map &map, const std::string &name) {
+  auto found = map.find(name);
+  return found == map.end() ? nullptr : &found->second;
+}
+
+} // namespace
+
+int64_t Parameter::elements() const { return product(shape).value_or(0); }
+
+std::vector<int64_t> Parameter::pieceShape() const {
+  return split ? std::vector<int64_t>(shape.begin() + 1, shape.end()) : shape;
+}
+
+std::string Parameter::pieceName(int64_t index) const {
+  size_t at = split ? name.find("{e}") : std::string::npos;
+  return at == std::string::npos ? name : text(name.substr(0, at), index, name.substr(at + 3));
+}
+
+const Region *Manifest::findRegion(const std::string &name) const { return find(regions, name); }
+const Program *Manifest::findProgram(const std::string &name) const { return find(programs, name); }
+
+const Output *Manifest::findOutput(const std::string &program, const std::string &name) const {
+  for (const Output &output : outputs)
+    if (output.program == program && output.name == name)
+      return &output;
+  return nullptr;
+}
+
+std::string Manifest::mainLoss() const {
+  const Loss *best = nullptr;
+  for (const Loss &loss : losses) {
+    if (loss.name == "main")
+      return loss.name;
+    if (!best || loss.weight > best->weight)
+      best = &loss;
+  }
+  return best ? best->name : "";
+}
+
+//===----------------------------------------------------------------------===//
+// Checks
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Remembers sizes of memory areas to check pieces of them.
+struct Checker {
+  const Manifest &manifest;
+
+  void positive(const char *field, int64_t value) const {
+    if (value <= 0)
+      throw Error(text("manifest: ", field, " is ", value, ", wanted a positive number"));
+  }
+
+  /// [offset, offset + bytes) lies in [0, limit) and starts at a multiple of four.
+  void within(const std::string &what, int64_t offset, int64_t bytes, int64_t limit) const {
+    if (offset < 0 || bytes < 0 || offset > limit || bytes > limit - offset)
+      throw Error(text("manifest: ", what, " needs bytes ", offset, " to ", offset, " + ", bytes,
+                       ", but there are ", limit));
+    if (offset % 4 != 0)
+      throw Error(text("manifest: ", what, " begins at ", offset, ", which is not a multiple of 4"));
+  }
+
+  /// Bytes of `count` elements of four bytes.
+  int64_t words(const std::string &what, std::optional<int64_t> count) const {
+    int64_t bytes = 0;
+    if (!count || __builtin_mul_overflow(*count, int64_t(4), &bytes))
+      throw Error(text("manifest: ", what, " has a shape with a dimension that is not positive, or too many elements"));
+    return bytes;
+  }
+
+  void floats(const std::string &what, int64_t offset, std::optional<int64_t> count) const {
+    within(what, offset, words(what, count), manifest.arenaBytes);
+  }
+
+  void input(const char *name, int64_t offset, const std::vector<int64_t> &shape) const {
+    if (offset >= 0)
+      floats(text("inputs.", name), offset, product(shape));
+  }
+
+  void parameter(const Parameter &parameter) const {
+    std::string what = text("parameter '", parameter.name, "'");
+    int64_t bytes = words(what, product(parameter.shape));
+    for (const char *name : {"parameters", "gradients", "first_moments", "second_moments"}) {
+      const Region *region = manifest.findRegion(name);
+      if (!region && std::string_view(name) == "parameters")
+        throw Error("manifest: there are parameters, but regions.parameters is missing");
+      if (region && (parameter.trainable || std::string_view(name) == "parameters"))
+        within(text(what, " in ", name), parameter.offset, bytes, region->bytes);
+    }
+    bool marked = parameter.name.find("{e}") != std::string::npos;
+    if (parameter.split && (!marked || parameter.shape.empty()))
+      throw Error(text("manifest: ", what, " is split, but its name has no {e} or it has no dimension"));
+  }
+
+  void program(const std::string &name, const Program &program) const {
+    for (size_t index = 0; index < program.size(); ++index) {
+      const Row &row = program[index];
+      std::string what = text("programs.", name, "[", index, "]");
+      if (row.function < 0 || row.function >= int64_t(manifest.functions.size()))
+        throw Error(text("manifest: ", what, ".function is ", row.function, ", but there are ",
+                         manifest.functions.size(), " functions"));
+      for (int64_t base : row.bases)
+        if (base > manifest.arenaBytes)
+          throw Error(text("manifest: ", what, " has a base at ", base, ", the arena has ", manifest.arenaBytes,
+                           " bytes"));
+    }
+  }
+};
+
+} // namespace
+
+void Manifest::validate() const {
+  Checker check{*this};
+  check.positive("batch", batch);
+  check.positive("seq", seq);
+  check.positive("vocab", vocab);
+  check.positive("micro_batches", microBatches);
+  if (vocab > std::numeric_limits<int32_t>::max())
+    throw Error(text("manifest: vocab is ", vocab, ", but ids have 32 bits"));
+  if (arenaBytes < 0 || scratchBytesPerWorker < 0)
+    throw Error("manifest: arena_bytes and scratch_bytes_per_worker must not be negative");
+  for (const auto &[name, region] : regions)
+    check.within("regions." + name, region.offset, region.bytes, arenaBytes);
+  for (const Parameter &parameter : parameters)
+    check.parameter(parameter);
+  check.input("tokens", inputs.tokens, {microBatches, batch, seq});
+  check.input("starts", inputs.starts, {microBatches, batch, seq});
+  check.input("generate_tokens", inputs.generateTokens, {seq});
+  check.input("generate_starts", inputs.generateStarts, {seq});
+  if (scalars >= 0)
+    check.floats("scalars", scalars, CF_SCALAR_COUNT);
+  for (const Loss &loss : losses)
+    check.floats(text("loss '", loss.name, "'"), loss.offset, 1);
+  for (const Load &load : loads)
+    check.floats(text("load '", load.name, "'"), load.offset, load.experts);
+  for (const Output &output : outputs)
+    check.floats(text("output '", output.name, "'"), output.offset, product(output.shape));
+  for (const auto &[name, program] : programs)
+    check.program(name, program);
+}
+
+} // namespace contraflow::abi

@@ -1,0 +1,160 @@
+//===- Manifest.h - what a trainer is told about its program --------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_RUNTIME_ABI_MANIFEST_H
+#define CONTRAFLOW_RUNTIME_ABI_MANIFEST_H
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace contraflow::abi {
+
+/// A piece of the arena, in bytes.
+struct Region {
+  int64_t offset = 0;
+  int64_t bytes = 0;
+};
+
+enum class Init { Normal, Ones, Zeros };
+
+/// One parameter as the program stores it (float, row-major).
+struct Parameter {
+  /// The published name. Where `split` is set it holds "{e}", which stands for the index along the
+  /// leading dimension: files have one tensor of shape[1:] for each.
+  std::string name;
+  std::vector<int64_t> shape;
+  /// Bytes from the start of the parameters region. Gradients and moments lie at the same offset of theirs.
+  int64_t offset = 0;
+  bool split = false;
+  Init init = Init::Normal;
+  /// Has a gradient and moments. A parameter that is not trainable is a buffer that the program updates itself.
+  bool trainable = true;
+  /// Weight decay applies (for inspection; the compiled optimizer knows).
+  bool decay = true;
+  /// The kind of block that it belongs to (for inspection).
+  std::string block;
+
+  int64_t elements() const;
+  /// Number of tensors in files: shape[0] when split, else 1.
+  int64_t pieces() const { return split ? shape.front() : 1; }
+  /// Shape of one tensor in files.
+  std::vector<int64_t> pieceShape() const;
+  std::string pieceName(int64_t index) const;
+};
+
+/// A float in the arena to which each micro-batch of a step adds its value.
+/// total = sum of weight * value / micro_batches. Several entries may share a name.
+struct Loss {
+  std::string name;
+  int64_t offset = 0;
+  double weight = 1;
+};
+
+/// How many valid tokens each expert got in a step (floats, added up over micro-batches).
+struct Load {
+  std::string name;
+  int64_t offset = 0;
+  int64_t experts = 0;
+};
+
+/// A value (float) that may be read from the arena after `program` ran.
+struct Output {
+  std::string program;
+  std::string name;
+  int64_t offset = 0;
+  std::vector<int64_t> shape;
+};
+
+/// One call of a function. Everything but `function` and `bases` only describes it.
+struct Row {
+  /// Index into Manifest::functions.
+  int64_t function = 0;
+  /// Bytes from the start of the arena, one a pointer; negative: null.
+  std::vector<int64_t> bases;
+  /// -1 where the row serves the whole step.
+  int64_t microBatch = -1;
+  std::string block;
+  /// Where in the model: the prefix of the instance's parameter names.
+  std::string layer;
+  /// begin, forward, backward_input, backward_weight, clip, optimizer, update, evaluate.
+  /// The runtime checks losses and gradient norm before the first `optimizer` or `update` row.
+  std::string direction;
+};
+
+using Program = std::vector<Row>;
+
+/// Sequences of token ids (i32) in the arena. A negative offset: the program does not read them.
+struct Inputs {
+  /// Micro-batch m is at tokens + m * batch * seq * 4. `evaluate` reads micro-batch 0.
+  int64_t tokens = -1;
+  /// Per token the index within its sequence of the first token that it may see; laid out like tokens.
+  int64_t starts = -1;
+  /// One sequence of seq ids for the program `generate`.
+  int64_t generateTokens = -1;
+  /// As starts, for `generate`.
+  int64_t generateStarts = -1;
+};
+
+/// Everything that the runtime knows about a model. JSON keys are the names here in snake_case.
+struct Manifest {
+  /// CF_ABI_VERSION of the compiler that wrote it.
+  int64_t version = 0;
+  /// A name for people.
+  std::string model;
+  /// Identifies what was compiled: the same input and compiler give the same id.
+  std::string buildId;
+  /// CPU features that the code uses, as in /proc/cpuinfo or as LLVM spells them.
+  std::vector<std::string> isa;
+  /// The run file with defaults filled in: the text of a JSON object.
+  std::string run = "{}";
+
+  /// Sequences in a micro-batch, ids in a sequence, size of the vocabulary, micro-batches in a step.
+  int64_t batch = 0;
+  int64_t seq = 0;
+  int64_t vocab = 0;
+  int64_t microBatches = 1;
+  /// Ids that begin and end a document; the bytes are ids 0 to 255.
+  int64_t bos = 256;
+  int64_t eos = 257;
+  /// Floating-point operations of the model in one step (0: not known), for the progress line.
+  double flopsPerStep = 0;
+
+  int64_t arenaBytes = 0;
+  int64_t scratchBytesPerWorker = 0;
+  /// parameters, gradients, first_moments, second_moments, activations.
+  std::map<std::string, Region> regions;
+  std::vector<Parameter> parameters;
+  Inputs inputs;
+  /// Offset of the CF_SCALAR_COUNT floats; see cf_scalar.
+  int64_t scalars = -1;
+  /// The loss that people watch, in nats per token, is the one named "main", else the one of the largest weight.
+  std::vector<Loss> losses;
+  std::vector<Load> loads;
+  std::vector<Output> outputs;
+
+  /// Symbols in the object.
+  std::vector<std::string> functions;
+  /// train, evaluate, generate.
+  std::map<std::string, Program> programs;
+
+  /// Null where there is none.
+  const Region *findRegion(const std::string &name) const;
+  const Program *findProgram(const std::string &name) const;
+  const Output *findOutput(const std::string &program, const std::string &name) const;
+  /// The name of the loss that people watch; empty without losses.
+  std::string mainLoss() const;
+
+  /// Checks every number that the runtime uses to address memory; throws base::Error naming the field.
+  void validate() const;
+
+  /// One line per parameter, loss, row, ...; the same manifest gives the same bytes.
+  std::string toJson() const;
+  /// Parses and validates; throws base::Error.
+  static Manifest fromJson(std::string_view text);
+};
+
+} // namespace contraflow::abi
+
+#endif

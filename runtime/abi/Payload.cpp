@@ -1,0 +1,103 @@
+//===- Payload.cpp - generated code at the end of an executable -----------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/abi/Payload.h"
+#include "runtime/abi/Abi.h"
+#include "runtime/base/Error.h"
+#include "runtime/base/File.h"
+#include "runtime/base/Hash.h"
+
+#include <cstring>
+
+namespace contraflow::abi {
+
+using base::Error;
+using base::text;
+
+namespace {
+
+constexpr char kMagic[] = "CFPAYLD1";
+
+/// The last bytes of a trainer. It is read and written as it lies in memory (little-endian machines only).
+struct Trailer {
+  char begin[8];
+  uint64_t version;
+  uint64_t objectOffset;
+  uint64_t objectBytes;
+  uint64_t manifestOffset;
+  uint64_t manifestBytes;
+  uint64_t hash;
+  char end[8];
+};
+static_assert(sizeof(Trailer) == 64 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+
+uint64_t hashOf(std::string_view object, std::string_view manifest) {
+  return base::hash64(manifest, base::hash64(object));
+}
+
+/// The trailer at the end of the file; nothing where the file has none.
+std::optional<Trailer> findTrailer(std::string_view file, const std::string &path) {
+  Trailer trailer;
+  if (file.size() < sizeof(Trailer))
+    return std::nullopt;
+  std::memcpy(&trailer, file.data() + file.size() - sizeof(Trailer), sizeof(Trailer));
+  if (std::memcmp(trailer.begin, kMagic, 8) != 0 || std::memcmp(trailer.end, kMagic, 8) != 0)
+    return std::nullopt;
+  uint64_t payload = file.size() - sizeof(Trailer);
+  bool consistent = trailer.objectOffset <= payload && trailer.objectBytes <= payload - trailer.objectOffset &&
+                    trailer.manifestOffset == trailer.objectOffset + trailer.objectBytes &&
+                    trailer.manifestBytes == payload - trailer.manifestOffset;
+  if (!consistent)
+    throw Error(text("'", path, "' is damaged: the sizes in its payload trailer do not fit the file"),
+                "compile it again");
+  return trailer;
+}
+
+} // namespace
+
+void appendPayload(const std::string &stub, const std::string &output, const Payload &payload) {
+  base::MappedFile stubFile(stub);
+  std::string_view code = stubFile.bytes();
+  if (code.substr(0, 4) != "\x7f" "ELF")
+    throw Error(text("'", stub, "' is not an ELF executable"));
+  if (std::optional<Trailer> old = findTrailer(code, stub))
+    code = code.substr(0, old->objectOffset);
+  // The object starts on a page, so that tools can look at it in place.
+  std::string padding((4096 - code.size() % 4096) % 4096, '\0');
+  Trailer trailer;
+  std::memcpy(trailer.begin, kMagic, 8);
+  trailer.version = CF_ABI_VERSION;
+  trailer.objectOffset = code.size() + padding.size();
+  trailer.objectBytes = payload.object.size();
+  trailer.manifestOffset = trailer.objectOffset + trailer.objectBytes;
+  trailer.manifestBytes = payload.manifest.size();
+  trailer.hash = hashOf(payload.object, payload.manifest);
+  std::memcpy(trailer.end, kMagic, 8);
+
+  base::AtomicFile file(output, 0755);
+  file.write(code);
+  file.write(padding);
+  file.write(payload.object);
+  file.write(payload.manifest);
+  file.write({reinterpret_cast<const char *>(&trailer), sizeof(trailer)});
+  file.commit();
+}
+
+std::optional<Payload> readPayload(const std::string &executable) {
+  base::MappedFile file(executable);
+  std::optional<Trailer> trailer = findTrailer(file.bytes(), executable);
+  if (!trailer)
+    return std::nullopt;
+  if (trailer->version != CF_ABI_VERSION)
+    throw Error(text("'", executable, "' has a payload of version ", trailer->version, ", this runtime wants ",
+                     CF_ABI_VERSION),
+                "compile it again");
+  Payload payload;
+  payload.object = file.bytes().substr(trailer->objectOffset, trailer->objectBytes);
+  payload.manifest = file.bytes().substr(trailer->manifestOffset, trailer->manifestBytes);
+  if (hashOf(payload.object, payload.manifest) != trailer->hash)
+    throw Error(text("'", executable, "' is damaged: its payload has another hash than its trailer says"),
+                "compile it again");
+  return payload;
+}
+
+} // namespace contraflow::abi

@@ -1,0 +1,275 @@
+//===- Safetensors.cpp - the tensor files of checkpoints ------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/abi/Safetensors.h"
+#include "runtime/base/Error.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <set>
+
+namespace contraflow::abi {
+
+using base::Error;
+using base::text;
+// Objects as sorted maps: headers have tens of thousands of keys.
+using Json = nlohmann::json;
+
+namespace {
+
+struct TypeInfo {
+  ElementType type;
+  const char *name;
+  int64_t bytes;
+};
+
+constexpr TypeInfo kTypes[] = {
+    {ElementType::F64, "F64", 8}, {ElementType::F32, "F32", 4}, {ElementType::F16, "F16", 2},
+    {ElementType::BF16, "BF16", 2}, {ElementType::I64, "I64", 8}, {ElementType::I32, "I32", 4},
+    {ElementType::I16, "I16", 2}, {ElementType::I8, "I8", 1}, {ElementType::U8, "U8", 1},
+    {ElementType::Bool, "BOOL", 1}};
+
+const TypeInfo &infoOf(ElementType type) {
+  return *std::find_if(std::begin(kTypes), std::end(kTypes),
+                       [&](const TypeInfo &info) { return info.type == type; });
+}
+
+/// As the format's reference implementation: a header is at most 100 MB.
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+
+/// Reads and checks the description of one tensor.
+class HeaderEntry {
+public:
+  HeaderEntry(const std::string &path, const std::string &name, const Json &json)
+      : path(path), name(name), json(json) {}
+
+  TensorView parse(std::string_view data, uint64_t &begin, uint64_t &end) const {
+    if (!json.is_object())
+      fail("its description is not an object");
+    TensorView tensor;
+    tensor.type = parseType();
+    tensor.shape = parseShape();
+    const Json &offsets = member("data_offsets");
+    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
+        !offsets[1].is_number_unsigned())
+      fail("data_offsets is not a pair of numbers");
+    begin = offsets[0].get<uint64_t>();
+    end = offsets[1].get<uint64_t>();
+    if (begin > end)
+      fail(text("data_offsets [", begin, ", ", end, "] go backwards"));
+    if (end > data.size())
+      fail(text("its data ends at byte ", end, ", but the file has ", data.size(), " bytes of data: the file is cut"));
+    uint64_t wanted = uint64_t(tensor.bytes());
+    if (end - begin != wanted)
+      fail(text("it has ", end - begin, " bytes, ", nameOf(tensor.type), " ", shapeText(tensor.shape), " wants ",
+                wanted));
+    tensor.data = data.data() + begin;
+    return tensor;
+  }
+
+private:
+  [[noreturn]] void fail(const std::string &why) const {
+    throw Error(text("'", path, "': tensor '", name, "': ", why));
+  }
+
+  const Json &member(const char *key) const {
+    auto found = json.find(key);
+    if (found == json.end())
+      fail(text(key, " is missing"));
+    return *found;
+  }
+
+  ElementType parseType() const {
+    const Json &type = member("dtype");
+    for (const TypeInfo &info : kTypes)
+      if (type == info.name)
+        return info.type;
+    fail(text("dtype ", type.dump(), " is not supported"));
+  }
+
+  std::vector<int64_t> parseShape() const {
+    const Json &shape = member("shape");
+    if (!shape.is_array())
+      fail("shape is not an array");
+    std::vector<int64_t> result;
+    int64_t elements = 8; // The size in bytes of the widest type must fit, too.
+    for (const Json &dimension : shape) {
+      if (!dimension.is_number_unsigned() || dimension.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max()))
+        fail(text("shape ", shape.dump(), " has a dimension that is not a number"));
+      result.push_back(dimension.get<int64_t>());
+      if (__builtin_mul_overflow(elements, std::max<int64_t>(result.back(), 1), &elements))
+        fail(text("shape ", shape.dump(), " has too many elements"));
+    }
+    return result;
+  }
+
+  const std::string &path;
+  const std::string &name;
+  const Json &json;
+};
+
+float halfToFloat(uint16_t half) {
+  uint32_t sign = uint32_t(half & 0x8000) << 16, exponent = (half >> 10) & 31, fraction = half & 1023;
+  if (exponent == 31)
+    return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
+  float value = float(fraction) * 0x1p-24f;
+  return sign ? -value : value;
+}
+
+float bfloatToFloat(uint16_t value) { return std::bit_cast<float>(uint32_t(value) << 16); }
+float doubleToFloat(double value) { return float(value); }
+
+/// Data in a file may have any alignment, so every element is copied out.
+template <typename From, typename To, typename Convert>
+void convert(const void *data, std::span<To> result, Convert convertOne) {
+  const char *bytes = static_cast<const char *>(data);
+  for (size_t i = 0; i < result.size(); ++i) {
+    From value;
+    std::memcpy(&value, bytes + i * sizeof(From), sizeof(From));
+    result[i] = convertOne(value);
+  }
+}
+
+} // namespace
+
+const char *nameOf(ElementType type) { return infoOf(type).name; }
+int64_t sizeOf(ElementType type) { return infoOf(type).bytes; }
+
+int64_t TensorView::elements() const {
+  int64_t result = 1;
+  for (int64_t dimension : shape)
+    result *= dimension;
+  return result;
+}
+
+std::string shapeText(const std::vector<int64_t> &shape) {
+  std::string result = "[";
+  for (size_t i = 0; i < shape.size(); ++i)
+    result += text(i ? ", " : "", shape[i]);
+  return result + "]";
+}
+
+SafetensorsFile::SafetensorsFile(const std::string &path) : file(path), path(path) {
+  std::string_view bytes = file.bytes();
+  uint64_t headerBytes = 0;
+  if (bytes.size() < sizeof(headerBytes))
+    throw Error(text("'", path, "' is no safetensors file: it has ", bytes.size(), " bytes"));
+  std::memcpy(&headerBytes, bytes.data(), sizeof(headerBytes));
+  bytes.remove_prefix(sizeof(headerBytes));
+  if (headerBytes > kMaxHeaderBytes)
+    throw Error(text("'", path, "' is no safetensors file: its header would have ", headerBytes, " bytes"));
+  if (headerBytes > bytes.size())
+    throw Error(text("'", path, "' is cut: the header has ", headerBytes, " bytes, the file only ", bytes.size(),
+                     " after its first eight"));
+  Json header = Json::parse(bytes.substr(0, headerBytes), nullptr, /*allow_exceptions=*/false);
+  if (!header.is_object())
+    throw Error(text("'", path, "' is no safetensors file: its header is not a JSON object"));
+  bytes.remove_prefix(headerBytes);
+
+  std::vector<std::pair<uint64_t, uint64_t>> extents;
+  for (const auto &[name, json] : header.items()) {
+    if (name == "__metadata__") {
+      if (!json.is_object())
+        throw Error(text("'", path, "': __metadata__ is not an object"));
+      for (const auto &[key, value] : json.items()) {
+        if (!value.is_string())
+          throw Error(text("'", path, "': __metadata__.", key, " is not a string"));
+        metadata[key] = value.get<std::string>();
+      }
+      continue;
+    }
+    uint64_t begin = 0, end = 0;
+    tensors[name] = HeaderEntry(path, name, json).parse(bytes, begin, end);
+    if (begin != end)
+      extents.emplace_back(begin, end);
+  }
+  std::sort(extents.begin(), extents.end());
+  for (size_t i = 1; i < extents.size(); ++i)
+    if (extents[i].first < extents[i - 1].second)
+      throw Error(text("'", path, "': two tensors overlap at byte ", extents[i].first, " of the data"));
+}
+
+const TensorView *SafetensorsFile::find(const std::string &name) const {
+  auto found = tensors.find(name);
+  return found == tensors.end() ? nullptr : &found->second;
+}
+
+const TensorView &SafetensorsFile::get(const std::string &name) const {
+  if (const TensorView *tensor = find(name))
+    return *tensor;
+  throw Error(text("'", path, "' has no tensor '", name, "'"));
+}
+
+void SafetensorsFile::readFloats(const std::string &name, const std::vector<int64_t> &shape,
+                                 std::span<float> result) const {
+  const TensorView &tensor = get(name);
+  if (tensor.shape != shape || tensor.elements() != int64_t(result.size()))
+    throw Error(text("'", path, "': tensor '", name, "' has shape ", shapeText(tensor.shape), ", wanted ",
+                     shapeText(shape)));
+  switch (tensor.type) {
+  case ElementType::F32:
+    if (!result.empty())
+      std::memcpy(result.data(), tensor.data, result.size_bytes());
+    return;
+  case ElementType::F64:
+    return convert<double>(tensor.data, result, doubleToFloat);
+  case ElementType::F16:
+    return convert<uint16_t>(tensor.data, result, halfToFloat);
+  case ElementType::BF16:
+    return convert<uint16_t>(tensor.data, result, bfloatToFloat);
+  default:
+    throw Error(text("'", path, "': tensor '", name, "' has type ", nameOf(tensor.type), ", wanted floating point"));
+  }
+}
+
+std::vector<int32_t> SafetensorsFile::readIds(const std::string &name) const {
+  const TensorView &tensor = get(name);
+  std::vector<int32_t> result(size_t(tensor.elements()));
+  if (tensor.type == ElementType::I32) {
+    convert<int32_t>(tensor.data, std::span(result), [](int32_t value) { return value; });
+    return result;
+  }
+  if (tensor.type != ElementType::I64)
+    throw Error(text("'", path, "': tensor '", name, "' has type ", nameOf(tensor.type), ", wanted I32 or I64"));
+  convert<int64_t>(tensor.data, std::span(result), [&](int64_t value) {
+    if (value != int32_t(value))
+      throw Error(text("'", path, "': tensor '", name, "' holds ", value, ", which is no 32-bit id"));
+    return int32_t(value);
+  });
+  return result;
+}
+
+void writeSafetensors(const std::string &path, const std::vector<NamedTensor> &tensors, const Metadata &metadata) {
+  // Text that is no UTF-8 (a file name in the metadata) must not stop a checkpoint.
+  auto quote = [](const Json &json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); };
+  std::string headerText = "{";
+  if (!metadata.empty())
+    headerText += "\"__metadata__\":" + quote(metadata);
+  std::set<std::string> names;
+  int64_t offset = 0;
+  for (const auto &[name, tensor] : tensors) {
+    if (name == "__metadata__" || !names.insert(name).second)
+      throw Error(text("cannot write '", path, "': two tensors would be named '", name, "'"));
+    int64_t end = offset + tensor.bytes();
+    headerText += text(headerText.size() > 1 ? "," : "", quote(name), ":{\"dtype\":\"", nameOf(tensor.type),
+                       "\",\"shape\":", Json(tensor.shape).dump(), ",\"data_offsets\":[", offset, ",", end, "]}");
+    offset = end;
+  }
+  headerText += "}";
+  headerText.append((8 - headerText.size() % 8) % 8, ' ');
+  uint64_t headerBytes = headerText.size();
+
+  base::AtomicFile file(path);
+  file.write({reinterpret_cast<const char *>(&headerBytes), sizeof(headerBytes)});
+  file.write(headerText);
+  for (const auto &[name, tensor] : tensors)
+    file.write({static_cast<const char *>(tensor.data), size_t(tensor.bytes())});
+  file.commit();
+}
+
+} // namespace contraflow::abi

@@ -1,0 +1,127 @@
+//===- File.cpp - files that are read whole and written all or nothing ----===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/base/File.h"
+#include "runtime/base/Error.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+namespace contraflow::base {
+
+namespace {
+
+[[noreturn]] void fail(const std::string &verb, const std::string &path) {
+  throw Error(text("cannot ", verb, " '", path, "': ", std::strerror(errno)));
+}
+
+/// Closes a descriptor at the end of a scope.
+struct Descriptor {
+  int number;
+  ~Descriptor() {
+    if (number >= 0)
+      close(number);
+  }
+};
+
+/// Opens a regular file for reading and tells its size. Without O_NONBLOCK a fifo would block here.
+Descriptor openRegular(const std::string &path, size_t &size) {
+  Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (file.number < 0)
+    fail("open", path);
+  struct stat status;
+  if (fstat(file.number, &status) != 0)
+    fail("read", path);
+  if (!S_ISREG(status.st_mode))
+    throw Error(text("cannot read '", path, "': it is not a regular file"));
+  size = size_t(status.st_size);
+  return Descriptor{std::exchange(file.number, -1)};
+}
+
+} // namespace
+
+MappedFile::MappedFile(const std::string &path) {
+  Descriptor file = openRegular(path, size);
+  if (size == 0)
+    return;
+  void *mapping = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number, 0);
+  if (mapping == MAP_FAILED)
+    fail("map", path);
+  data = static_cast<const char *>(mapping);
+}
+
+MappedFile::~MappedFile() {
+  if (data)
+    munmap(const_cast<char *>(data), size);
+}
+
+MappedFile::MappedFile(MappedFile &&other) noexcept
+    : data(std::exchange(other.data, nullptr)), size(std::exchange(other.size, 0)) {}
+
+std::string readFile(const std::string &path) {
+  size_t size = 0;
+  Descriptor file = openRegular(path, size);
+  std::string content(size, '\0');
+  size_t done = 0;
+  while (done < size) {
+    ssize_t count = read(file.number, content.data() + done, size - done);
+    if (count < 0 && errno == EINTR)
+      continue;
+    if (count < 0)
+      fail("read", path);
+    if (count == 0)
+      break; // The file became shorter while it was read.
+    done += size_t(count);
+  }
+  content.resize(done);
+  return content;
+}
+
+AtomicFile::AtomicFile(const std::string &path, unsigned mode) : path(path), temporary(path + ".partial") {
+  descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+  if (descriptor < 0)
+    fail("create", temporary);
+  if (fchmod(descriptor, mode) != 0) {
+    close(std::exchange(descriptor, -1));
+    fail("set the mode of", temporary);
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor < 0)
+    return;
+  close(descriptor);
+  unlink(temporary.c_str());
+}
+
+void AtomicFile::write(std::string_view bytes) {
+  // Linux writes at most 2 GiB a call.
+  while (!bytes.empty()) {
+    ssize_t count = ::write(descriptor, bytes.data(), std::min<size_t>(bytes.size(), 1u << 30));
+    if (count < 0 && errno == EINTR)
+      continue;
+    if (count < 0)
+      fail("write", temporary);
+    bytes.remove_prefix(size_t(count));
+  }
+}
+
+void AtomicFile::commit() {
+  if (fsync(descriptor) != 0)
+    fail("sync", temporary);
+  if (rename(temporary.c_str(), path.c_str()) != 0)
+    fail("replace", path);
+  close(std::exchange(descriptor, -1));
+  std::string folder = std::filesystem::path(path).parent_path().string();
+  Descriptor directory{open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.number < 0 || fsync(directory.number) != 0)
+    fail("sync the directory of", path);
+}
+
+} // namespace contraflow::base

@@ -1,0 +1,52 @@
+//===- File.h - files that are read whole and written all or nothing ------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_RUNTIME_BASE_FILE_H
+#define CONTRAFLOW_RUNTIME_BASE_FILE_H
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace contraflow::base {
+
+/// A read-only view of a file. The pages come from the page cache when they are touched.
+class MappedFile {
+public:
+  explicit MappedFile(const std::string &path);
+  ~MappedFile();
+  MappedFile(MappedFile &&other) noexcept;
+  MappedFile(const MappedFile &) = delete;
+  MappedFile &operator=(const MappedFile &) = delete;
+
+  std::string_view bytes() const { return {data, size}; }
+
+private:
+  const char *data = nullptr;
+  size_t size = 0;
+};
+
+/// The content of a regular file; throws Error.
+std::string readFile(const std::string &path);
+
+/// Writes beside the target and replaces it in one step: after a crash at any moment the old or
+/// the new file is there, whole. Without commit() the target stays as it was.
+class AtomicFile {
+public:
+  explicit AtomicFile(const std::string &path, unsigned mode = 0644);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile &) = delete;
+  AtomicFile &operator=(const AtomicFile &) = delete;
+
+  void write(std::string_view bytes);
+  /// Syncs the file, renames it and syncs the directory.
+  void commit();
+
+private:
+  std::string path;
+  std::string temporary;
+  int descriptor = -1;
+};
+
+} // namespace contraflow::base
+
+#endif
