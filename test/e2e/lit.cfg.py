@@ -1,0 +1,15 @@
+"""Whole programs: compile, train, resume, verify. Each test is a .test file with RUN lines."""
+import os
+
+import lit.formats
+
+config.name = "contraflow-e2e"
+config.test_format = lit.formats.ShTest(True)
+config.suffixes = [".test"]
+config.excludes = ["Inputs"]
+config.test_source_root = os.path.dirname(__file__)
+config.environment["PATH"] = os.pathsep.join([config.contraflow_tools_dir, config.llvm_tools_dir, os.environ["PATH"]])
+config.environment["FILECHECK_OPTS"] = "-enable-var-scope --dump-input=fail"
+config.substitutions.append(("%models", os.path.join(config.contraflow_source_dir, "models")))
+config.substitutions.append(("%root", config.contraflow_source_dir))
+config.substitutions.append(("%golden", os.path.join(config.contraflow_source_dir, "test", "numerics", "golden")))
