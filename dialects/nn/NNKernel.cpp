@@ -201,4 +201,14 @@ LogicalResult KernelOp::verify() {
   return verifyBody(*this);
 }
 
+LogicalResult ConstantTableOp::verify() {
+  // constant_table_c1
+  auto type = llvm::cast<TensorType>(getResult().getType());
+  ElementsAttr value = getValue();
+  if (!type.isBound() || ArrayRef<int64_t>(type.getStaticShape()) != value.getShapedType().getShape() ||
+      type.getElementType() != value.getElementType())
+    return emitOpError() << "(C1) the value is " << value.getShapedType() << ", the result " << type;
+  return success();
+}
+
 } // namespace contraflow::nn

@@ -75,9 +75,10 @@ def NN_AttentionAnchor : NN_AttentionLikeAnchor<"AttentionAnchor", "attention"> 
   let summary = "softmax(q k^T * scale) v per sequence and head";
   let description = [{
     Domain `[B, S, H, D, Dv]`: sequences, positions, query heads, head sizes of q/k and of v. Inputs q, k, v and
-    optionally starts (i32 per row: first visible key of the row's sequence). Maps send (b, s, h, d) to coordinates (h counts
-    k/v heads for k and v; query head h uses k/v head h / (heads / kvHeads)). Results: o, mapped by
-    (b, s, h, d), and lse [B*S, H], the natural logarithm of the sum of exponentials of each row.
+    optionally starts (i32 per row: first visible key of the row's sequence). Maps send (b, s, h, d, dv) to coordinates: those of
+    q and k use d, those of v and o use dv, lse and starts neither (h counts k/v heads for k and v; query head h
+    uses k/v head h / (heads / kvHeads)). Results: o, and lse [B*S, H], the natural logarithm of the sum of
+    exponentials of each row.
     Example: `#nn.attention<heads = 4, kvHeads = 4, seq = 512, scale = 1.250000e-01 : f32, causal = true>`
   }];
 }
@@ -101,6 +102,7 @@ def NN_RouteAnchor : AttrDef<NN_Dialect, "RouteAnchor"> {
     Results, by `counts_seq`. 0: gates [T, K] = score (without bias), divided by their sum + 1e-20 where `normalize`, times `scale`;
     routing, the i32 table described at `nn.route`; load [E] (f32), the number of valid tokens per expert.
     S > 0: one result, counts [T / S, E] (f32): valid tokens per sequence of S whose choice contains the expert.
+    Maps send (t, e, k) to coordinates (counts: t floordiv S); the one of routing is (0), its layout is fixed.
   }];
   let parameters = (ins "int64_t":$groups, "int64_t":$group_limit, "int64_t":$group_top, "bool":$normalize,
                         "::mlir::FloatAttr":$scale, "bool":$has_bias, "bool":$has_valid, "int64_t":$counts_seq);
@@ -119,7 +121,9 @@ def NN_KernelOp : NN_Op<"kernel", [IsolatedFromAbove, Pure]> {
     are gathered: `gathers[i]` lists, for operand i (inputs first, then results), the inputs
     (i32, whose own maps use neither the last dimension nor symbols) that give the symbols' values; a negative value reads
     as zero and skips a write. `tied[j]` is the input whose memory result j is written into, -1
-    for a fresh result; writing a part of a tied result leaves the rest as it was.
+    for a fresh result; writing a part of a tied result leaves the rest as it was. Nothing uses a tied input after
+    its kernel, and the kernel itself reads it through the map of its result or not at all, so that
+    values may be thought of as copies and written in place. No two results share memory.
 
     For `rows` and `column_reduce` the region has one argument per input, the scalar at the point
     (f32 or i32), holds `arith`, `math`, `nn.row_sum`, `nn.row_max` and `nn.domain_index` operations, and
@@ -186,6 +190,25 @@ def NN_DomainIndexOp : NN_Op<"domain_index", [Pure, HasParent<"KernelOp">]> {
   let arguments = (ins I64Attr:$dim);
   let results = (outs I32:$result);
   let assemblyFormat = "$dim attr-dict";
+}
+
+def NN_ConstantTableOp : NN_Op<"constant_table", [Pure]> {
+  let summary = "a tensor known at compile time";
+  let description = [{
+    Numbers that kernels read and nobody computes at run time, such as the angles of a rotary embedding.
+    Becomes a constant of the object; equal tables are one constant.
+
+    ```mlir
+    %angles = nn.constant_table dense<[[1.0, 0.5], [0.0, 0.25]]> : tensor<2x2xf32> -> <2 x 2>
+    ```
+
+    Constraints:
+    - (C1) the value has the shape and the element type of the result
+  }];
+  let arguments = (ins ElementsAttr:$value);
+  let results = (outs NN_Tensor:$result);
+  let assemblyFormat = "$value `->` custom<TensorType>(type($result)) attr-dict";
+  let hasVerifier = 1;
 }
 
 def NN_KernelYieldOp : NN_Op<"kernel_yield", [Pure, Terminator, HasParent<"KernelOp">]> {
