@@ -224,11 +224,69 @@ static LLVM::LLVMFuncOp createFunction(ModuleOp module, Location loc, StringRef 
   return LLVM::LLVMFuncOp::create(builder, loc, name, type, LLVM::Linkage::Internal);
 }
 
+LogicalResult KernelEmission::requestWorkspace(int64_t bytes) {
+  constexpr int64_t kMostStackBytes = 256 << 10;
+  if (!workspace && bytes > kMostStackBytes)
+    return op.emitError() << "kernel '" << op.getLabel() << "' needs a workspace of " << bytes
+                          << " bytes, memory has planned none";
+  code.workspaceBytes = bytes;
+  return success();
+}
+
+Value KernelEmission::getEnvironment() {
+  if (environment)
+    return environment;
+  Location loc = op.getLoc();
+  Emitter e(entry, loc, target);
+  int64_t slots = placements.size() + (code.workspaceBytes ? 1 : 0);
+  environment = LLVM::AllocaOp::create(entry, loc, e.ptrType(), e.ptrType(), e.constant(slots), /*alignment=*/8);
+  auto slot = [&](Value array, int64_t i) -> Value {
+    return LLVM::GEPOp::create(entry, loc, e.ptrType(), e.ptrType(), array,
+                               ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(i)});
+  };
+  auto address = [&](const Placement &placement) -> Value {
+    Value base = e.load(e.ptrType(), slot(bases, placement.base), 8);
+    return LLVM::GEPOp::create(entry, loc, e.ptrType(), entry.getI8Type(), base,
+                               ArrayRef<LLVM::GEPArg>{e.constant(placement.byteOffset)});
+  };
+  for (auto [i, placement] : llvm::enumerate(placements))
+    e.store(address(placement), slot(environment, i), 8);
+  if (code.workspaceBytes) {
+    Value memory = workspace ? address(*workspace)
+                             : Value(LLVM::AllocaOp::create(entry, loc, e.ptrType(), entry.getI8Type(),
+                                                            e.constant(code.workspaceBytes), /*alignment=*/64));
+    e.store(memory, slot(environment, placements.size()), 8);
+  }
+  return environment;
+}
+
+void KernelEmission::callPhase(const KernelCode::Phase &phase) {
+  Emitter caller(entry, op.getLoc(), target);
+  StringRef parallelFor = "cf_parallel_for";
+  if (!module.lookupSymbol(parallelFor)) {
+    OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
+    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(op.getContext()),
+                                            {caller.ptrType(), caller.ptrType(), caller.i64(), caller.i64()});
+    LLVM::LLVMFuncOp::create(top, op.getLoc(), parallelFor, type);
+  }
+  Value body = LLVM::AddressOfOp::create(entry, op.getLoc(), caller.ptrType(), phase.function);
+  caller.call(parallelFor, {body, getEnvironment(), caller.constant(phase.tasks), caller.constant(1)});
+}
+
+LogicalResult KernelEmission::reuse(const KernelCode &other) {
+  if (failed(requestWorkspace(other.workspaceBytes)))
+    return failure();
+  code = other;
+  for (const KernelCode::Phase &phase : code.phases)
+    callPhase(phase);
+  return success();
+}
+
 LogicalResult KernelEmission::parallel(int64_t tasks, int64_t bytes,
                                        function_ref<LogicalResult(Emitter &, const Task &)> body) {
-  scratchBytes = std::max(scratchBytes, bytes);
-  std::string phaseName = phases == 0 ? name : name + ".p" + std::to_string(phases);
-  ++phases;
+  code.scratchBytes = std::max(code.scratchBytes, bytes);
+  std::string phaseName = code.phases.empty() ? name : name + ".p" + std::to_string(code.phases.size());
+  code.phases.push_back({phaseName, tasks});
   Location loc = op.getLoc();
   OpBuilder builder(op.getContext());
   Emitter e(builder, loc, target);
@@ -237,21 +295,17 @@ LogicalResult KernelEmission::parallel(int64_t tasks, int64_t bytes,
   Block *block = function.addEntryBlock(builder);
   builder.setInsertionPointToStart(block);
 
-  auto address = [&](const Placement &placement) {
+  auto operand = [&](int64_t i) {
     Value slot = LLVM::GEPOp::create(builder, loc, e.ptrType(), e.ptrType(), block->getArgument(0),
-                                     ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(placement.base)});
-    Value base = e.load(e.ptrType(), slot, 8);
-    return placement.byteOffset == 0
-               ? base
-               : Value(LLVM::GEPOp::create(builder, loc, e.ptrType(), builder.getI8Type(), base,
-                                           ArrayRef<LLVM::GEPArg>{e.constant(placement.byteOffset)}));
+                                     ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(i)});
+    return e.load(e.ptrType(), slot, 8);
   };
   Task task;
   task.scratch = block->getArgument(3);
-  for (const Placement &placement : placements)
-    task.operands.push_back(address(placement));
-  if (workspace)
-    task.workspace = address(*workspace);
+  for (int64_t i = 0, count = placements.size(); i < count; ++i)
+    task.operands.push_back(operand(i));
+  if (code.workspaceBytes)
+    task.workspace = operand(placements.size());
 
   LogicalResult result = success();
   e.forLoop(block->getArgument(1), block->getArgument(2), 1, [&](Value index) {
@@ -261,17 +315,7 @@ LogicalResult KernelEmission::parallel(int64_t tasks, int64_t bytes,
   LLVM::ReturnOp::create(builder, loc, ValueRange());
   if (failed(result))
     return failure();
-
-  Emitter caller(entry, loc, target);
-  StringRef parallelFor = "cf_parallel_for";
-  if (!module.lookupSymbol(parallelFor)) {
-    OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
-    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(op.getContext()),
-                                            {e.ptrType(), e.ptrType(), e.i64(), e.i64()});
-    LLVM::LLVMFuncOp::create(top, loc, parallelFor, type);
-  }
-  Value bodyAddress = LLVM::AddressOfOp::create(entry, loc, function);
-  caller.call(parallelFor, {bodyAddress, bases, caller.constant(tasks), caller.constant(1)});
+  callPhase(code.phases.back());
   return success();
 }
 

@@ -3,12 +3,14 @@
 //
 // One kernel becomes one or more parallel phases. A phase is a function of the module,
 //
-//   llvm.func internal @<function>.k<N>(%bases: !llvm.ptr, %begin: i64, %end: i64, %scratch: !llvm.ptr)
+//   llvm.func internal @<name>.p<N>(%environment: !llvm.ptr, %begin: i64, %end: i64, %scratch: !llvm.ptr)
 //
-// that runs the tasks begin .. end - 1, and a call `cf_parallel_for(@<function>.k<N>, %bases, tasks, 1)` in the
-// entry function. How many tasks there are depends on shapes only. Bodies are scf.for and scf.if over i64,
-// arith, math and vector operations on f32, i32 and vector<VL x f32>, and LLVM pointers and memory
-// operations; scratch belongs to the worker and holds anything at the start of a task.
+// that runs the tasks begin .. end - 1, and a call `cf_parallel_for(@<name>.p<N>, %environment, tasks, 1)` in the
+// entry function. The environment is an array of pointers on the stack of the entry function: the
+// operands, then the workspace. Phases know nothing of placements, so equal kernels share their code wherever
+// their operands lie. How many tasks there are depends on shapes only. Bodies are scf.for and scf.if over
+// i64, arith, math and vector operations on f32, i32 and vector<VL x f32>, and LLVM pointers and
+// memory operations; scratch belongs to the worker and holds anything at the start of a task.
 //
 //===----------------------------------------------------------------------===//
 #ifndef CONTRAFLOW_PASSES_LOWERING_CPU_EMITTER_H
@@ -167,8 +169,19 @@ struct Task {
   mlir::Value scratch;
   /// Inputs, then results; a tied result has the pointer of its input.
   llvm::SmallVector<mlir::Value> operands;
-  /// Memory shared by the phases of the kernel; null unless `getWorkspaceBytes` asked for some.
+  /// Memory shared by the phases of the kernel; meaningless unless some was asked for.
   mlir::Value workspace;
+};
+
+/// The code of a kernel, wherever its operands lie.
+struct KernelCode {
+  struct Phase {
+    std::string function;
+    int64_t tasks;
+  };
+  llvm::SmallVector<Phase> phases;
+  int64_t scratchBytes = 0;
+  int64_t workspaceBytes = 0;
 };
 
 class KernelEmission {
@@ -185,8 +198,17 @@ public:
   mlir::LogicalResult parallel(int64_t tasks, int64_t scratchBytes,
                                llvm::function_ref<mlir::LogicalResult(Emitter &, const Task &)> body);
 
+  /// Asks for memory that the phases share; before the first of them. Where no placement was given it
+  /// lies on the stack of the entry function, which is for a few kilobytes.
+  mlir::LogicalResult requestWorkspace(int64_t bytes);
+
+  /// What has been emitted.
+  const KernelCode &getCode() const { return code; }
+  /// Calls code that another emission of an equal kernel has made, instead of emitting it again.
+  mlir::LogicalResult reuse(const KernelCode &other);
+
   /// The most scratch that any phase wanted.
-  int64_t getScratchBytes() const { return scratchBytes; }
+  int64_t getScratchBytes() const { return code.scratchBytes; }
 
   /// The private function `name` of the module; `body` emits it when it is not there yet (arguments of the
   /// given types, no result). For code that several kernels share, such as micro-kernels.
@@ -194,14 +216,18 @@ public:
                          llvm::function_ref<void(Emitter &, mlir::ValueRange)> body);
 
 private:
+  /// The environment of this kernel, built by the entry function before its first phase.
+  mlir::Value getEnvironment();
+  void callPhase(const KernelCode::Phase &phase);
+
   std::string name;
   llvm::SmallVector<Placement> placements;
   std::optional<Placement> workspace;
   mlir::OpBuilder &entry;
   mlir::Value bases;
   mlir::ModuleOp module;
-  int64_t scratchBytes = 0;
-  int64_t phases = 0;
+  mlir::Value environment;
+  KernelCode code;
 };
 
 } // namespace contraflow::cpu

@@ -12,15 +12,13 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
-#include "mlir/Transforms/WalkPatternRewriteDriver.h"
 
 #define DEBUG_TYPE "lowering-cpu-expand-math"
 
-namespace contraflow::lowering {
+namespace contraflow::cpu {
 #define GEN_PASS_DEF_EXPANDMATHPASS
 #include "passes/lowering/cpu/Passes.h.inc"
-} // namespace contraflow::lowering
+} // namespace contraflow::cpu
 
 using namespace mlir;
 
@@ -74,6 +72,7 @@ public:
   }
 
   Value exp(Value x);
+  Value exp2(Value x);
   Value log(Value x);
   Value log1p(Value x);
   Value tanh(Value x);
@@ -81,6 +80,11 @@ public:
   Value sincos(Value x, bool cosine);
 
 private:
+  Value scaledExp(Value r, Value n);
+  Value clamp(Value x, float low, float high) {
+    x = select(less(x, f(low)), f(low), x);
+    return select(less(f(high), x), f(high), x);
+  }
   Value constant(TypedAttr scalar, Type shape) {
     if (auto vector = llvm::dyn_cast<VectorType>(shape))
       return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vector, Attribute(scalar)));
@@ -92,21 +96,30 @@ private:
   Type type, intType;
 };
 
-/// e^x = 2^n e^r, |r| <= ln(2) / 2. The power of two is applied in two halves, so that results reach
-/// the denormals and infinity. Not-a-number passes through the ordered comparisons.
+/// e^x = 2^n e^r, |r| <= ln(2) / 2. Not-a-number passes through the ordered comparisons.
 Value Formula::exp(Value x) {
-  x = select(less(x, f(-105.0f)), f(-105.0f), x);
-  x = select(less(f(89.0f), x), f(89.0f), x);
+  x = clamp(x, -105.0f, 89.0f);
   auto [n, bitsOfN] = nearest(x, 1.44269504f);
   Value r = fma(n, f(-0.693359375f), x);
   r = fma(n, f(2.12194440e-4f), r);
+  return scaledExp(r, bitsOfN);
+}
+
+/// 2^x = 2^n e^((x - n) ln(2)).
+Value Formula::exp2(Value x) {
+  x = clamp(x, -151.0f, 129.0f);
+  auto [n, bitsOfN] = nearest(x, 1.0f);
+  return scaledExp(mul(sub(x, n), f(0.693147181f)), bitsOfN);
+}
+
+/// 2^n e^r. The power of two is applied in two halves, so that results reach the denormals and infinity.
+Value Formula::scaledExp(Value r, Value n) {
   Value p = polynomial(r, {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
                            1.6666665459e-1f, 5.0000001201e-1f});
   p = add(fma(p, mul(r, r), r), f(1.0f));
-  Value half = sar(bitsOfN, 1);
-  Value rest = isub(bitsOfN, half);
+  Value half = sar(n, 1);
   auto power = [&](Value e) { return fromBits(shl(iadd(e, i(127)), 23)); };
-  return mul(mul(p, power(half)), power(rest));
+  return mul(mul(p, power(half)), power(isub(n, half)));
 }
 
 /// log(x) = e log(2) + log(m), sqrt(1/2) <= m < sqrt(2).
@@ -202,7 +215,7 @@ Value expand(OpBuilder &builder, Operation *op, bool hasFma) {
   Value x = op->getOperand(0);
   return llvm::TypeSwitch<Operation *, Value>(op)
       .Case([&](math::ExpOp) { return formula.exp(x); })
-      .Case([&](math::Exp2Op) { return formula.exp(formula.mul(x, formula.f(0.693147181f))); })
+      .Case([&](math::Exp2Op) { return formula.exp2(x); })
       .Case([&](math::LogOp) { return formula.log(x); })
       .Case([&](math::Log1pOp) { return formula.log1p(x); })
       .Case([&](math::TanhOp) { return formula.tanh(x); })
@@ -225,7 +238,7 @@ bool isInstruction(Operation *op) {
              math::ClampFOp>(op);
 }
 
-struct ExpandMathPass : contraflow::lowering::impl::ExpandMathPassBase<ExpandMathPass> {
+struct ExpandMathPass : contraflow::cpu::impl::ExpandMathPassBase<ExpandMathPass> {
   using Base::Base;
 
   void runOnOperation() override {
