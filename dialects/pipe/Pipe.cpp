@@ -1,0 +1,233 @@
+//===- Pipe.cpp - text and constraints of programs ------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "dialects/pipe/Pipe.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+#include "dialects/pipe/PipeDialect.cpp.inc"
+#include "dialects/pipe/PipeEnums.cpp.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "dialects/pipe/PipeTypes.cpp.inc"
+
+// Custom directives of the assembly formats; the generated code calls them unqualified.
+namespace contraflow::pipe {
+
+static constexpr int64_t kRegionAlignment = 64;
+
+std::string getSlotText(Direction direction, int64_t microBatch) {
+  switch (direction) {
+  case Direction::forward:
+    return "F" + std::to_string(microBatch) + ">";
+  case Direction::backward_input:
+    return "B" + std::to_string(microBatch) + "<";
+  case Direction::backward_weight:
+    return "W" + std::to_string(microBatch) + "<";
+  default:
+    return stringifyDirection(direction).str();
+  }
+}
+
+static ParseResult parseSlot(OpAsmParser &parser, DirectionAttr &direction, IntegerAttr &microBatch) {
+  StringRef text;
+  SMLoc location = parser.getCurrentLocation();
+  if (parser.parseKeyword(&text))
+    return failure();
+  int64_t number = -1;
+  std::optional<Direction> value;
+  if (!text.drop_front().getAsInteger(10, number)) {
+    value = llvm::StringSwitch<std::optional<Direction>>(text.take_front())
+                .Case("F", Direction::forward)
+                .Case("B", Direction::backward_input)
+                .Case("W", Direction::backward_weight)
+                .Default(std::nullopt);
+    if (value && (value == Direction::forward ? parser.parseGreater() : parser.parseLess()))
+      return failure();
+  } else if (value = symbolizeDirection(text); value && *value <= Direction::backward_weight) {
+    value = std::nullopt; // Needs a micro-batch.
+  }
+  if (!value)
+    return parser.emitError(location, "expected F<n>>, B<n><, W<n><, begin, clip, optimizer or update, found '")
+           << text << "'";
+  direction = DirectionAttr::get(parser.getContext(), *value);
+  microBatch = parser.getBuilder().getI64IntegerAttr(number);
+  return success();
+}
+
+static void printSlot(OpAsmPrinter &printer, Operation *, DirectionAttr direction, IntegerAttr microBatch) {
+  printer << getSlotText(direction.getValue(), microBatch.getInt());
+}
+
+/// A value name that reads like the buffer's.
+static std::string getValueName(StringRef text) {
+  std::string name;
+  for (char c : text)
+    name += llvm::isAlnum(c) || c == '.' ? c : '_';
+  if (name.empty() || llvm::isDigit(name.front()) || name.front() == '.')
+    name.insert(name.begin(), 'b');
+  return name;
+}
+
+static LogicalResult verifyOffset(Operation *op, StringRef constraint, int64_t offset) {
+  if (offset < 0 || offset % kRegionAlignment != 0)
+    return op->emitOpError(constraint)
+           << " offset is " << offset << ", expected a multiple of " << kRegionAlignment << " from 0 on";
+  return success();
+}
+
+Extent getExtent(Value value) {
+  int64_t offset = 0, bytes = -1;
+  while (auto view = value.getDefiningOp<ViewOp>()) {
+    offset += view.getOffset();
+    bytes = bytes < 0 ? view.getBytes() : bytes;
+    value = view.getSource();
+  }
+  auto buffer = value.getDefiningOp<BufferOp>();
+  return {buffer, offset, bytes < 0 ? static_cast<int64_t>(buffer.getBytes()) : bytes};
+}
+
+} // namespace contraflow::pipe
+
+using namespace contraflow::pipe;
+
+#define GET_OP_CLASSES
+#include "dialects/pipe/PipeOps.cpp.inc"
+
+namespace contraflow::pipe {
+
+void PipeDialect::initialize() {
+  registerTypes();
+  addOperations<
+#define GET_OP_LIST
+#include "dialects/pipe/PipeOps.cpp.inc"
+      >();
+}
+
+void PipeDialect::registerTypes() {
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialects/pipe/PipeTypes.cpp.inc"
+      >();
+}
+
+//===----------------------------------------------------------------------===//
+// ParameterOp
+//===----------------------------------------------------------------------===//
+
+int64_t ParameterOp::getNumElements() {
+  int64_t elements = 1;
+  for (int64_t size : getShape())
+    elements *= size;
+  return elements;
+}
+
+LogicalResult ParameterOp::verify() {
+  // parameter_c1
+  if (failed(verifyOffset(*this, "(C1)", getOffset())))
+    return failure();
+  // parameter_c2
+  for (int64_t size : getShape())
+    if (size <= 0)
+      return emitOpError("(C2) dimension is ") << size << ", expected a positive number";
+  // parameter_c3
+  if (getName().contains("{e}") != getSplit())
+    return emitOpError("(C3) name '") << getName() << "' " << (getSplit() ? "has no" : "has an")
+                                      << " '{e}', and the parameter is " << (getSplit() ? "" : "not ")
+                                      << "split";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// ProgramOp
+//===----------------------------------------------------------------------===//
+
+void ProgramOp::build(OpBuilder &builder, OperationState &state, StringRef name, int64_t microBatches) {
+  build(builder, state, builder.getStringAttr(name), builder.getI64IntegerAttr(microBatches), IntegerAttr());
+  state.regions.front()->emplaceBlock();
+}
+
+LogicalResult ProgramOp::verify() {
+  // program_c1
+  if (getMicroBatches() < 1)
+    return emitOpError("(C1) micro_batches is ") << getMicroBatches() << ", expected a positive number";
+  // program_c2
+  for (Operation &op : getBody().front())
+    if (op.getDialect() != getOperation()->getDialect())
+      return emitOpError("(C2) holds '") << op.getName() << "', expected operations of the pipe dialect";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// BufferOp, ViewOp
+//===----------------------------------------------------------------------===//
+
+void BufferOp::getAsmResultNames(OpAsmSetValueNameFn setName) { setName(getResult(), getValueName(getName())); }
+
+LogicalResult BufferOp::verify() {
+  // buffer_c1
+  if (static_cast<int64_t>(getBytes()) < 0)
+    return emitOpError("(C1) has ") << static_cast<int64_t>(getBytes()) << " bytes, expected at least 0";
+  // buffer_c2
+  return getOffset() ? verifyOffset(*this, "(C2)", *getOffset()) : success();
+}
+
+void ViewOp::getAsmResultNames(OpAsmSetValueNameFn setName) { setName(getResult(), "view"); }
+
+LogicalResult ViewOp::verify() {
+  // view_c1
+  Extent source = getExtent(getSource());
+  int64_t offset = getOffset(), bytes = getBytes();
+  if (offset < 0 || bytes < 0 || offset + bytes > source.bytes)
+    return emitOpError("(C1) takes bytes ") << offset << " to " << offset + bytes << " of "
+                                            << source.bytes;
+  // view_c2
+  if (offset % 4 != 0)
+    return emitOpError("(C2) offset is ") << offset << ", expected a multiple of 4";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// RunOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult RunOp::verify() {
+  // run_c1
+  int64_t microBatch = getMicroBatch();
+  int64_t count = cast<ProgramOp>((*this)->getParentOp()).getMicroBatches();
+  if (isOfMicroBatch() && (microBatch < 0 || microBatch >= count))
+    return emitOpError("(C1) micro-batch is ") << microBatch << ", expected 0 to " << count - 1;
+  // run_c2
+  return verifyOffset(*this, "(C2)", getRegionOffset());
+}
+
+LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  // run_c3
+  if (!symbols.lookupNearestSymbolFrom((*this)->getParentOp(), getFunctionAttr()))
+    return emitOpError("(C3) function '") << getFunction() << "' does not exist";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// ExposeOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult ExposeOp::verify() {
+  // expose_c1
+  if ((getKind() == ExposeKind::loss) != getWeight().has_value())
+    return emitOpError("(C1) a ") << stringifyExposeKind(getKind()) << " has "
+                                  << (getWeight() ? "a" : "no") << " weight";
+  // expose_c2
+  for (int64_t size : getShape())
+    if (size <= 0)
+      return emitOpError("(C2) dimension is ") << size << ", expected a positive number";
+  return success();
+}
+
+} // namespace contraflow::pipe

@@ -1,0 +1,69 @@
+//===- PipeDialect.td - the step as a program over buffers ----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_DIALECTS_PIPE_PIPEDIALECT_TD
+#define CONTRAFLOW_DIALECTS_PIPE_PIPEDIALECT_TD
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/OpBase.td"
+
+def Pipe_Dialect : Dialect {
+  let name = "pipe";
+  let cppNamespace = "::contraflow::pipe";
+  let summary = "the step as a program: which function runs when, on which buffers";
+  let description = [{
+    A program is a flat list of runs of functions over named buffers. The schedule phase writes it,
+    the memory phase gives every buffer an address in one arena, and the linker turns it into the table
+    that the runtime walks. Nothing is decided after that.
+  }];
+  let useDefaultTypePrinterParser = 1;
+  let extraClassDeclaration = [{ void registerTypes(); }];
+}
+
+class Pipe_Op<string mnemonic, list<Trait> traits = []> : Op<Pipe_Dialect, mnemonic, traits>;
+
+def Pipe_BufferType : TypeDef<Pipe_Dialect, "Buffer"> {
+  let mnemonic = "buffer";
+  let summary = "bytes in the arena";
+  let description = [{ Sizes belong to the operations that make buffers. Example: `!pipe.buffer` }];
+}
+
+//===----------------------------------------------------------------------===//
+// Enums
+//===----------------------------------------------------------------------===//
+
+def Pipe_BufferKind : I32EnumAttr<"BufferKind", "what a buffer holds, and so how long it lives", [
+  // Kept from step to step, at one address in all programs.
+  I32EnumAttrCase<"parameters", 0>, I32EnumAttrCase<"gradients", 1>,
+  I32EnumAttrCase<"first_moments", 2>, I32EnumAttrCase<"second_moments", 3>,
+  I32EnumAttrCase<"scalars", 4>,    // written by the runtime before a step
+  I32EnumAttrCase<"losses", 5>,     // one number per name
+  I32EnumAttrCase<"loads", 6>,      // summed over the micro-batches of a step
+  I32EnumAttrCase<"input", 7>,      // token ids, written by the runtime
+  // Live from the first run that writes them to the last that reads them.
+  I32EnumAttrCase<"activation", 8>, I32EnumAttrCase<"activation_grad", 9>,
+  I32EnumAttrCase<"saved", 10>,       // made by a forward for its backward
+  I32EnumAttrCase<"saved_input", 11>, // made by a backward_input for its backward_weight
+  I32EnumAttrCase<"workspace", 12>,   // live in one run
+]> {
+  let cppNamespace = "::contraflow::pipe";
+}
+
+def Pipe_Direction : I32EnumAttr<"Direction", "which part of a step a run belongs to", [
+  I32EnumAttrCase<"forward", 0>, I32EnumAttrCase<"backward_input", 1>,
+  I32EnumAttrCase<"backward_weight", 2>,
+  // Of the step, not of a micro-batch. What comes before `optimizer` and `update` changes no parameter.
+  I32EnumAttrCase<"begin", 3>, I32EnumAttrCase<"clip", 4>, I32EnumAttrCase<"optimizer", 5>,
+  I32EnumAttrCase<"update", 6>,
+]> {
+  let cppNamespace = "::contraflow::pipe";
+}
+
+def Pipe_ExposeKind : I32EnumAttr<"ExposeKind", "what the runtime does with an exposed buffer", [
+  I32EnumAttrCase<"input", 0>, I32EnumAttrCase<"scalars", 1>, I32EnumAttrCase<"loss", 2>,
+  I32EnumAttrCase<"load", 3>, I32EnumAttrCase<"output", 4>,
+]> {
+  let cppNamespace = "::contraflow::pipe";
+}
+
+#endif

@@ -1,0 +1,182 @@
+//===- PipeOps.td - programs, buffers, runs -------------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_DIALECTS_PIPE_PIPEOPS_TD
+#define CONTRAFLOW_DIALECTS_PIPE_PIPEOPS_TD
+
+include "dialects/pipe/PipeDialect.td"
+include "mlir/IR/OpAsmInterface.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+//===----------------------------------------------------------------------===//
+// Of the module
+//===----------------------------------------------------------------------===//
+
+def Pipe_ParameterOp : Pipe_Op<"parameter"> {
+  let summary = "one tensor of a checkpoint and its place in the parameters region";
+  let description = [{
+    `name` is the published name. Where `split` is set the name holds `{e}` and the leading dimension is
+    cut into one tensor per number. The offset counts from the start of the region, and is the same
+    in the regions of gradients and moments. `frozen`: no gradient reaches it. `decay`: the optimizer
+    decays it. `of` gives the kind of block that owns it.
+
+    ```mlir
+    pipe.parameter "model.layers.1.mlp.experts.{e}.up_proj.weight" of "moe" at 8192 [8, 48, 64] init "normal" split decay
+    ```
+
+    Constraints:
+    - (C1) the offset is a multiple of 64, not negative
+    - (C2) dimensions are positive
+    - (C3) the name holds `{e}` where `split` is set, and only there
+  }];
+  let arguments = (ins StrAttr:$name, StrAttr:$block, I64Attr:$offset, DenseI64ArrayAttr:$shape,
+                       StrAttr:$init, UnitAttr:$split, UnitAttr:$frozen, UnitAttr:$decay);
+  let assemblyFormat = [{
+    $name `of` $block `at` $offset $shape `init` $init (`split` $split^)? (`frozen` $frozen^)?
+    (`decay` $decay^)? attr-dict
+  }];
+  let extraClassDeclaration = [{
+    int64_t getNumElements();
+    int64_t getNumBytes() { return getNumElements() * 4; }
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Programs
+//===----------------------------------------------------------------------===//
+
+def Pipe_ProgramOp : Pipe_Op<"program", [Symbol, IsolatedFromAbove, SingleBlock, NoTerminator,
+                                         NoRegionArguments, OpAsmOpInterface]> {
+  let summary = "a list of runs that the runtime walks from top to bottom";
+  let description = [{
+    Buffers are declared first, then the runs follow in the order of execution. `arena` is the number
+    of bytes that all programs of the module share; the memory phase writes it.
+
+    ```mlir
+    pipe.program @train micro_batches 1 arena 41324544 {
+      %tokens = pipe.buffer input "tokens" 1024 at 0
+      %hidden = pipe.buffer activation "model.hidden" 65536 at 1024
+      pipe.run @embed.forward F0> "model" at 0 (%tokens, %hidden)
+    }
+    ```
+
+    Constraints:
+    - (C1) `micro_batches` is positive
+    - (C2) a program holds operations of this dialect only
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$micro_batches, OptionalAttr<I64Attr>:$arena);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $sym_name `micro_batches` $micro_batches (`arena` $arena^)? attr-dict-with-keyword $body
+  }];
+  let builders = [OpBuilder<(ins "::llvm::StringRef":$name, "int64_t":$microBatches)>];
+  let extraClassDeclaration = [{
+    static ::llvm::StringRef getDefaultDialect() { return "pipe"; }
+  }];
+  let hasVerifier = 1;
+}
+
+class Pipe_BufferLikeOp<string mnemonic, list<Trait> traits = []>
+    : Pipe_Op<mnemonic, !listconcat(traits, [Pure, HasParent<"ProgramOp">,
+                                             DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>])>;
+
+def Pipe_BufferOp : Pipe_BufferLikeOp<"buffer"> {
+  let summary = "bytes with a name";
+  let description = [{
+    Buffers of the first eight kinds keep their contents between programs and are the same bytes in
+    every program that names them; the others are live from their first to their last use.
+    `at` is the offset in the arena, written by the memory phase.
+
+    Example: `%tokens = pipe.buffer input "tokens" 1024 at 64`
+
+    Constraints:
+    - (C1) the number of bytes is not negative
+    - (C2) the offset is a multiple of 64, not negative
+  }];
+  let arguments = (ins Pipe_BufferKind:$kind, StrAttr:$name, I64Attr:$bytes, OptionalAttr<I64Attr>:$offset);
+  let results = (outs Pipe_BufferType:$result);
+  let assemblyFormat = "$kind $name $bytes (`at` $offset^)? attr-dict";
+  let extraClassDeclaration = [{
+    /// Whether the contents outlive a program.
+    bool isPersistent() { return getKind() <= BufferKind::input; }
+  }];
+  let hasVerifier = 1;
+}
+
+def Pipe_ViewOp : Pipe_BufferLikeOp<"view"> {
+  let summary = "a part of a buffer";
+  let description = [{
+    `bytes` bytes from `offset` on.
+
+    Example: `%second = pipe.view %tokens[1024, 1024]`
+
+    Constraints:
+    - (C1) the part lies inside the buffer
+    - (C2) the offset is a multiple of 4
+  }];
+  let arguments = (ins Pipe_BufferType:$source, I64Attr:$offset, I64Attr:$bytes);
+  let results = (outs Pipe_BufferType:$result);
+  let assemblyFormat = "$source `[` $offset `,` $bytes `]` attr-dict";
+  let hasVerifier = 1;
+}
+
+def Pipe_RunOp : Pipe_Op<"run", [AttrSizedOperandSegments, HasParent<"ProgramOp">,
+                                 DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "calls a function of a block on the buffers of one instance";
+  let description = [{
+    `F3>` is the forward of micro-batch 3, `B3<` its backward for inputs, `W3<` its backward for
+    weights; `begin`, `clip`, `optimizer` and `update` belong to the step. The string names the instance, `at` is where its own
+    parameters lie in the regions of parameters, gradients and moments. The function sees these memory areas, in
+    this order: the four regions from `at` on, `saved`, `workspace`, `saved_input`, then the operands in
+    parentheses: one for each argument of the function, then for each result that shares no argument's
+    memory, where the area is none of the former.
+
+    ```mlir
+    pipe.run @moe.forward F0> "model.layers.1" at 8192 saved(%saved) workspace(%workspace) (%x, %y)
+    ```
+
+    Constraints:
+    - (C1) a run of a micro-batch gives its number, below the program's `micro_batches`
+    - (C2) `at` is a multiple of 64, not negative
+    - (C3) the function exists
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$function, Pipe_Direction:$direction, I64Attr:$micro_batch,
+                       StrAttr:$instance, I64Attr:$region_offset,
+                       Optional<Pipe_BufferType>:$saved, Optional<Pipe_BufferType>:$workspace,
+                       Optional<Pipe_BufferType>:$saved_input, Variadic<Pipe_BufferType>:$buffers);
+  let assemblyFormat = [{
+    $function custom<Slot>($direction, $micro_batch) $instance `at` $region_offset
+    (`saved` `(` $saved^ `)`)? (`workspace` `(` $workspace^ `)`)? (`saved_input` `(` $saved_input^ `)`)?
+    `(` $buffers `)` attr-dict
+  }];
+  let extraClassDeclaration = [{
+    /// Whether this run belongs to a micro-batch, not to the step.
+    bool isOfMicroBatch() { return getDirection() <= Direction::backward_weight; }
+    /// The kind of block: the function's name without its last part.
+    ::llvm::StringRef getBlock() { return getFunction().rsplit('.').first; }
+  }];
+  let hasVerifier = 1;
+}
+
+def Pipe_ExposeOp : Pipe_Op<"expose", [HasParent<"ProgramOp">]> {
+  let summary = "a buffer that the runtime writes before, or reads after the program";
+  let description = [{
+    Inputs and scalars are written; losses (with their `weight` in the total), loads and outputs are read. An
+    output stays live to the end of the program.
+
+    ```mlir
+    pipe.expose loss "main" %losses[1] weight 1.000000e+00
+    ```
+
+    Constraints:
+    - (C1) losses have a weight, and nothing else has
+    - (C2) the shape has positive dimensions
+  }];
+  let arguments = (ins Pipe_ExposeKind:$kind, StrAttr:$name, Pipe_BufferType:$buffer,
+                       DenseI64ArrayAttr:$shape, OptionalAttr<F64Attr>:$weight);
+  let assemblyFormat = "$kind $name $buffer $shape (`weight` $weight^)? attr-dict";
+  let hasVerifier = 1;
+}
+
+#endif
