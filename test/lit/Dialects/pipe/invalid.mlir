@@ -1,0 +1,110 @@
+// RUN: contraflow-opt %s -split-input-file -verify-diagnostics
+
+// expected-error @below {{'pipe.parameter' op (C1) offset is 4, expected a multiple of 64 from 0 on}}
+pipe.parameter "w" of "moe" at 4 [8] init "normal"
+
+// -----
+
+// expected-error @below {{'pipe.parameter' op (C2) dimension is 0, expected a positive number}}
+pipe.parameter "w" of "moe" at 0 [0] init "normal"
+
+// -----
+
+// expected-error @below {{'pipe.parameter' op (C3) name 'w' has no '{e}', and the parameter is split}}
+pipe.parameter "w" of "moe" at 0 [8] init "normal" split
+
+// -----
+
+// expected-error @below {{'pipe.parameter' op (C3) name 'w.{e}' has an '{e}', and the parameter is not split}}
+pipe.parameter "w.{e}" of "moe" at 0 [8] init "normal"
+
+// -----
+
+// expected-error @below {{'pipe.program' op (C1) micro_batches is 0, expected a positive number}}
+pipe.program @program_c1 micro_batches 0 {
+}
+
+// -----
+
+// expected-error @below {{'pipe.program' op (C2) holds 'arith.constant', expected operations of the pipe dialect}}
+pipe.program @program_c2 micro_batches 1 {
+  %zero = arith.constant 0 : i64
+}
+
+// -----
+
+pipe.program @buffer_c1 micro_batches 1 {
+  // expected-error @below {{'pipe.buffer' op (C1) has -4 bytes, expected at least 0}}
+  %b = pipe.buffer activation "b" -4
+}
+
+// -----
+
+pipe.program @buffer_c2 micro_batches 1 {
+  // expected-error @below {{'pipe.buffer' op (C2) offset is 32, expected a multiple of 64 from 0 on}}
+  %b = pipe.buffer activation "b" 4 at 32
+}
+
+// -----
+
+pipe.program @view_c1 micro_batches 1 {
+  %b = pipe.buffer activation "b" 128
+  %part = pipe.view %b[64, 64]
+  // expected-error @below {{'pipe.view' op (C1) takes bytes 4 to 68 of 64}}
+  %view = pipe.view %part[4, 64]
+}
+
+// -----
+
+pipe.program @view_c2 micro_batches 1 {
+  %b = pipe.buffer activation "b" 128
+  // expected-error @below {{'pipe.view' op (C2) offset is 2, expected a multiple of 4}}
+  %view = pipe.view %b[2, 4]
+}
+
+// -----
+
+func.func private @moe.forward()
+pipe.program @run_c1 micro_batches 2 {
+  // expected-error @below {{'pipe.run' op (C1) micro-batch is 2, expected 0 to 1}}
+  pipe.run @moe.forward F2> "model" at 0 ()
+}
+
+// -----
+
+func.func private @moe.forward()
+pipe.program @run_c2 micro_batches 2 {
+  // expected-error @below {{'pipe.run' op (C2) offset is 8, expected a multiple of 64 from 0 on}}
+  pipe.run @moe.forward F1> "model" at 8 ()
+}
+
+// -----
+
+pipe.program @run_c3 micro_batches 2 {
+  // expected-error @below {{'pipe.run' op (C3) function 'moe.forward' does not exist}}
+  pipe.run @moe.forward F1> "model" at 0 ()
+}
+
+// -----
+
+func.func private @moe.forward()
+pipe.program @slot_without_micro_batch micro_batches 2 {
+  // expected-error @below {{expected F<n>>, B<n><, W<n><, begin, clip, optimizer or update, found 'forward'}}
+  pipe.run @moe.forward forward "model" at 0 ()
+}
+
+// -----
+
+pipe.program @expose_c1 micro_batches 1 {
+  %b = pipe.buffer losses "b" 128
+  // expected-error @below {{'pipe.expose' op (C1) a loss has no weight}}
+  pipe.expose loss "main" %b [1]
+}
+
+// -----
+
+pipe.program @expose_c2 micro_batches 1 {
+  %b = pipe.buffer losses "b" 128
+  // expected-error @below {{'pipe.expose' op (C2) dimension is 0, expected a positive number}}
+  pipe.expose load "moe" %b [0]
+}

@@ -1,0 +1,44 @@
+// RUN: contraflow-opt %s -verify-roundtrip | FileCheck %s
+
+// CHECK: pipe.parameter "experts.{e}.up_proj.weight" of "moe" at 64 [8, 48, 64] init "normal" split decay
+pipe.parameter "experts.{e}.up_proj.weight" of "moe" at 64 [8, 48, 64] init "normal" split decay
+// CHECK: pipe.parameter "gate.bias" of "moe" at 0 [8] init "zeros" frozen
+pipe.parameter "gate.bias" of "moe" at 0 [8] init "zeros" frozen
+
+func.func private @step.begin()
+func.func private @embed.forward()
+func.func private @moe.forward()
+func.func private @moe.backward_input()
+func.func private @moe.backward_weight()
+func.func private @moe.optimizer()
+
+// CHECK-LABEL: pipe.program @train micro_batches 2 arena 4096 {
+pipe.program @train micro_batches 2 arena 4096 {
+  // CHECK: %[[TOKENS:.+]] = pipe.buffer input "tokens" 128 at 64
+  %tokens = pipe.buffer input "tokens" 128 at 64
+  // CHECK: %[[SECOND:.+]] = pipe.view %[[TOKENS]][64, 64]
+  %second = pipe.view %tokens[64, 64]
+  %losses = pipe.buffer losses "losses" 8
+  %loss = pipe.view %losses[4, 4]
+  // CHECK: %[[HIDDEN:.+]] = pipe.buffer activation "model.hidden" 1024
+  %hidden = pipe.buffer activation "model.hidden" 1024
+  %saved = pipe.buffer saved "model.layers.0" 256
+  %late = pipe.buffer saved_input "model.layers.0" 256
+  %workspace = pipe.buffer workspace "workspace" 256
+  // CHECK: pipe.run @step.begin begin "step" at 0 (%{{.+}})
+  pipe.run @step.begin begin "step" at 0 (%losses)
+  // CHECK: pipe.run @embed.forward F1> "model" at 0 (%[[SECOND]], %[[HIDDEN]])
+  pipe.run @embed.forward F1> "model" at 0 (%second, %hidden)
+  // CHECK: pipe.run @moe.forward F1> "model.layers.0" at 64 saved(%{{.+}}) workspace(%{{.+}}) (%[[HIDDEN]])
+  pipe.run @moe.forward F1> "model.layers.0" at 64 saved(%saved) workspace(%workspace) (%hidden)
+  // CHECK: pipe.run @moe.backward_input B1< "model.layers.0" at 64 saved(%{{.+}}) saved_input(%{{.+}}) (%[[HIDDEN]])
+  pipe.run @moe.backward_input B1< "model.layers.0" at 64 saved(%saved) saved_input(%late) (%hidden)
+  // CHECK: pipe.run @moe.backward_weight W1< "model.layers.0" at 64 ()
+  pipe.run @moe.backward_weight W1< "model.layers.0" at 64 ()
+  // CHECK: pipe.run @moe.optimizer optimizer "model.layers.0" at 64 ()
+  pipe.run @moe.optimizer optimizer "model.layers.0" at 64 ()
+  // CHECK: pipe.expose loss "main" %{{.+}} [1] weight 1.000000e+00
+  pipe.expose loss "main" %loss [1] weight 1.0
+  // CHECK: pipe.expose output "logits" %[[HIDDEN]] [16, 16]
+  pipe.expose output "logits" %hidden [16, 16]
+}
