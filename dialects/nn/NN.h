@@ -4,6 +4,7 @@
 #define CONTRAFLOW_DIALECTS_NN_NN_H
 
 #include "dialects/nn/Expr.h"
+#include "dialects/nn/NNOpText.h"
 #include "dialects/nn/NNStructure.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/BuiltinAttributes.h"

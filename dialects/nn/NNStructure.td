@@ -3,6 +3,7 @@
 #ifndef CONTRAFLOW_DIALECTS_NN_NNSTRUCTURE_TD
 #define CONTRAFLOW_DIALECTS_NN_NNSTRUCTURE_TD
 
+include "dialects/nn/NNInterfaces.td"
 include "dialects/nn/NNTypes.td"
 include "mlir/IR/CommonAttrConstraints.td"
 include "mlir/IR/OpAsmInterface.td"
