@@ -108,6 +108,24 @@ def NN_RoleAttr : AttrDef<NN_Dialect, "Role"> {
   let assemblyFormat = "`<` $kind `,` $name (`,` `tied` `=` $tied^)? `>`";
 }
 
+//===----------------------------------------------------------------------===//
+// Addresses, once the memory phase has planned them
+//===----------------------------------------------------------------------===//
+
+def NN_LocationAttr : AttrDef<NN_Dialect, "Location"> {
+  let mnemonic = "location";
+  let summary = "where a value of a function lies";
+  let description = [{
+    `bases[base] + offset` (bytes), `bases` being what the function is called with. Arguments and results of functions
+    have it as `nn.location`; kernels have `locations`, a list with one per result, and `workspace` where they
+    asked for memory that their phases share.
+
+    Example: `#nn.location<4, 128>`
+  }];
+  let parameters = (ins "int64_t":$base, "int64_t":$offset);
+  let assemblyFormat = "`<` $base `,` $offset `>`";
+}
+
 def NN_Tensor : Type<CPred<"::llvm::isa<::contraflow::nn::TensorType>($_self)">, "nn tensor",
                      "::contraflow::nn::TensorType">;
 
