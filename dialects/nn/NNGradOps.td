@@ -499,4 +499,41 @@ def NN_CrossEntropyInputGradOp : NN_ComputeOp<"cross_entropy_input_grad", ["logi
   let hasVerifier = 1;
 }
 
+//===----------------------------------------------------------------------===//
+// Beginning and end of a gradient function
+//===----------------------------------------------------------------------===//
+
+def NN_FillOp : NN_ComputeOp<"fill", ["fill"], [NN_Cost]> {
+  let summary = "a tensor whose elements are one number";
+  let description = [{
+    Every element is `with`: the gradient of a loss is its weight.
+
+    ```mlir
+    %d = nn.fill with(0.3) : <1>
+    ```
+
+    Constraints:
+    - (C1) `with` is a number
+  }];
+  let arguments = (ins NN_ExprAttr:$with);
+  let results = (outs NN_Floats:$output);
+  let assemblyFormat = NN_Arg<"with">.text # "attr-dict `:` custom<TensorType>(type($output))";
+  let hasVerifier = 1;
+}
+
+def NN_CopyOp : NN_ComputeOp<"copy", ["copy"], [SameOperandsAndResultType, NN_Cost]> {
+  let summary = "the same numbers in memory of their own";
+  let description = [{
+    Autodiff makes one where a function would return an argument, or one value twice: each result of a function has memory
+    of its own. Nothing folds it.
+
+    ```mlir
+    %d = nn.copy %grad : <tokens x hidden>
+    ```
+  }];
+  let arguments = (ins NN_Tensor:$input);
+  let results = (outs NN_Tensor:$output);
+  let assemblyFormat = "$input attr-dict `:` custom<TensorType>(type($output))";
+}
+
 #endif

@@ -1,0 +1,278 @@
+//===- NNGrad.cpp - gradient rules of the operations of nn ----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// One rule per operation. A rule builds the gradient of every float operand, needed or not: what nobody uses is
+// left out when autodiff cuts its functions. It prefers what is cheap to keep: results over operands where
+// both serve (sigmoid, tanh), operands over intermediate values where one pass computes them again (rms_norm, swiglu).
+//===----------------------------------------------------------------------===//
+#include "dialects/nn/KernelBuilder.h"
+#include "dialects/nn/NN.h"
+
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+
+namespace contraflow::nn {
+
+/// Fails where a gradient arrives at a result through which none can go.
+static LogicalResult refuseGradient(Operation *op, ValueRange resultGrads, unsigned result, StringRef name) {
+  if (!resultGrads[result])
+    return success();
+  return op->emitOpError("has no gradient through its result '") << name << "', but a gradient arrives there";
+}
+
+//===----------------------------------------------------------------------===//
+// Tables and matrix products
+//===----------------------------------------------------------------------===//
+
+LogicalResult EmbeddingOp::buildInputGrads(OpBuilder &, ValueRange, MutableArrayRef<Value>) { return success(); }
+
+Value EmbeddingOp::buildWeightGrad(OpBuilder &builder, unsigned, ValueRange resultGrads) {
+  return EmbeddingWeightGradOp::create(builder, getLoc(), getTable().getType(), resultGrads[0], getIds());
+}
+
+LogicalResult LinearOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                        MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = LinearInputGradOp::create(builder, getLoc(), resultGrads[0], getWeight());
+  return success();
+}
+
+Value LinearOp::buildWeightGrad(OpBuilder &builder, unsigned, ValueRange resultGrads) {
+  return LinearWeightGradOp::create(builder, getLoc(), resultGrads[0], getInput());
+}
+
+LogicalResult GroupedLinearOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                               MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = GroupedLinearInputGradOp::create(builder, getLoc(), resultGrads[0], getWeight(), getRouting());
+  return success();
+}
+
+Value GroupedLinearOp::buildWeightGrad(OpBuilder &builder, unsigned, ValueRange resultGrads) {
+  return GroupedLinearWeightGradOp::create(builder, getLoc(), resultGrads[0], getInput(), getRouting());
+}
+
+//===----------------------------------------------------------------------===//
+// Normalisation, positions, attention
+//===----------------------------------------------------------------------===//
+
+LogicalResult RmsNormOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                         MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = RmsNormInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getInput(),
+                                               getWeight(), getEpsAttr());
+  return success();
+}
+
+Value RmsNormOp::buildWeightGrad(OpBuilder &builder, unsigned, ValueRange resultGrads) {
+  return RmsNormWeightGradOp::create(builder, getLoc(), getWeight().getType(), resultGrads[0], getInput(),
+                                     getEpsAttr());
+}
+
+LogicalResult RopeOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                      MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = RopeInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0],
+                                            getHeadDimAttr(), getSeqAttr(), getThetaAttr(), getStyleAttr(),
+                                            getFactorAttr(), getBetaFastAttr(), getBetaSlowAttr(),
+                                            getOriginalLengthAttr(), getAttentionFactorAttr());
+  return success();
+}
+
+LogicalResult AttentionOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                           MutableArrayRef<Value> operandGrads) {
+  if (failed(refuseGradient(*this, resultGrads, 1, "lse")))
+    return failure();
+  auto gradients = AttentionInputGradOp::create(
+      builder, getLoc(), TypeRange{getQuery().getType(), getKey().getType(), getValue().getType()}, resultGrads[0],
+      getQuery(), getKey(), getValue(), getOutput(), getLse(), getStarts(), getCausalAttr(), getHeadsAttr(),
+      getKvHeadsAttr(), getSeqAttr(), getScaleAttr());
+  llvm::copy(gradients.getResults(), operandGrads.begin());
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Elementwise
+//===----------------------------------------------------------------------===//
+
+/// The gradient of an operand that was repeated to the type of `gradient`.
+static Value reduceTo(OpBuilder &builder, Type type, Value gradient) {
+  return gradient.getType() == type ? gradient
+                                    : ReduceSumOp::create(builder, gradient.getLoc(), type, gradient).getResult();
+}
+
+LogicalResult AddOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                     MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = resultGrads[0];
+  operandGrads[1] = reduceTo(builder, getRhs().getType(), resultGrads[0]);
+  return success();
+}
+
+LogicalResult SubOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                     MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = resultGrads[0];
+  Value sum = reduceTo(builder, getRhs().getType(), resultGrads[0]);
+  operandGrads[1] = ScaleOp::create(builder, getLoc(), sum.getType(), sum, getFloatAttr(getContext(), -1.0));
+  return success();
+}
+
+LogicalResult MulOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                     MutableArrayRef<Value> operandGrads) {
+  Value gradient = resultGrads[0];
+  operandGrads[0] = MulOp::create(builder, getLoc(), gradient.getType(), gradient, getRhs());
+  Value product = MulOp::create(builder, getLoc(), gradient.getType(), gradient, getLhs());
+  operandGrads[1] = reduceTo(builder, getRhs().getType(), product);
+  return success();
+}
+
+LogicalResult SwigluOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                        MutableArrayRef<Value> operandGrads) {
+  Type type = getOutput().getType();
+  auto gradients = SwigluInputGradOp::create(builder, getLoc(), type, type, resultGrads[0], getGate(), getUp());
+  llvm::copy(gradients.getResults(), operandGrads.begin());
+  return success();
+}
+
+LogicalResult ScaleOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                       MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = ScaleOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getByAttr());
+  return success();
+}
+
+LogicalResult SigmoidOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                         MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = SigmoidInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getOutput());
+  return success();
+}
+
+LogicalResult TanhOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                      MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = TanhInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getOutput());
+  return success();
+}
+
+LogicalResult SiluOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                      MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = SiluInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getInput());
+  return success();
+}
+
+LogicalResult GeluOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                      MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = GeluInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getInput(),
+                                            getApproximateAttr());
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Layout
+//===----------------------------------------------------------------------===//
+
+LogicalResult ConcatOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                        MutableArrayRef<Value> operandGrads) {
+  int64_t heads = getInt(getHeads());
+  int64_t left = getLhs().getType().getDim(1) / heads, right = getRhs().getType().getDim(1) / heads;
+  auto slice = [&](Type type, int64_t offset, int64_t size) {
+    return SliceOp::create(builder, getLoc(), type, resultGrads[0], getHeadsAttr(),
+                           ExprAttr::getConstant(getContext(), offset), ExprAttr::getConstant(getContext(), size));
+  };
+  operandGrads[0] = slice(getLhs().getType(), 0, left);
+  operandGrads[1] = slice(getRhs().getType(), left, right);
+  return success();
+}
+
+LogicalResult SliceOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                       MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = SliceInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0],
+                                             getHeadsAttr(), getOffsetAttr());
+  return success();
+}
+
+LogicalResult BroadcastOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                           MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = BroadcastInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0],
+                                                 getHeadsAttr());
+  return success();
+}
+
+LogicalResult ReshapeOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                         MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = ReshapeOp::create(builder, getLoc(), getInput().getType(), resultGrads[0]);
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Routing
+//===----------------------------------------------------------------------===//
+
+LogicalResult RouteOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                       MutableArrayRef<Value> operandGrads) {
+  // The choice, and with it the load and the bias, is piecewise constant: its gradient is zero where there is one.
+  if (!resultGrads[0] && !resultGrads[1])
+    return success();
+  operandGrads[0] =
+      RouteInputGradOp::create(builder, getLoc(), getLogits().getType(), getScores(), getRouting(), resultGrads[0],
+                               resultGrads[1], getTopKAttr(), getScoreAttr(), getNormalizeAttr(), getScaleAttr());
+  return success();
+}
+
+LogicalResult PermuteOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                         MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = PermuteInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getRouting(),
+                                               getTopKAttr());
+  return success();
+}
+
+LogicalResult UnpermuteOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                           MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = UnpermuteRowsGradOp::create(builder, getLoc(), resultGrads[0], getRouting(), getGates());
+  operandGrads[2] = UnpermuteGatesGradOp::create(builder, getLoc(), getGates().getType(), resultGrads[0], getInput(),
+                                                 getRouting());
+  return success();
+}
+
+LogicalResult BalanceLossOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                             MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = BalanceLossInputGradOp::create(builder, getLoc(), getScores().getType(), resultGrads[0],
+                                                   getScores(), getValid(), getTopKAttr(), getSeqAttr());
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Loss
+//===----------------------------------------------------------------------===//
+
+LogicalResult CrossEntropyOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                              MutableArrayRef<Value> operandGrads) {
+  if (failed(refuseGradient(*this, resultGrads, 1, "lse")))
+    return failure();
+  operandGrads[0] = CrossEntropyInputGradOp::create(builder, getLoc(), getLogits().getType(), resultGrads[0],
+                                                    getLogits(), getTargets(), getLse());
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Beginning and end of a gradient function
+//===----------------------------------------------------------------------===//
+
+LogicalResult FillOp::verify() {
+  // fill_c1
+  llvm::Expected<double> number = getExpr(getWith()).evaluateFloat(ExprEnvironment());
+  if (number)
+    return success();
+  return emitOpError("(C1) 'with' is not a number: ") << llvm::toString(number.takeError());
+}
+
+int64_t FillOp::getFlops() { return 0; }
+
+LogicalResult FillOp::buildKernels(OpBuilder &builder, SmallVectorImpl<Value> &replacements) {
+  replacements.push_back(buildFill(builder, getLoc(), getOutput().getType(), getFloat(getWith())));
+  return success();
+}
+
+int64_t CopyOp::getFlops() { return 0; }
+
+LogicalResult CopyOp::buildKernels(OpBuilder &builder, SmallVectorImpl<Value> &replacements) {
+  replacements.push_back(
+      buildPointwise(builder, getLoc(), "copy", {getInput()}, [](ArrayRef<Scalar> in) { return in[0]; }));
+  return success();
+}
+
+} // namespace contraflow::nn
