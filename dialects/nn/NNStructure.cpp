@@ -190,7 +190,7 @@ LogicalResult ConfigOp::verify() {
   if (getPaths().empty() || llvm::is_contained(getPaths().getAsValueRange<StringAttr>(), ""))
     return emitOpError() << "(C1) needs key paths that are not empty";
   // config_c2
-  bool oneOf = getKind() == ConfigKind::one_of;
+  bool oneOf = getKind() == ConfigKind::OneOf;
   if (oneOf != getChoices().has_value())
     return emitOpError() << "(C2) 'one_of' lists values, other kinds do not";
   if (oneOf && !llvm::all_of(*getChoices(), [](Attribute choice) { return isa<StringAttr, IntegerAttr>(choice); }))

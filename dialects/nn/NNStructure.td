@@ -15,12 +15,12 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 //===----------------------------------------------------------------------===//
 
 def NN_ConfigKind : I32EnumAttr<"ConfigKind", "what a configuration value is", [
-  I32EnumAttrCase<"dim", 0>,    // an integer of 1 or more
-  I32EnumAttrCase<"int", 1>,    // any integer
-  I32EnumAttrCase<"float", 2>,  // any number
-  I32EnumAttrCase<"bool", 3>,
-  I32EnumAttrCase<"text", 4>,
-  I32EnumAttrCase<"one_of", 5>, // one of the listed values
+  I32EnumAttrCase<"Dim", 0, "dim">,    // an integer of 1 or more
+  I32EnumAttrCase<"Int", 1, "int">,    // any integer
+  I32EnumAttrCase<"Float", 2, "float">,  // any number
+  I32EnumAttrCase<"Bool", 3, "bool">,
+  I32EnumAttrCase<"Text", 4, "text">,
+  I32EnumAttrCase<"OneOf", 5, "one_of">, // one of the listed values
 ]> {
   let genSpecializedAttr = 0;
   let cppNamespace = "::contraflow::nn";
@@ -28,9 +28,9 @@ def NN_ConfigKind : I32EnumAttr<"ConfigKind", "what a configuration value is", [
 def NN_ConfigKindAttr : EnumAttr<NN_Dialect, NN_ConfigKind, "config_kind">;
 
 def NN_InitKind : I32EnumAttr<"InitKind", "initial values of a parameter", [
-  I32EnumAttrCase<"normal", 0>, // mean 0; the run file has the standard deviation
-  I32EnumAttrCase<"ones", 1>,
-  I32EnumAttrCase<"zeros", 2>,
+  I32EnumAttrCase<"Normal", 0, "normal">, // mean 0; the run file has the standard deviation
+  I32EnumAttrCase<"Ones", 1, "ones">,
+  I32EnumAttrCase<"Zeros", 2, "zeros">,
 ]> {
   let genSpecializedAttr = 0;
   let cppNamespace = "::contraflow::nn";
@@ -363,7 +363,7 @@ def NN_ParamOp : NN_Op<"param", [ParentOneOf<["BlockOp", "GraphOp", "IfOp", "Rep
     - (C3) braces in the name hold expressions
   }];
   let arguments = (ins StrAttr:$name, OptionalAttr<StrAttr>:$over,
-                       DefaultValuedAttr<NN_InitKindAttr, "::contraflow::nn::InitKind::normal">:$init,
+                       DefaultValuedAttr<NN_InitKindAttr, "::contraflow::nn::InitKind::Normal">:$init,
                        UnitAttr:$buffer);
   let results = (outs NN_Tensor:$result);
   let assemblyFormat = [{

@@ -72,7 +72,7 @@ ParseResult parseConfigKind(Parser &parser, ConfigKindAttr &kind, ArrayAttr &cho
   if (!parsed)
     return parser.emitError(loc) << "expected dim, int, float, bool, text or one_of, found '" << word << "'";
   kind = ConfigKindAttr::get(parser.getContext(), *parsed);
-  return *parsed == ConfigKind::one_of ? parser.parseAttribute(choices) : success();
+  return *parsed == ConfigKind::OneOf ? parser.parseAttribute(choices) : success();
 }
 
 void printConfigKind(Printer &printer, Operation *, ConfigKindAttr kind, ArrayAttr choices) {
