@@ -32,6 +32,6 @@ void contraflow::registerAllPasses() {
   memory::registerMemoryPasses();
 #endif
 #if __has_include("passes/lowering/cpu/Passes.h")
-  lowering::registerLoweringCpuPasses();
+  cpu::registerLoweringCpuPasses();
 #endif
 }
