@@ -13,3 +13,4 @@ config.environment["FILECHECK_OPTS"] = "-enable-var-scope --dump-input=fail"
 config.substitutions.append(("%models", os.path.join(config.contraflow_source_dir, "models")))
 config.substitutions.append(("%root", config.contraflow_source_dir))
 config.substitutions.append(("%golden", os.path.join(config.contraflow_source_dir, "test", "numerics", "golden")))
+config.substitutions.append(("%python", "/usr/bin/python3"))  # the one that Debian's NumPy is for

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Writes an edited copy of models/deepseek-v3/model.mlir: the edits that a user would make by hand.
+
+usage: edit_model.py MODEL.mlir EDIT OUT.mlir      EDIT: qk-norm, parallel, third-range, activation
+"""
+import pathlib
+import re
+import sys
+
+
+def replace(text, pattern, replacement):
+    changed, count = re.subn(pattern, replacement, text, count=1, flags=re.S)
+    if count != 1:
+        sys.exit(f"edit_model: the model holds nothing like {pattern!r}")
+    return changed
+
+
+def qk_norm(text):
+    """An rms_norm of q and k per head, in front of attention."""
+    for value, name in (("query", "q_norm"), ("key", "k_norm")):
+        text = replace(text, rf"%{value}\s+= (nn\.concat .*?\n.*?\n)",
+                       rf'%{value}_raw = \1'
+                       rf'    %{name} = nn.param "{name}.weight" init(ones) : <nope + rope>\n'
+                       rf'    %{value} = nn.rms_norm %{value}_raw, %{name} eps(eps)'
+                       rf' : <tokens x heads*(nope + rope)>, <nope + rope>\n')
+    return text
+
+
+def parallel(text):
+    """Feed-forward reads the layer's input, beside attention."""
+    return replace(text, r'%d = nn\.call @norm<hidden, eps>\(%c\)', '%d = nn.call @norm<hidden, eps>(%x)')
+
+
+def third_range(text):
+    """The last layer is dense again."""
+    loop = re.search(r"    %h2 = nn\.repeat i = dense_layers to layers .*?\n    }\n", text, re.S)
+    if not loop:
+        sys.exit("edit_model: the model holds no loop over the MoE layers")
+    moe = loop.group(0).replace("%h2 =", "%h_moe =").replace("to layers", "to layers - 1")
+    dense = (loop.group(0).replace("i = dense_layers", "i = layers - 1").replace("%h1", "%h_moe")
+             .replace("@layer(@moe)", "@layer(@mlp<ffn>)"))
+    return text.replace(loop.group(0), moe + dense)
+
+
+def activation(text):
+    """silu(gate)^2 * up in the dense and shared feed-forward, from existing operations."""
+    return replace(text, r"%h    = nn\.swiglu %gate, %up : <tokens x inner>",
+                   "%s = nn.silu %gate : <tokens x inner>\n    %s2 = nn.mul %s, %s : <tokens x inner>\n"
+                   "    %h = nn.mul %s2, %up : <tokens x inner>")
+
+
+EDITS = {"none": lambda text: text, "qk-norm": qk_norm, "parallel": parallel, "third-range": third_range,
+         "activation": activation}
+
+if __name__ == "__main__":
+    source, edit, target = sys.argv[1:]
+    pathlib.Path(target).write_text(EDITS[edit](pathlib.Path(source).read_text()))
