@@ -1,0 +1,140 @@
+//===- Main.cpp - the executable that generated code is appended to -------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/abi/Payload.h"
+#include "runtime/base/Error.h"
+#include "runtime/checkpoint/Checkpoint.h"
+#include "runtime/cli/Options.h"
+#include "runtime/device/cpu/Pool.h"
+#include "runtime/executor/Executor.h"
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+namespace contraflow::cli {
+
+namespace {
+
+constexpr int kError = 1, kUsageError = 2, kInterrupted = 130;
+
+abi::Payload readOwnPayload() {
+  if (std::optional<abi::Payload> payload = abi::readPayload("/proc/self/exe"))
+    return std::move(*payload);
+  throw base::Error("this executable has no program in it", "make one with 'contraflow compile RUN.json -o trainer'");
+}
+
+train::Settings settingsOf(const Options &options, const abi::Manifest &manifest) {
+  train::Settings settings = train::Settings::parse(manifest.run, options.assignments);
+  if (options.seed)
+    settings.seed = *options.seed;
+  if (options.steps)
+    settings.steps = *options.steps;
+  if (options.heldOut)
+    settings.heldOut = *options.heldOut;
+  if (!options.data.empty())
+    settings.dataPaths = options.data;
+  if (!options.include.empty())
+    settings.dataInclude = options.include;
+  return settings;
+}
+
+void printInfo(const abi::Manifest &manifest) {
+  int64_t elements = 0, buffers = 0;
+  for (const abi::Parameter &parameter : manifest.parameters)
+    (parameter.trainable ? elements : buffers) += parameter.elements();
+  auto number = [](int64_t value) { return static_cast<long long>(value); };
+  std::printf("model          %s\nbuild          %s\n", manifest.model.c_str(), manifest.buildId.c_str());
+  std::printf("parameters     %lld trained, %lld in buffers, %zu entries\n", number(elements), number(buffers),
+              manifest.parameters.size());
+  std::printf("vocabulary     %lld\n", number(manifest.vocab));
+  std::printf("step           %lld micro-batches of %lld sequences of %lld ids\n", number(manifest.microBatches),
+              number(manifest.batch), number(manifest.seq));
+  std::printf("memory         %lld MiB arena, %lld KiB scratch per thread\n", number(manifest.arenaBytes >> 20),
+              number(manifest.scratchBytesPerWorker >> 10));
+  for (const auto &[name, region] : manifest.regions)
+    std::printf("  %-14s %12lld bytes at %lld\n", name.c_str(), number(region.bytes), number(region.offset));
+  std::printf("functions      %zu\n", manifest.functions.size());
+  for (const auto &[name, program] : manifest.programs)
+    std::printf("  program %-12s %6zu rows\n", name.c_str(), program.size());
+  std::printf("losses        ");
+  for (const abi::Loss &loss : manifest.losses)
+    std::printf(" %s*%g", loss.name.c_str(), loss.weight);
+  std::printf("\nprocessor     ");
+  for (const std::string &feature : manifest.isa)
+    std::printf(" %s", feature.c_str());
+  std::printf("\nrun file       %s\n", manifest.run.c_str());
+}
+
+void generateText(executor::Executor &executor, const Options &options, const train::Settings &settings) {
+  checkpoint::loadParameters(executor, abi::SafetensorsFile(checkpoint::fileOf(options.train.checkpoint)));
+  train::SamplingOptions sampling = options.sampling;
+  sampling.seed = settings.seed;
+  std::fwrite(options.prompt.data(), 1, options.prompt.size(), stdout);
+  std::fflush(stdout);
+  train::generate(executor, options.prompt, sampling, [](char byte) {
+    std::putchar(byte);
+    std::fflush(stdout);
+  });
+  std::putchar('\n');
+}
+
+int runCommand(const Options &options) {
+  abi::Payload payload = readOwnPayload();
+  abi::Manifest manifest = abi::Manifest::fromJson(payload.manifest);
+  if (options.command == Command::Info) {
+    if (options.json)
+      std::fwrite(payload.manifest.data(), 1, payload.manifest.size(), stdout);
+    else
+      printInfo(manifest);
+    return 0;
+  }
+  train::Settings settings = settingsOf(options, manifest);
+  executor::Executor executor(manifest, payload.object, options.threads > 0 ? options.threads : device::availableThreads());
+  executor::installCrashReport();
+  if (options.profile)
+    executor.startProfile();
+  int result = 0;
+  if (options.command == Command::Train)
+    result = train::Trainer(executor, settings, options.train).run() ? 0 : kInterrupted;
+  else if (options.command == Command::Generate)
+    generateText(executor, options, settings);
+  else
+    train::probe(executor, settings, options.probe);
+  if (options.profile)
+    std::printf("\n%s", executor.printProfile().c_str());
+  return result;
+}
+
+int fail(const std::exception &error, int code) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "contraflow: error: %s\n", error.what());
+  return code;
+}
+
+} // namespace
+
+int run(int argc, char **argv) {
+  Options options;
+  try {
+    options = parseOptions({argv + 1, argv + argc});
+  } catch (const base::Error &error) {
+    return fail(error, kUsageError);
+  }
+  if (options.command == Command::Help) {
+    std::fputs(helpText(argc > 0 ? argv[0] : "trainer").c_str(), stdout);
+    return 0;
+  }
+  try {
+    return runCommand(options);
+  } catch (const std::exception &error) {
+    return fail(error, kError);
+  }
+}
+
+} // namespace contraflow::cli
+
+int main(int argc, char **argv) {
+  // A file size limit becomes an error of write(), which names the file, in place of a silent end.
+  std::signal(SIGXFSZ, SIG_IGN);
+  return contraflow::cli::run(argc, argv);
+}

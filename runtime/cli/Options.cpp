@@ -1,0 +1,221 @@
+//===- Options.cpp - the command line of a trainer ------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/cli/Options.h"
+#include "runtime/base/Error.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+namespace contraflow::cli {
+
+using base::Error;
+using base::text;
+
+namespace {
+
+using Values = std::vector<std::string>;
+
+// Which commands an option serves.
+enum : unsigned { kTrain = 1, kGenerate = 2, kProbe = 4, kInfo = 8, kAll = 15 };
+
+struct CommandInfo {
+  Command command;
+  unsigned bit;
+  const char *name;
+  const char *help;
+};
+
+constexpr CommandInfo kCommands[] = {
+    {Command::Train, kTrain, "train", "trains on text files (this is the default)"},
+    {Command::Generate, kGenerate, "generate", "continues a prompt with a checkpoint"},
+    {Command::Probe, kProbe, "probe", "runs some steps on given ids and writes every result to a file"},
+    {Command::Info, kInfo, "info", "says what this trainer was compiled from and what it needs"},
+};
+
+/// "" no value, "X" one, "X..." one or more, "[X]" at most one.
+struct Option {
+  const char *name;
+  const char *value;
+  unsigned commands;
+  const char *help;
+  std::function<void(Options &, const Values &)> assign;
+};
+
+template <typename T> T numberOf(const std::string &option, const std::string &value, T least) {
+  T result{};
+  auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
+  if (error != std::errc() || end != value.data() + value.size() || !(result >= least) || !std::isfinite(double(result)))
+    throw Error(text(option, " is '", value, "', wanted a number of ", least, " or more"));
+  return result;
+}
+
+template <typename T> std::function<void(Options &, const Values &)> number(const char *name, T &(*member)(Options &), T least) {
+  return [=](Options &options, const Values &values) { member(options) = numberOf<T>(name, values.front(), least); };
+}
+
+std::function<void(Options &, const Values &)> string(std::string &(*member)(Options &)) {
+  return [=](Options &options, const Values &values) { member(options) = values.front(); };
+}
+
+std::function<void(Options &, const Values &)> list(Values &(*member)(Options &)) {
+  return [=](Options &options, const Values &values) {
+    member(options).insert(member(options).end(), values.begin(), values.end());
+  };
+}
+
+const std::vector<Option> &table() {
+  static const std::vector<Option> options = {
+      {"--data", "PATH...", kTrain, "text files and folders to train on",
+       list([](Options &o) -> Values & { return o.data; })},
+      {"--include", "PATTERN...", kTrain, "names of files to read in folders, as '*.h'",
+       list([](Options &o) -> Values & { return o.include; })},
+      {"--held-out", "SHARE", kTrain, "share of the documents that is kept for validation",
+       [](Options &o, const Values &v) { o.heldOut = numberOf<double>("--held-out", v.front(), 0); }},
+      {"--steps", "N", kTrain | kProbe, "steps altogether, those of a resumed run included",
+       [](Options &o, const Values &v) {
+         o.steps = numberOf<int64_t>("--steps", v.front(), 0);
+         o.probe.steps = *o.steps;
+       }},
+      {"--checkpoint", "DIR", kTrain | kGenerate, "folder of the checkpoint (default: checkpoint)",
+       [](Options &o, const Values &v) {
+         o.train.checkpoint = v.front();
+         o.checkpointGiven = true;
+       }},
+      {"--resume", "[DIR]", kTrain, "continue the run of a checkpoint (default: that of --checkpoint)",
+       [](Options &o, const Values &v) {
+         o.resume = true;
+         if (!v.empty())
+           o.train.resume = v.front();
+       }},
+      {"--initialize", "PATH", kTrain, "begin with the parameters of a checkpoint or safetensors file",
+       [](Options &o, const Values &v) { o.train.initialize = v.front(); }},
+      {"--metrics", "FILE", kTrain, "append a line of JSON for every step",
+       string([](Options &o) -> std::string & { return o.train.metrics; })},
+      {"--sample-length", "N", kTrain, "bytes to write for a held-out prompt at the end, 0: none (default: 400)",
+       number<int64_t>("--sample-length", [](Options &o) -> int64_t & { return o.train.sampleLength; }, 0)},
+      {"--prompt", "TEXT", kGenerate, "the text to continue",
+       string([](Options &o) -> std::string & { return o.prompt; })},
+      {"--length", "N", kGenerate, "bytes to write at most (default: 400)",
+       number<int64_t>("--length", [](Options &o) -> int64_t & { return o.sampling.length; }, 0)},
+      {"--temperature", "T", kTrain | kGenerate, "of the samples, 0: always the most probable byte (default: 0.7)",
+       [](Options &o, const Values &v) {
+         o.sampling.temperature = o.train.sampleTemperature = numberOf<double>("--temperature", v.front(), 0);
+       }},
+      {"--parameters", "FILE", kProbe, "safetensors with published names (default: initial parameters)",
+       string([](Options &o) -> std::string & { return o.probe.parameters; })},
+      {"--ids", "FILE", kProbe, "safetensors with input_ids",
+       string([](Options &o) -> std::string & { return o.probe.ids; })},
+      {"--out", "FILE", kProbe, "safetensors to write", string([](Options &o) -> std::string & { return o.probe.out; })},
+      {"--seed", "S", kTrain | kGenerate | kProbe, "of parameters, data order and samples (default: the run file's)",
+       [](Options &o, const Values &v) { o.seed = numberOf<uint64_t>("--seed", v.front(), 0); }},
+      {"--set", "KEY=VALUE...", kTrain | kProbe, "override a key of the run file, see below",
+       list([](Options &o) -> Values & { return o.assignments; })},
+      {"--threads", "N", kTrain | kGenerate | kProbe, "threads to use (default: one per processor); results do not depend on it",
+       number<int>("--threads", [](Options &o) -> int & { return o.threads; }, 1)},
+      {"--profile", "", kTrain | kGenerate | kProbe, "print the time of every function and kernel at the end",
+       [](Options &o, const Values &) { o.profile = true; }},
+      {"--json", "", kInfo, "the whole manifest", [](Options &o, const Values &) { o.json = true; }},
+      {"--info", "", kAll, "the command info", [](Options &o, const Values &) { o.command = Command::Info; }},
+      {"--help", "", kAll, "this text", [](Options &o, const Values &) { o.command = Command::Help; }},
+  };
+  return options;
+}
+
+const Option &findOption(const std::string &name) {
+  for (const Option &option : table())
+    if (name == option.name || (name == "-h" && std::string_view(option.name) == "--help"))
+      return option;
+  throw Error(text("unknown option '", name, "'"), "see --help");
+}
+
+/// The values of the option before `at`, and moves `at` behind them.
+Values takeValues(const Option &option, const std::vector<std::string> &arguments, size_t &at) {
+  std::string_view kind = option.value;
+  size_t most = kind.empty() ? 0 : kind.ends_with("...") ? std::numeric_limits<size_t>::max() : 1;
+  Values values;
+  auto isValue = [&] {
+    // "-" alone and negative numbers are values; a single required value may be anything.
+    const std::string &argument = arguments[at];
+    bool required = most == 1 && kind.front() != '[';
+    return required ? !argument.starts_with("--") : !argument.starts_with("-");
+  };
+  while (values.size() < most && at < arguments.size() && isValue())
+    values.push_back(arguments[at++]);
+  if (values.empty() && most > 0 && kind.front() != '[')
+    throw Error(text(option.name, " wants ", option.value), "see --help");
+  return values;
+}
+
+void check(const Options &options) {
+  if (options.command == Command::Probe && options.probe.ids.empty())
+    throw Error("probe wants --ids FILE");
+  if (options.command == Command::Probe && options.probe.out.empty())
+    throw Error("probe wants --out FILE");
+  if (options.train.initialize && options.resume)
+    throw Error("--resume and --initialize exclude each other");
+}
+
+} // namespace
+
+Options parseOptions(const std::vector<std::string> &arguments) {
+  Options options;
+  unsigned bit = kTrain;
+  size_t at = 0;
+  for (const CommandInfo &command : kCommands) {
+    if (arguments.empty() || arguments[0] != command.name)
+      continue;
+    options.command = command.command;
+    bit = command.bit;
+    at = 1;
+  }
+  while (at < arguments.size()) {
+    std::string name = arguments[at++];
+    if (!name.starts_with("-"))
+      throw Error(text("unexpected argument '", name, "'"), "see --help");
+    // --name=value is --name value.
+    Values values;
+    size_t equals = name.find('=');
+    std::string attached = equals == std::string::npos ? "" : name.substr(equals + 1);
+    const Option &option = findOption(name.substr(0, equals));
+    if (!(option.commands & bit))
+      throw Error(text("'", option.name, "' is no option of this command"), "see --help");
+    if (equals != std::string::npos && *option.value == '\0')
+      throw Error(text(option.name, " takes no value"));
+    if (std::string_view(option.name) == "--info")
+      bit |= kInfo;
+    option.assign(options, equals != std::string::npos ? Values{attached} : takeValues(option, arguments, at));
+  }
+  if (options.resume && !options.train.resume)
+    options.train.resume = options.train.checkpoint;
+  else if (options.resume && !options.checkpointGiven)
+    options.train.checkpoint = *options.train.resume;
+  options.train.seedGiven = options.seed.has_value();
+  check(options);
+  return options;
+}
+
+std::string helpText(const std::string &program) {
+  std::string result = text("usage: ", program, " [COMMAND] [OPTION...]\n\ncommands:\n");
+  auto line = [&](std::string left, const char *help) {
+    left.resize(std::max<size_t>(left.size() + 2, 28), ' ');
+    result += "  " + left + help + "\n";
+  };
+  for (const CommandInfo &command : kCommands)
+    line(command.name, command.help);
+  for (const CommandInfo &command : kCommands) {
+    result += text("\noptions of ", command.name, ":\n");
+    for (const Option &option : table())
+      if ((option.commands & command.bit) && option.commands != kAll)
+        line(text(option.name, *option.value ? " " : "", option.value), option.help);
+  }
+  result += "\noptions of every command:\n";
+  for (const Option &option : table())
+    if (option.commands == kAll)
+      line(option.name, option.help);
+  return result + "\nkeys of the run file for --set:\n" + train::Settings::help();
+}
+
+} // namespace contraflow::cli

@@ -1,0 +1,156 @@
+//===- Executor.cpp - walks the programs of a manifest --------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/executor/Executor.h"
+#include "runtime/base/Clock.h"
+#include "runtime/base/Error.h"
+#include "runtime/device/cpu/Features.h"
+
+#include <atomic>
+#include <csignal>
+#include <cstring>
+#include <unistd.h>
+
+namespace contraflow::executor {
+
+using base::Error;
+using base::text;
+
+namespace {
+
+/// What the crash report needs; plain pointers, because it is read in a signal handler.
+struct Running {
+  std::atomic<const char *> function{nullptr};
+  std::atomic<const abi::Row *> row{nullptr};
+};
+Running running;
+
+const abi::Manifest &requireMachine(const abi::Manifest &manifest) {
+  device::requireFeatures(manifest.isa);
+  return manifest;
+}
+
+} // namespace
+
+Executor::Executor(const abi::Manifest &manifest, const std::string &objectBytes, int threads)
+    : manifest(requireMachine(manifest)), pool(threads, manifest.scratchBytesPerWorker),
+      arena("memory for the arena", manifest.arenaBytes), object(objectBytes) {
+  std::vector<cf_function> functions;
+  for (const std::string &name : manifest.functions)
+    functions.push_back(object.resolve(name));
+  for (const auto &[name, program] : manifest.programs) {
+    Table &table = tables[name];
+    size_t baseCount = 0;
+    for (const abi::Row &row : program)
+      baseCount += row.bases.size();
+    table.bases.reserve(baseCount);
+    for (const abi::Row &row : program) {
+      void *const *bases = table.bases.data() + table.bases.size();
+      for (int64_t offset : row.bases)
+        table.bases.push_back(offset < 0 ? nullptr : arena.at(offset));
+      table.calls.push_back({functions[size_t(row.function)], bases, &row});
+    }
+  }
+}
+
+Executor::~Executor() { pool.setObserver(nullptr); }
+
+const Table &Executor::getTable(const std::string &program) const {
+  auto found = tables.find(program);
+  if (found == tables.end())
+    throw Error(text("this trainer has no program '", program, "'"));
+  return found->second;
+}
+
+void Executor::run(const Table &table, size_t begin, size_t end) {
+  for (size_t index = begin; index < end; ++index) {
+    const Table::Call &call = table.calls[index];
+    running.function.store(manifest.functions[size_t(call.row->function)].c_str(), std::memory_order_relaxed);
+    running.row.store(call.row, std::memory_order_relaxed);
+    if (!profile) {
+      call.function(call.bases);
+      continue;
+    }
+    profile->begin(call.row->function);
+    int64_t start = base::nanoseconds();
+    call.function(call.bases);
+    profile->end(call.row->function, base::nanoseconds() - start);
+  }
+  running.row.store(nullptr, std::memory_order_relaxed);
+}
+
+std::span<float> Executor::parameter(const char *regionName, const abi::Parameter &parameter) {
+  const abi::Region *region = manifest.findRegion(regionName);
+  if (!region)
+    throw Error(text("this trainer has no memory for ", regionName));
+  return floats(region->offset + parameter.offset, parameter.elements());
+}
+
+void Executor::startProfile() {
+  profile = std::make_unique<Profile>(manifest.functions);
+  pool.setObserver(profile.get());
+}
+
+std::string Executor::printProfile() const { return profile ? profile->print(object) : ""; }
+
+//===----------------------------------------------------------------------===//
+// Crash report
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+// Only functions that are safe in a signal handler.
+void put(const char *string) {
+  if (write(STDERR_FILENO, string, strlen(string)) < 0)
+    return;
+}
+
+void putNumber(int64_t number) {
+  char digits[24];
+  char *at = digits + sizeof(digits) - 1;
+  *at = '\0';
+  do {
+    *--at = char('0' + number % 10);
+    number /= 10;
+  } while (number > 0 && at > digits);
+  put(at);
+}
+
+void reportCrash(int signal) {
+  put("contraflow: error: the trainer crashed (signal ");
+  putNumber(signal);
+  const abi::Row *row = running.row.load(std::memory_order_relaxed);
+  if (row) {
+    put(", op '");
+    put(running.function.load(std::memory_order_relaxed));
+    put("'");
+    if (!row->layer.empty()) {
+      put(", layer '");
+      put(row->layer.c_str());
+      put("'");
+    }
+    if (row->microBatch >= 0) {
+      put(", micro-batch ");
+      putNumber(row->microBatch);
+    }
+  }
+  put(signal == SIGILL ? "); compile it again on this machine\n" : "); this is a defect of the compiler or the runtime\n");
+  // The handler was removed when it was entered: the signal now has its usual effect.
+  raise(signal);
+}
+
+} // namespace
+
+void installCrashReport() {
+  static char stack[64 << 10];
+  stack_t alternative = {};
+  alternative.ss_sp = stack;
+  alternative.ss_size = sizeof(stack);
+  sigaltstack(&alternative, nullptr);
+  struct sigaction action = {};
+  action.sa_handler = reportCrash;
+  action.sa_flags = SA_ONSTACK | int(SA_RESETHAND);
+  for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL})
+    sigaction(signal, &action, nullptr);
+}
+
+} // namespace contraflow::executor

@@ -1,0 +1,75 @@
+//===- Executor.h - walks the programs of a manifest ----------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_RUNTIME_EXECUTOR_EXECUTOR_H
+#define CONTRAFLOW_RUNTIME_EXECUTOR_EXECUTOR_H
+
+#include "runtime/abi/Manifest.h"
+#include "runtime/device/cpu/Arena.h"
+#include "runtime/device/cpu/Pool.h"
+#include "runtime/executor/Object.h"
+#include "runtime/executor/Profile.h"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace contraflow::executor {
+
+/// The rows of a program with addresses in place of offsets.
+struct Table {
+  struct Call {
+    cf_function function;
+    void *const *bases;
+    const abi::Row *row;
+  };
+  std::vector<Call> calls;
+  std::vector<void *> bases;
+};
+
+/// Generated code, the arena that it works on and the threads that it runs on.
+class Executor {
+public:
+  /// Checks that this machine can run the code and loads it. The manifest must stay alive.
+  Executor(const abi::Manifest &manifest, const std::string &object, int threads);
+  ~Executor();
+
+  const abi::Manifest &getManifest() const { return manifest; }
+  device::Pool &getPool() { return pool; }
+
+  /// Throws base::Error where the manifest has no such program.
+  const Table &getTable(const std::string &program) const;
+
+  /// Calls rows [begin, end) in order.
+  void run(const Table &table, size_t begin, size_t end);
+  void run(const Table &table) { run(table, 0, table.calls.size()); }
+
+  std::span<float> floats(int64_t offset, int64_t count) {
+    return {reinterpret_cast<float *>(arena.at(offset)), size_t(count)};
+  }
+  std::span<int32_t> ids(int64_t offset, int64_t count) {
+    return {reinterpret_cast<int32_t *>(arena.at(offset)), size_t(count)};
+  }
+  /// A parameter's elements in one of the four regions that share a layout.
+  std::span<float> parameter(const char *region, const abi::Parameter &parameter);
+
+  /// Takes the time of every function and parallel region from now on.
+  void startProfile();
+  /// Empty without startProfile().
+  std::string printProfile() const;
+
+private:
+  const abi::Manifest &manifest;
+  device::Pool pool;
+  device::Arena arena;
+  Object object;
+  std::map<std::string, Table> tables;
+  std::unique_ptr<Profile> profile;
+};
+
+/// On a crash in generated code prints the row that ran, before the process ends as it would have.
+void installCrashReport();
+
+} // namespace contraflow::executor
+
+#endif

@@ -1,0 +1,47 @@
+//===- Profile.h - where the time of a run goes ---------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_RUNTIME_EXECUTOR_PROFILE_H
+#define CONTRAFLOW_RUNTIME_EXECUTOR_PROFILE_H
+
+#include "runtime/device/cpu/Pool.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace contraflow::executor {
+
+class Object;
+
+/// Adds up time by function and by parallel region. A region's name is that of its body in the object's symbol table.
+class Profile : public device::RegionObserver {
+public:
+  explicit Profile(std::vector<std::string> functions) : functions(std::move(functions)), rows(this->functions.size()) {}
+
+  /// Regions that end from now on belong to this function.
+  void begin(int64_t function) { current = function; }
+  void end(int64_t function, int64_t nanoseconds) { rows[size_t(function)].add(nanoseconds); }
+  void regionDone(cf_body body, int64_t nanoseconds) override { regions[{current, body}].add(nanoseconds); }
+
+  /// Two tables, the most expensive first: functions, then regions. Time of a function outside its regions ran on one thread.
+  std::string print(const Object &object) const;
+
+private:
+  struct Sum {
+    int64_t calls = 0;
+    int64_t nanoseconds = 0;
+    void add(int64_t value) {
+      ++calls;
+      nanoseconds += value;
+    }
+  };
+
+  std::vector<std::string> functions;
+  std::vector<Sum> rows;
+  std::map<std::pair<int64_t, cf_body>, Sum> regions;
+  int64_t current = 0;
+};
+
+} // namespace contraflow::executor
+
+#endif

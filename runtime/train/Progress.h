@@ -1,0 +1,51 @@
+//===- Progress.h - what people and scripts see of a run ------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_RUNTIME_TRAIN_PROGRESS_H
+#define CONTRAFLOW_RUNTIME_TRAIN_PROGRESS_H
+
+#include "runtime/train/Step.h"
+
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace contraflow::train {
+
+/// What is known after a step.
+struct StepReport {
+  int64_t step = 0;
+  int64_t steps = 0;
+  const Losses *losses = nullptr;
+  /// The last one that was measured.
+  std::optional<double> validationLoss;
+  double gradientNorm = 0;
+  double learningRate = 0;
+  double tokensPerSecond = 0;
+  double secondsLeft = 0;
+};
+
+/// "3m07s".
+std::string durationText(double seconds);
+
+/// "step  10/300  loss 4.0123  val 4.1000  grad 1.02  lr 3.00e-03  5120 tokens/s  left 3m07s".
+std::string progressLine(const StepReport &report);
+
+/// Lines of JSON, one a step, with enough digits that equal text means equal bits.
+class MetricsFile {
+public:
+  /// Appends to the file where it exists. Throws base::Error.
+  explicit MetricsFile(const std::string &path);
+  void write(const StepReport &report, bool validated);
+
+private:
+  struct Close {
+    void operator()(FILE *file) const { std::fclose(file); }
+  };
+  std::unique_ptr<FILE, Close> file;
+};
+
+} // namespace contraflow::train
+
+#endif

@@ -1,0 +1,191 @@
+//===- Settings.cpp - the keys of a run file that are read while training -===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/train/Settings.h"
+#include "runtime/base/Error.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <functional>
+#include <numbers>
+
+namespace contraflow::train {
+
+using base::Error;
+using base::text;
+using Json = nlohmann::json;
+
+namespace {
+
+[[noreturn]] void refuse(const std::string &key, const Json &value, const std::string &wanted) {
+  throw Error(text("run file: ", key, " is ", value.dump(-1, ' ', false, Json::error_handler_t::replace), ", wanted ",
+                   wanted));
+}
+
+/// How a JSON value becomes a member.
+template <typename T> void assign(const std::string &key, const Json &value, T &member);
+
+template <> void assign(const std::string &key, const Json &value, double &member) {
+  if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() < 0)
+    refuse(key, value, "a number that is not negative");
+  member = value.get<double>();
+}
+
+template <> void assign(const std::string &key, const Json &value, int64_t &member) {
+  bool whole = value.is_number_integer() ||
+               (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()) &&
+                value.get<double>() < 9e15);
+  if (!whole || value.get<double>() < 0 || value.get<double>() > 9e18)
+    refuse(key, value, "a whole number that is not negative");
+  member = value.get<int64_t>();
+}
+
+template <> void assign(const std::string &key, const Json &value, uint64_t &member) {
+  if (!value.is_number_unsigned())
+    refuse(key, value, "a whole number that is not negative");
+  member = value.get<uint64_t>();
+}
+
+template <> void assign(const std::string &key, const Json &value, bool &member) {
+  if (!value.is_boolean())
+    refuse(key, value, "true or false");
+  member = value.get<bool>();
+}
+
+template <> void assign(const std::string &key, const Json &value, std::string &member) {
+  if (!value.is_string())
+    refuse(key, value, "a string");
+  member = value.get<std::string>();
+}
+
+template <> void assign(const std::string &key, const Json &value, std::vector<std::string> &member) {
+  std::vector<std::string> result;
+  for (const Json &element : value.is_array() ? value : Json::array({value}))
+    assign(key, element, result.emplace_back());
+  member = std::move(result);
+}
+
+template <> void assign(const std::string &key, const Json &value, std::vector<double> &member) {
+  if (!value.is_array())
+    refuse(key, value, "an array of numbers");
+  std::vector<double> result;
+  for (const Json &element : value)
+    assign(key, element, result.emplace_back());
+  member = std::move(result);
+}
+
+struct Key {
+  const char *path;
+  const char *help;
+  std::function<void(Settings &, const Json &)> assign;
+  /// False: compiled into the program too, so it cannot change.
+  bool settable = true;
+};
+
+template <typename T> Key key(const char *path, const char *help, T Settings::*member, bool settable = true) {
+  return {path, help, [=](Settings &settings, const Json &value) { assign(path, value, settings.*member); }, settable};
+}
+
+const std::vector<Key> &keys() {
+  static const std::vector<Key> list = {
+      key("optimizer.lr", "learning rate after the warm-up", &Settings::learningRate),
+      key("optimizer.min_lr", "learning rate at the end of a cosine", &Settings::minLearningRate),
+      key("optimizer.schedule", "constant or cosine", &Settings::schedule),
+      key("optimizer.warmup_steps", "steps in which the learning rate rises", &Settings::warmupSteps),
+      key("optimizer.betas", "", &Settings::betas, false),
+      key("train.steps", "steps of the run", &Settings::steps),
+      key("train.validate_every", "steps between validations, 0: only at the end", &Settings::validateEvery),
+      key("train.validation_tokens", "size of the validation set", &Settings::validationTokens),
+      key("train.checkpoint_every", "steps between checkpoints, 0: only at the end", &Settings::checkpointEvery),
+      key("train.log_every", "steps between progress lines", &Settings::logEvery),
+      key("data.paths", "files and folders, as --data", &Settings::dataPaths),
+      key("data.include", "patterns of file names, as --include", &Settings::dataInclude),
+      key("data.held_out", "share of documents for validation", &Settings::heldOut),
+      key("document_mask", "", &Settings::documentMask, false),
+      key("seed", "seed of parameters, data order and samples", &Settings::seed),
+      key("init.std", "standard deviation of initial parameters", &Settings::initStd),
+  };
+  return list;
+}
+
+/// The value at "a.b"; null where there is none.
+const Json *lookUp(const Json &run, const std::string &path) {
+  const Json *at = &run;
+  for (size_t begin = 0; begin <= path.size();) {
+    size_t end = std::min(path.find('.', begin), path.size());
+    if (!at->is_object())
+      return nullptr;
+    auto found = at->find(path.substr(begin, end - begin));
+    if (found == at->end())
+      return nullptr;
+    at = &*found;
+    begin = end + 1;
+  }
+  return at->is_null() ? nullptr : at;
+}
+
+void applyAssignment(Settings &settings, const std::string &assignment) {
+  size_t equals = assignment.find('=');
+  if (equals == std::string::npos)
+    throw Error(text("--set ", assignment, ": wanted KEY=VALUE"));
+  std::string path = assignment.substr(0, equals), value = assignment.substr(equals + 1);
+  for (const Key &key : keys()) {
+    if (path != key.path || !key.settable)
+      continue;
+    Json json = Json::parse(value, nullptr, /*allow_exceptions=*/false);
+    key.assign(settings, json.is_discarded() ? Json(value) : json);
+    return;
+  }
+  throw Error(text("--set ", path, ": this is no key that can change after compiling"),
+              "change the run file and compile again, or see --help");
+}
+
+void validate(const Settings &settings) {
+  if (settings.schedule != "constant" && settings.schedule != "cosine")
+    throw Error(text("run file: optimizer.schedule is '", settings.schedule, "', wanted constant or cosine"));
+  if (settings.betas.size() != 2 || settings.betas[0] >= 1 || settings.betas[1] >= 1)
+    throw Error("run file: optimizer.betas has to be two numbers below 1");
+  if (settings.heldOut >= 1)
+    throw Error(text("run file: data.held_out is ", settings.heldOut, ", wanted less than 1"));
+}
+
+} // namespace
+
+Settings Settings::parse(const std::string &runText, const std::vector<std::string> &assignments) {
+  Json run = Json::parse(runText, nullptr, /*allow_exceptions=*/false);
+  if (!run.is_object())
+    throw Error("run file: this is not a JSON object");
+  Settings settings;
+  for (const Key &key : keys())
+    if (const Json *value = lookUp(run, key.path))
+      key.assign(settings, *value);
+  for (const std::string &assignment : assignments)
+    applyAssignment(settings, assignment);
+  validate(settings);
+  return settings;
+}
+
+std::string Settings::help() {
+  std::string result;
+  for (const Key &key : keys()) {
+    if (!key.settable)
+      continue;
+    std::string path = key.path;
+    path.resize(26, ' ');
+    result += text("  ", path, key.help, "\n");
+  }
+  return result;
+}
+
+double learningRateAt(const Settings &settings, int64_t step) {
+  if (step <= settings.warmupSteps)
+    return settings.learningRate * double(step) / double(settings.warmupSteps);
+  if (settings.schedule == "constant")
+    return settings.learningRate;
+  int64_t length = std::max<int64_t>(settings.steps - settings.warmupSteps, 1);
+  double progress = std::min(1.0, double(step - settings.warmupSteps) / double(length));
+  double share = 0.5 * (1 + std::cos(std::numbers::pi * progress));
+  return settings.minLearningRate + (settings.learningRate - settings.minLearningRate) * share;
+}
+
+} // namespace contraflow::train

@@ -1,0 +1,64 @@
+//===- Step.h - one training step, one evaluation -------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_RUNTIME_TRAIN_STEP_H
+#define CONTRAFLOW_RUNTIME_TRAIN_STEP_H
+
+#include "runtime/executor/Executor.h"
+#include "runtime/train/Settings.h"
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace contraflow::train {
+
+/// What the losses of a step or an evaluation were: means over its micro-batches.
+struct Losses {
+  /// By name, in the order of the manifest; losses of one name are added up.
+  std::vector<std::pair<std::string, double>> byName;
+  /// Weighted sum.
+  double total = 0;
+  /// The one that people watch.
+  double main = 0;
+};
+
+/// The train and evaluate programs of an executor, seen as steps. Allocates in its constructor only.
+class Step {
+public:
+  Step(executor::Executor &executor, const Settings &settings);
+
+  /// Ids of all micro-batches of a step, one after the other, and the first visible id of each; write here before a step.
+  /// `starts` is empty where the program does not read it.
+  std::span<int32_t> getTokens() { return tokens; }
+  std::span<int32_t> getStarts() { return starts; }
+
+  /// Forward and backward of every micro-batch and the gradient norm: all rows before the parameters change.
+  /// `number` = 1, 2, ... sets the scalars.
+  void runGradients(int64_t number);
+  /// The other rows: optimizer and updates.
+  void runUpdate();
+  /// Forward of micro-batch 0 alone; parameters stay.
+  void runEvaluate();
+
+  /// Of runGradients (`microBatches` = the manifest's) or runEvaluate (1).
+  const Losses &readLosses(int64_t microBatches);
+  double getGradientNorm();
+  /// The micro-batch after which a loss was not finite for the first time; -1: none.
+  int64_t getBadMicroBatch() const { return badMicroBatch; }
+
+private:
+  bool lossesAreFinite();
+
+  executor::Executor &executor;
+  const Settings &settings;
+  std::span<int32_t> tokens, starts;
+  std::string mainLoss;
+  Losses losses;
+  size_t updateBegin = 0;
+  int64_t badMicroBatch = -1;
+};
+
+} // namespace contraflow::train
+
+#endif

@@ -1,0 +1,298 @@
+//===- Trainer.cpp - a run from the first step to the last ----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/train/Trainer.h"
+#include "runtime/base/Clock.h"
+#include "runtime/base/Error.h"
+#include "runtime/base/Hash.h"
+#include "runtime/train/Generator.h"
+#include "runtime/train/Initialize.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <csignal>
+#include <filesystem>
+#include <unistd.h>
+
+namespace contraflow::train {
+
+using base::Error;
+using base::text;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::atomic<bool> stopRequested{false};
+
+/// The first signal ends the run after the step, a second one at once.
+void installStopHandler() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { stopRequested = true; };
+  action.sa_flags = int(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+void say(const std::string &line) {
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+}
+
+data::CorpusOptions corpusOptions(const Settings &settings) {
+  return {settings.dataPaths, settings.dataInclude, settings.heldOut};
+}
+
+/// Some lines from inside a held-out document, and the path.
+std::pair<std::string, std::string> choosePrompt(const std::vector<data::Document> &documents) {
+  constexpr size_t kBytes = 200;
+  auto isLong = [](const data::Document &document) { return document.bytes.size() >= 8 * kBytes; };
+  auto found = std::find_if(documents.begin(), documents.end(), isLong);
+  const data::Document &document = found == documents.end() ? documents.front() : *found;
+  const std::string &bytes = document.bytes;
+  size_t begin = bytes.find('\n', bytes.size() / 2);
+  begin = begin == std::string::npos || begin + 1 >= bytes.size() ? 0 : begin + 1;
+  size_t end = std::min(begin + kBytes, bytes.size());
+  size_t line = bytes.rfind('\n', end - 1);
+  if (line != std::string::npos && line > begin)
+    end = line + 1;
+  return {bytes.substr(begin, end - begin), document.path};
+}
+
+} // namespace
+
+Trainer::Trainer(executor::Executor &executor, Settings settingsGiven, TrainOptions optionsGiven)
+    : executor(executor), manifest(executor.getManifest()), settings(std::move(settingsGiven)),
+      options(std::move(optionsGiven)), corpus(data::readCorpus(corpusOptions(settings))), step(executor, settings) {
+  if (manifest.vocab <= std::max({manifest.bos, manifest.eos, int64_t(255)}))
+    throw Error(text("the vocabulary has ", manifest.vocab, " ids, text as bytes wants ",
+                     std::max({manifest.bos, manifest.eos, int64_t(255)}) + 1),
+                "set vocab_size in the model config");
+}
+
+bool Trainer::run() {
+  begin();
+  beginSeconds = base::seconds();
+  for (int64_t number = firstStep + 1; number <= settings.steps && !stopRequested; ++number) {
+    readBatch();
+    trainStep(number);
+    bool validated = isDue(number, settings.validateEvery);
+    if (validated && validation)
+      validationLoss = validate();
+    report(number, validated && validation);
+    if (settings.checkpointEvery > 0 && number % settings.checkpointEvery == 0)
+      save();
+  }
+  if (savedStep != state.step && state.step > firstStep)
+    save();
+  if (stopRequested && state.step < settings.steps) {
+    say(text("stopped after step ", state.step, "; continue with --resume"));
+    return false;
+  }
+  finish();
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Before the first step
+//===----------------------------------------------------------------------===//
+
+void Trainer::begin() {
+  say("data: " + corpus.summary());
+  if (options.resume) {
+    resumeFrom(checkpoint::fileOf(*options.resume));
+  } else {
+    initializeParameters(executor, settings.seed, settings.initStd);
+    if (options.initialize) {
+      abi::SafetensorsFile file(checkpoint::fileOf(*options.initialize));
+      for (const std::string &name : checkpoint::loadParameters(executor, file))
+        say(text("warning: '", file.getPath(), "': nothing uses tensor '", name, "'"));
+    }
+  }
+  uint64_t fingerprint = base::mix(corpus.fingerprint() ^ uint64_t(manifest.seq));
+  if (options.resume && fingerprint != state.dataFingerprint)
+    throw Error("the training text is not the text of the checkpoint",
+                "name the same --data and --include, or begin a new run from its parameters with --initialize");
+  state.dataFingerprint = fingerprint;
+  state.seed = settings.seed;
+  state.buildId = manifest.buildId;
+  state.model = manifest.model;
+  state.run = manifest.run;
+
+  requireWritableCheckpoint();
+  data::Vocabulary vocabulary{int32_t(manifest.bos), int32_t(manifest.eos)};
+  training = std::make_unique<data::Sequences>(corpus.training, manifest.seq, vocabulary, settings.seed, true);
+  if (!corpus.heldOut.empty() && manifest.findProgram("evaluate")) {
+    // The same validation text whatever the seed.
+    validation = std::make_unique<data::Sequences>(corpus.heldOut, manifest.seq, vocabulary, 0, true);
+  }
+  if (!options.metrics.empty())
+    metrics = std::make_unique<MetricsFile>(options.metrics);
+  std::ranges::fill(step.getStarts(), 0);
+  unusedStarts.resize(size_t(manifest.seq));
+  installStopHandler();
+}
+
+void Trainer::resumeFrom(const std::string &path) {
+  abi::SafetensorsFile file(path);
+  state = checkpoint::resume(executor, file);
+  if (options.seedGiven && settings.seed != state.seed)
+    throw Error(text("the checkpoint has seed ", state.seed, ", not ", settings.seed), "leave out --seed");
+  if (state.buildId != manifest.buildId)
+    say(text("note: '", path, "' was written by a trainer that was compiled from something else (build ", state.buildId,
+             ", this is ", manifest.buildId, ")"));
+  settings.seed = state.seed;
+  firstStep = savedStep = state.step;
+  say(text("resuming '", path, "' after step ", state.step));
+}
+
+/// A run of hours must not end with "permission denied".
+void Trainer::requireWritableCheckpoint() const {
+  std::error_code error;
+  fs::create_directories(options.checkpoint, error);
+  if (!fs::is_directory(options.checkpoint) || access(options.checkpoint.c_str(), W_OK) != 0)
+    throw Error(text("cannot write checkpoints to '", options.checkpoint, "'"), "name another folder with --checkpoint");
+}
+
+//===----------------------------------------------------------------------===//
+// A step
+//===----------------------------------------------------------------------===//
+
+void Trainer::readBatch() {
+  int64_t count = manifest.microBatches * manifest.batch;
+  for (int64_t i = 0; i < count; ++i) {
+    size_t at = size_t(i * manifest.seq), seq = size_t(manifest.seq);
+    bool masked = settings.documentMask && !step.getStarts().empty();
+    training->read(state.dataPosition + i, step.getTokens().subspan(at, seq),
+                   masked ? step.getStarts().subspan(at, seq) : std::span<int32_t>(unusedStarts));
+  }
+}
+
+void Trainer::trainStep(int64_t number) {
+  double begin = base::seconds();
+  step.runGradients(number);
+  lastLosses = step.readLosses(manifest.microBatches);
+  if (!std::isfinite(lastLosses.total) || !std::isfinite(step.getGradientNorm()))
+    refuseNonFinite(number);
+  step.runUpdate();
+  state.step = number;
+  state.dataPosition += manifest.microBatches * manifest.batch;
+  double seconds = base::seconds() - begin;
+  stepSeconds += seconds;
+  totalStepSeconds += seconds;
+  ++stepsSinceLine;
+}
+
+/// The parameters are still those of the step before.
+void Trainer::refuseNonFinite(int64_t number) {
+  bool lossIsBad = !std::isfinite(lastLosses.total);
+  base::Place place;
+  place.microBatch = step.getBadMicroBatch();
+  std::string documents;
+  for (int64_t i = 0; i < manifest.microBatches * manifest.batch; ++i)
+    if (place.microBatch < 0 || i / manifest.batch == place.microBatch)
+      documents += "\n  " + training->describe(state.dataPosition + i);
+  throw Error(text(lossIsBad ? "the loss is " : "the gradient norm is ", lossIsBad ? lastLosses.total : step.getGradientNorm(),
+                   " at step ", number),
+              text("lower optimizer.lr or lengthen optimizer.warmup_steps",
+                   savedStep >= 0 ? text("; the checkpoint of step ", savedStep, " is whole") : std::string(),
+                   "; the batch holds", documents),
+              place);
+}
+
+double Trainer::validate() {
+  int64_t tokens = std::min(settings.validationTokens, validation->getTokensPerEpoch());
+  int64_t batches = std::max<int64_t>(tokens / (manifest.batch * manifest.seq), 1);
+  double sum = 0;
+  for (int64_t batch = 0; batch < batches; ++batch) {
+    for (int64_t i = 0; i < manifest.batch; ++i) {
+      int64_t n = (batch * manifest.batch + i) % validation->getPerEpoch();
+      size_t at = size_t(i * manifest.seq), seq = size_t(manifest.seq);
+      bool masked = settings.documentMask && !step.getStarts().empty();
+      validation->read(n, step.getTokens().subspan(at, seq),
+                       masked ? step.getStarts().subspan(at, seq) : std::span<int32_t>(unusedStarts));
+    }
+    step.runEvaluate();
+    sum += step.readLosses(1).main;
+  }
+  return sum / double(batches);
+}
+
+void Trainer::report(int64_t number, bool validated) {
+  StepReport report;
+  report.step = number;
+  report.steps = settings.steps;
+  report.losses = &lastLosses;
+  report.validationLoss = validationLoss;
+  report.gradientNorm = step.getGradientNorm();
+  report.learningRate = learningRateAt(settings, number);
+  report.tokensPerSecond = double(tokensPerStep()) * double(stepsSinceLine) / stepSeconds;
+  report.secondsLeft =
+      (base::seconds() - beginSeconds) / double(number - firstStep) * double(settings.steps - number);
+  if (metrics)
+    metrics->write(report, validated);
+  if (!validated && !isDue(number, settings.logEvery) && number != firstStep + 1)
+    return;
+  say(progressLine(report));
+  stepSeconds = 0;
+  stepsSinceLine = 0;
+}
+
+//===----------------------------------------------------------------------===//
+// Checkpoint and end
+//===----------------------------------------------------------------------===//
+
+void Trainer::save() {
+  fs::path file = checkpoint::fileOf(options.checkpoint);
+  // The checkpoint of another run is kept once, under another name.
+  if (!options.resume && savedStep < 0 && fs::exists(file)) {
+    fs::path previous = file.parent_path() / "previous.safetensors";
+    std::error_code error;
+    fs::rename(file, previous, error);
+    if (error)
+      throw Error(text("cannot keep '", file.string(), "' as '", previous.string(), "': ", error.message()));
+    say(text("kept the checkpoint of an earlier run as '", previous.string(), "'"));
+  }
+  checkpoint::save(executor, options.checkpoint, state);
+  savedStep = state.step;
+}
+
+void Trainer::finish() {
+  int64_t steps = state.step - firstStep;
+  if (steps > 0) {
+    double seconds = base::seconds() - beginSeconds;
+    std::string rate = text(steps, " steps in ", durationText(seconds));
+    if (totalStepSeconds > 0) {
+      rate += text(", ", int64_t(double(steps * tokensPerStep()) / totalStepSeconds), " tokens/s");
+      if (manifest.flopsPerStep > 0)
+        rate += text(", ", int64_t(manifest.flopsPerStep * double(steps) / totalStepSeconds * 1e-9), " GFLOP/s");
+    }
+    say(rate);
+    say(text("checkpoint: '", checkpoint::fileOf(options.checkpoint), "'"));
+  }
+  if (!validation)
+    return;
+  if (!validationLoss)
+    validationLoss = validate();
+  char line[64];
+  std::snprintf(line, sizeof(line), "validation loss %.4f nats per byte", *validationLoss);
+  say(line);
+  if (options.sampleLength > 0 && manifest.findProgram("generate"))
+    writeSample();
+}
+
+void Trainer::writeSample() {
+  auto [prompt, path] = choosePrompt(corpus.heldOut);
+  say(text("--- prompt, from the held-out '", path, "' ---\n", prompt, "--- continuation ---"));
+  SamplingOptions sampling;
+  sampling.length = options.sampleLength;
+  sampling.temperature = options.sampleTemperature;
+  sampling.seed = settings.seed;
+  sampling.fromStart = false;
+  generate(executor, prompt, sampling, [](char byte) {
+    std::putchar(byte);
+    std::fflush(stdout);
+  });
+  say("\n---");
+}
+
+} // namespace contraflow::train

@@ -1,0 +1,83 @@
+//===- Trainer.h - a run from the first step to the last ------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_RUNTIME_TRAIN_TRAINER_H
+#define CONTRAFLOW_RUNTIME_TRAIN_TRAINER_H
+
+#include "runtime/checkpoint/Checkpoint.h"
+#include "runtime/data/Sequences.h"
+#include "runtime/train/Progress.h"
+#include "runtime/train/Settings.h"
+#include "runtime/train/Step.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace contraflow::train {
+
+struct TrainOptions {
+  /// Folder for checkpoints.
+  std::string checkpoint = "checkpoint";
+  /// Folder or file of the run to continue.
+  std::optional<std::string> resume;
+  /// Folder or file with parameters to begin with.
+  std::optional<std::string> initialize;
+  /// The seed was given, so a checkpoint with another one is refused.
+  bool seedGiven = false;
+  /// File for MetricsFile; empty: none.
+  std::string metrics;
+  /// Bytes to write for a held-out prompt at the end.
+  int64_t sampleLength = 400;
+  double sampleTemperature = 0.7;
+};
+
+/// One run. Everything random is a function of seed, step and position, so that a run that was
+/// resumed has the bits of one that was not interrupted.
+class Trainer {
+public:
+  Trainer(executor::Executor &executor, Settings settings, TrainOptions options);
+
+  /// Trains, saves and reports. False when SIGINT or SIGTERM ended it early, after a checkpoint.
+  bool run();
+
+private:
+  void begin();
+  void resumeFrom(const std::string &path);
+  void requireWritableCheckpoint() const;
+  void readBatch();
+  void trainStep(int64_t number);
+  [[noreturn]] void refuseNonFinite(int64_t number);
+  double validate();
+  void report(int64_t number, bool validated);
+  void save();
+  void finish();
+  void writeSample();
+  int64_t tokensPerStep() const { return manifest.microBatches * manifest.batch * manifest.seq; }
+  /// `every` divides the number, or it is the last step.
+  bool isDue(int64_t number, int64_t every) const { return number == settings.steps || (every > 0 && number % every == 0); }
+
+  executor::Executor &executor;
+  const abi::Manifest &manifest;
+  Settings settings;
+  TrainOptions options;
+  data::Corpus corpus;
+  Step step;
+  std::unique_ptr<data::Sequences> training, validation;
+  checkpoint::TrainingState state;
+  std::unique_ptr<MetricsFile> metrics;
+  std::vector<int32_t> unusedStarts;
+
+  /// Of the last training step; an evaluation does not change it.
+  Losses lastLosses;
+  std::optional<double> validationLoss;
+  int64_t firstStep = 0;
+  int64_t savedStep = -1;
+  double beginSeconds = 0;
+  /// Time in steps alone, since the last progress line and altogether.
+  double stepSeconds = 0, totalStepSeconds = 0;
+  int64_t stepsSinceLine = 0;
+};
+
+} // namespace contraflow::train
+
+#endif
