@@ -400,4 +400,37 @@ LogicalResult ParamOp::verify() {
   return success();
 }
 
+//===----------------------------------------------------------------------===//
+// nn.shift, nn.loss, nn.update
+//===----------------------------------------------------------------------===//
+
+LogicalResult ShiftOp::verify() {
+  // shift_c1
+  std::optional<int64_t> by = getBy().getConstant(), seq = getSeq().getConstant();
+  if (by && *by < 0)
+    return emitOpError() << "(C1) by must be 0 or more, found " << *by;
+  // shift_c2
+  auto type = llvm::cast<TensorType>(getIds().getType());
+  if (seq && *seq < 1)
+    return emitOpError() << "(C2) seq must be 1 or more, found " << *seq;
+  if (seq && type.isBound() && type.getDim(0) % *seq)
+    return emitOpError() << "(C2) " << type.getDim(0) << " ids are not sequences of " << *seq;
+  return success();
+}
+
+LogicalResult LossOp::verify() {
+  // loss_c1
+  return getName().empty() ? emitOpError() << "(C1) needs a name" : success();
+}
+
+LogicalResult UpdateOp::verify() {
+  // update_c1
+  auto param = getBias().getDefiningOp<ParamOp>();
+  auto argument = dyn_cast<BlockArgument>(getBias());
+  auto block = argument ? dyn_cast<BlockOp>(argument.getOwner()->getParentOp()) : BlockOp();
+  if (!(param && param.getBuffer()) && !(block && block.isParamArg(argument.getArgNumber())))
+    return emitOpError() << "(C1) the bias must be a parameter marked 'buffer'";
+  return success();
+}
+
 } // namespace contraflow::nn

@@ -4,7 +4,7 @@
 #define CONTRAFLOW_DIALECTS_NN_NNSTRUCTURE_TD
 
 include "dialects/nn/NNInterfaces.td"
-include "dialects/nn/NNTypes.td"
+include "dialects/nn/NNOpBase.td"
 include "mlir/IR/CommonAttrConstraints.td"
 include "mlir/IR/OpAsmInterface.td"
 include "mlir/IR/SymbolInterfaces.td"
@@ -370,6 +370,67 @@ def NN_ParamOp : NN_Op<"param", [ParentOneOf<["BlockOp", "GraphOp", "IfOp", "Rep
     $name custom<Over>($over) (`init` `(` $init^ `)`)? (`buffer` $buffer^)? attr-dict `:`
     custom<TensorType>(type($result))
   }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Tokens ahead, and what a training step does beside computing values
+//===----------------------------------------------------------------------===//
+
+def NN_ShiftOp : NN_ComputeOp<"shift", ["shifted"], [AllTypesMatch<["ids", "output"]>, NN_Cost]> {
+  let summary = "token ids moved to the left within each sequence";
+  let description = [{
+    `output[t] = ids[t + by]` where t + by lies in the same sequence of `seq` positions, else -1 (no token): the id that is `by`
+    places ahead, as target or as input of multi-token prediction (arXiv 2412.19437 section 2.2).
+
+    ```mlir
+    %targets = nn.shift %tokens by(1) seq(seq) : <tokens : i32>
+    ```
+
+    Constraints:
+    - (C1) `by >= 0`
+    - (C2) `seq >= 1` and divides `dim(ids, 0)`
+  }];
+  let arguments = (ins NN_Ids:$ids, NN_ExprAttr:$by, NN_ExprAttr:$seq);
+  let results = (outs NN_Ids:$output);
+  let assemblyFormat = "$ids " # NN_Arg<"by">.text # NN_Arg<"seq">.text #
+                       "attr-dict `:` custom<TensorType>(type($output))";
+  let hasVerifier = 1;
+}
+
+def NN_LossOp : NN_Op<"loss"> {
+  let summary = "adds a named, weighted term to what training minimises";
+  let description = [{
+    Training minimises the sum over all `nn.loss` of `weight * value`. Values are reported by name, without the weight, added
+    up over the instances of the block. Autodiff replaces it by a result of the block's functions.
+
+    ```mlir
+    nn.loss "balance" weight(balance_alpha) %balance : <1>
+    ```
+
+    Constraints:
+    - (C1) the name is not empty
+  }];
+  let arguments = (ins StrAttr:$name, NN_ExprAttr:$weight, NN_Scalar:$value);
+  let assemblyFormat = "$name " # NN_Arg<"weight">.text # "$value attr-dict `:` custom<TensorType>(type($value))";
+  let hasVerifier = 1;
+}
+
+def NN_UpdateOp : NN_Op<"update", [AllTypesMatch<["bias", "load"]>]> {
+  let summary = "moves a selection bias against the load of its experts, after every step";
+  let description = [{
+    Says that after each step `bias += rate * sign(mean(load) - load)`, the load summed over all micro-batches of the step
+    (arXiv 2408.15664). Autodiff turns it into an `nn.bias_update` in the block's update function.
+
+    ```mlir
+    nn.update %bias, %load rate(bias_rate) : <experts>
+    ```
+
+    Constraints:
+    - (C1) the bias is a parameter marked `buffer`, or an argument marked `param`
+  }];
+  let arguments = (ins NN_Vector:$bias, NN_Vector:$load, NN_ExprAttr:$rate);
+  let assemblyFormat = "$bias `,` $load " # NN_Arg<"rate">.text # "attr-dict `:` custom<TensorType>(type($bias))";
   let hasVerifier = 1;
 }
 
