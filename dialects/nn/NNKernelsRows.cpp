@@ -1,0 +1,210 @@
+//===- NNKernelsRows.cpp - kernels of norms, rotations and losses ---------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "dialects/nn/KernelBuilder.h"
+
+#include <cmath>
+
+using namespace mlir;
+
+namespace contraflow::nn {
+
+namespace {
+
+using Replacements = SmallVectorImpl<Value>;
+
+int64_t rowsOf(Value matrix) { return shapeOf(matrix)[0]; }
+int64_t columnsOf(Value matrix) { return shapeOf(matrix)[1]; }
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// rms_norm
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// The domain of a norm: rows, groups of columns, columns of a group.
+HeadDomain normDomain(Value input, int64_t width) {
+  return HeadDomain(input.getContext(), rowsOf(input), columnsOf(input) / width, width);
+}
+
+Scalar reciprocalRms(Scalar x, int64_t width, double eps) { return rsqrt(rowSum(x * x) * (1.0 / width) + eps); }
+
+} // namespace
+
+LogicalResult RmsNormOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  int64_t width = shapeOf(getWeight())[0];
+  double eps = getFloat(getEps());
+  HeadDomain domain = normDomain(getInput(), width);
+  KernelBuilder k(builder, getLoc(), "rms_norm", domain.sizes);
+  k.input(getInput(), {domain.row, domain.in(width)});
+  k.input(getWeight(), {domain.column});
+  k.result(shapeOf(getOutput()), {domain.row, domain.in(width)});
+  KernelOp kernel = k.build([&](Region &, ArrayRef<Scalar> in) -> Scalars {
+    return {in[0] * reciprocalRms(in[0], width, eps) * in[1]};
+  });
+  replacements.push_back(kernel.getResult(0));
+  return success();
+}
+
+LogicalResult RmsNormInputGradOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  int64_t width = shapeOf(getWeight())[0];
+  double eps = getFloat(getEps());
+  HeadDomain domain = normDomain(getInput(), width);
+  KernelBuilder k(builder, getLoc(), "rms_norm_input_grad", domain.sizes);
+  k.input(getGrad(), {domain.row, domain.in(width)});
+  k.input(getInput(), {domain.row, domain.in(width)});
+  k.input(getWeight(), {domain.column});
+  k.result(shapeOf(getOutput()), {domain.row, domain.in(width)});
+  KernelOp kernel = k.build([&](Region &, ArrayRef<Scalar> in) -> Scalars {
+    Scalar x = in[1], g = in[0] * in[2], rstd = reciprocalRms(x, width, eps);
+    Scalar slope = rowSum(g * x) * (1.0 / width) * (rstd * rstd);
+    return {rstd * (g - x * slope)};
+  });
+  replacements.push_back(kernel.getResult(0));
+  return success();
+}
+
+/// The reciprocal norms first, one per group, then a sum over all groups.
+LogicalResult RmsNormWeightGradOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  int64_t width = shapeOf(getOutput())[0], groups = columnsOf(getInput()) / width, rows = rowsOf(getInput());
+  double eps = getFloat(getEps());
+  HeadDomain domain = normDomain(getInput(), width);
+  KernelBuilder norms(builder, getLoc(), "rms_norm_rstd", domain.sizes);
+  norms.input(getInput(), {domain.row, domain.in(width)});
+  norms.result({rows * groups}, {domain.row * groups + domain.head});
+  Value rstd = norms
+                   .build([&](Region &, ArrayRef<Scalar> in) -> Scalars {
+                     return {reciprocalRms(in[0], width, eps)};
+                   })
+                   .getResult(0);
+  Value zeros = buildFill(builder, getLoc(), llvm::cast<TensorType>(getOutput().getType()), 0);
+  KernelBuilder k(builder, getLoc(), "rms_norm_weight_grad", ColumnReduceAnchorAttr::get(getContext()),
+                  {rows * groups, width});
+  SmallVector<AffineExpr> element{k.d(0).floorDiv(groups), (k.d(0) % groups) * width + k.d(1)};
+  k.input(getGrad(), element);
+  k.input(getInput(), element);
+  k.input(rstd, {k.d(0)});
+  k.tiedResult(k.input(zeros, {k.d(1)}), {k.d(1)});
+  KernelOp kernel =
+      k.build([](Region &, ArrayRef<Scalar> in) -> Scalars { return {in[0] * in[1] * in[2]}; });
+  replacements.push_back(kernel.getResult(0));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// rope
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Factors of a rotation by position and pair: cos, -sin, sin.
+Value buildAngles(OpBuilder &builder, Location loc, ArrayRef<double> frequencies, int64_t positions,
+                  double attentionFactor) {
+  int64_t pairs = frequencies.size(), plane = positions * pairs;
+  std::vector<float> values(3 * plane);
+  for (int64_t p = 0; p < positions; ++p)
+    for (int64_t i = 0; i < pairs; ++i) {
+      double angle = p * frequencies[i];
+      values[p * pairs + i] = attentionFactor * std::cos(angle);
+      values[2 * plane + p * pairs + i] = attentionFactor * std::sin(angle);
+      values[plane + p * pairs + i] = -values[2 * plane + p * pairs + i];
+    }
+  auto type = RankedTensorType::get({3, positions, pairs}, builder.getF32Type());
+  auto result = TensorType::get(builder.getContext(), {3, positions, pairs}, builder.getF32Type());
+  return ConstantTableOp::create(builder, loc, result, DenseElementsAttr::get(type, ArrayRef<float>(values)));
+}
+
+/// Domain (row, head, which of the pair, pair): the other of the pair is at 1 - which, so that every coordinate
+/// is a sum of multiples of dimensions. The inverse rotation takes the other sign of the sine.
+template <typename Op> Value buildRotation(Op op, OpBuilder &builder, bool inverse) {
+  int64_t size = getInt(op.getHeadDim()), seq = getInt(op.getSeq()), pairs = size / 2;
+  int64_t rows = rowsOf(op.getInput()), heads = columnsOf(op.getInput()) / size;
+  Value angles =
+      buildAngles(builder, op.getLoc(), op.getFrequencies(), seq, getFloat(op.getAttentionFactor()));
+  SmallVector<int64_t> domain{rows, heads, 2, pairs};
+  if (heads == 1)
+    domain.erase(domain.begin() + 1);
+  KernelBuilder k(builder, op.getLoc(), inverse ? "rope_input_grad" : "rope", domain);
+  AffineExpr row = k.d(0), which = k.d(domain.size() - 2), pair = k.d(domain.size() - 1);
+  AffineExpr head = heads == 1 ? k.c(0) : k.d(1);
+  AffineExpr position = rows == seq ? row : row % seq;
+  auto column = [&](AffineExpr which) {
+    return head * size + (op.isInterleaved() ? pair * 2 + which : which * pairs + pair);
+  };
+  k.input(op.getInput(), {row, column(which)});
+  k.input(op.getInput(), {row, column(1 - which)});
+  k.input(angles, {k.c(0), position, pair});
+  k.input(angles, {inverse ? 2 - which : which + 1, position, pair});
+  k.result(shapeOf(op.getInput()), {row, column(which)});
+  KernelOp kernel = k.build(
+      [](Region &, ArrayRef<Scalar> in) -> Scalars { return {in[0] * in[2] + in[1] * in[3]}; });
+  return kernel.getResult(0);
+}
+
+} // namespace
+
+LogicalResult RopeOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  replacements.push_back(buildRotation(*this, builder, /*inverse=*/false));
+  return success();
+}
+
+LogicalResult RopeInputGradOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  replacements.push_back(buildRotation(*this, builder, /*inverse=*/true));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// cross_entropy
+//===----------------------------------------------------------------------===//
+
+/// One kernel for the loss of every row, one for their mean.
+LogicalResult CrossEntropyOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  int64_t rows = rowsOf(getLogits());
+  KernelBuilder k(builder, getLoc(), "cross_entropy_rows", shapeOf(getLogits()));
+  k.input(getLogits(), {k.d(0), k.d(1)});
+  int64_t targets = k.input(getTargets(), {k.d(0)});
+  k.input(getLogits(), {k.d(0), k.s(0)}, {targets});
+  k.result({rows}, {k.d(0)});
+  k.result({rows}, {k.d(0)});
+  KernelOp perRow = k.build([](Region &, ArrayRef<Scalar> in) -> Scalars {
+    Scalar max = rowMax(in[0]);
+    Scalar lse = max + log(rowSum(exp(in[0] - max)));
+    return {select(isValid(in[1]), lse - in[2], 0.0), lse};
+  });
+  KernelBuilder mean(builder, getLoc(), "cross_entropy_mean", {1, rows});
+  mean.input(perRow.getResult(0), {mean.d(1)});
+  mean.input(getTargets(), {mean.d(1)});
+  mean.result({1}, {mean.c(0)});
+  KernelOp loss = mean.build([](Region &, ArrayRef<Scalar> in) -> Scalars {
+    Scalar count = rowSum(select(isValid(in[1]), 1.0, 0.0));
+    return {rowSum(in[0]) / max(count, 1.0)};
+  });
+  replacements.append({loss.getResult(0), perRow.getResult(1)});
+  return success();
+}
+
+LogicalResult CrossEntropyInputGradOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  KernelBuilder mean(builder, getLoc(), "cross_entropy_factor", {1, rowsOf(getLogits())});
+  mean.input(getGrad(), {mean.c(0)});
+  mean.input(getTargets(), {mean.d(1)});
+  mean.result({1}, {mean.c(0)});
+  KernelOp factor = mean.build([](Region &, ArrayRef<Scalar> in) -> Scalars {
+    return {in[0] / max(rowSum(select(isValid(in[1]), 1.0, 0.0)), 1.0)};
+  });
+  KernelBuilder k(builder, getLoc(), "cross_entropy_input_grad", shapeOf(getLogits()));
+  k.input(getLogits(), {k.d(0), k.d(1)});
+  k.input(getTargets(), {k.d(0)});
+  k.input(getLse(), {k.d(0)});
+  k.input(factor.getResult(0), {k.c(0)});
+  k.result(shapeOf(getOutput()), {k.d(0), k.d(1)});
+  KernelOp kernel = k.build([](Region &region, ArrayRef<Scalar> in) -> Scalars {
+    Scalar indicator = select(equal(region.index(1), in[1]), 1.0, 0.0);
+    Scalar factor = select(isValid(in[1]), in[3], 0.0);
+    return {factor * (exp(in[0] - in[2]) - indicator)};
+  });
+  replacements.push_back(kernel.getResult(0));
+  return success();
+}
+
+} // namespace contraflow::nn
