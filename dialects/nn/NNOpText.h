@@ -12,6 +12,8 @@ namespace contraflow::nn {
 class ExprAttr;
 
 /// Values of bound attributes; the verifiers have seen that they are of this kind.
+int64_t getInt(ExprAttr attr);
+double getFloat(ExprAttr attr);
 bool getBool(ExprAttr attr);
 std::string getString(ExprAttr attr);
 

@@ -99,7 +99,7 @@ def NN_UnpermuteOp : NN_ComputeOp<"unpermute", ["combined"], [InferTypeOpAdaptor
   let hasVerifier = 1;
 }
 
-def NN_BalanceLossOp : NN_ComputeOp<"balance_loss", ["balance_loss"], [InferTypeOpAdaptor, NN_Cost, NN_Gradient]> {
+def NN_BalanceLossOp : NN_ComputeOp<"balance_loss", ["balance_loss"], [NN_Cost, NN_Gradient]> {
   let summary = "sequence-wise balance loss of a router, without its coefficient";
   let description = [{
     arXiv 2412.19437, equations 17 to 20: the mean over sequences of `sum over i of f[i] * P[i]`, with N experts, K = top_k and the

@@ -1,0 +1,238 @@
+//===- OpChecks.cpp - what verifiers of compute operations share ----------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "dialects/nn/OpChecks.h"
+
+using namespace mlir;
+
+namespace contraflow::nn {
+
+//===----------------------------------------------------------------------===//
+// Arithmetic of dimensions
+//===----------------------------------------------------------------------===//
+
+std::optional<int64_t> getKnownInt(ExprAttr attr) {
+  if (std::optional<int64_t> value = attr.getConstant())
+    return value;
+  llvm::Expected<int64_t> value = getExpr(attr).evaluateInt(ExprEnvironment());
+  if (value)
+    return *value;
+  llvm::consumeError(value.takeError());
+  return std::nullopt;
+}
+
+/// `8 / 2` counts as the constant 4, which is a polynomial.
+static Expr asDim(ExprAttr attr) {
+  std::optional<int64_t> value = getKnownInt(attr);
+  return value ? Expr::constant(*value) : getExpr(attr);
+}
+
+ExprAttr addDims(ExprAttr lhs, ExprAttr rhs) { return getExprAttr(lhs.getContext(), asDim(lhs) + asDim(rhs)); }
+ExprAttr subtractDims(ExprAttr lhs, ExprAttr rhs) { return getExprAttr(lhs.getContext(), asDim(lhs) - asDim(rhs)); }
+ExprAttr multiplyDims(ExprAttr lhs, ExprAttr rhs) { return getExprAttr(lhs.getContext(), asDim(lhs) * asDim(rhs)); }
+
+ExprAttr getDim(Value tensor, unsigned index) { return llvm::cast<TensorType>(tensor.getType()).getShape()[index]; }
+
+ExprAttr getRoutingSize(ExprAttr rows, ExprAttr experts) {
+  Expr size = Expr::constant(int64_t(3)) * asDim(rows) + asDim(experts) + Expr::constant(int64_t(1));
+  return getExprAttr(rows.getContext(), size);
+}
+
+bool isRepeatable(TensorType small, TensorType large) {
+  if (small.getElementType() != large.getElementType() || small.getRank() > large.getRank())
+    return false;
+  ArrayRef<ExprAttr> aligned = large.getShape().take_back(small.getRank());
+  return llvm::all_of(llvm::zip_equal(small.getShape(), aligned), [](auto dims) {
+    auto [from, to] = dims;
+    return from == to || from.getConstant() == 1;
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Checks
+//===----------------------------------------------------------------------===//
+
+InFlightDiagnostic Check::error(int constraint) const {
+  return op->emitOpError() << "(C" << constraint << ") ";
+}
+
+LogicalResult Check::equal(int constraint, StringRef lhsName, ExprAttr lhs, StringRef rhsName, ExprAttr rhs) const {
+  if (lhs == rhs)
+    return success();
+  return error(constraint) << lhsName << " must equal " << rhsName << ", found " << lhs.getText() << " and "
+                           << rhs.getText();
+}
+
+LogicalResult Check::multiple(int constraint, StringRef dividendName, ExprAttr dividend, StringRef divisorName,
+                              ExprAttr divisor) const {
+  std::optional<int64_t> a = getKnownInt(dividend), b = getKnownInt(divisor);
+  if (!a || !b || (*b > 0 && *a % *b == 0))
+    return success();
+  return error(constraint) << dividendName << " must be a multiple of " << divisorName << ", found " << *a << " and "
+                           << *b;
+}
+
+LogicalResult Check::atMost(int constraint, StringRef lhsName, ExprAttr lhs, StringRef rhsName, ExprAttr rhs) const {
+  std::optional<int64_t> a = getKnownInt(lhs), b = getKnownInt(rhs);
+  if (!a || !b || *a <= *b)
+    return success();
+  return error(constraint) << lhsName << " must be at most " << rhsName << ", found " << *a << " and " << *b;
+}
+
+FailureOr<std::optional<double>> Check::evaluate(int constraint, StringRef name, ExprAttr attr) const {
+  if (!isBound(attr))
+    return std::optional<double>();
+  llvm::Expected<double> value = getExpr(attr).evaluateFloat(ExprEnvironment());
+  if (value)
+    return std::optional<double>(*value);
+  llvm::consumeError(value.takeError());
+  error(constraint) << name << " must be a number, found " << attr.getText();
+  return failure();
+}
+
+LogicalResult Check::compare(int constraint, StringRef name, ExprAttr attr, StringRef wanted,
+                             llvm::function_ref<bool(double)> accept) const {
+  FailureOr<std::optional<double>> value = evaluate(constraint, name, attr);
+  if (failed(value))
+    return failure();
+  // The negation also refuses what is not a number.
+  if (*value && !accept(**value))
+    return error(constraint) << name << " must be " << wanted << ", found " << attr.getText();
+  return success();
+}
+
+LogicalResult Check::integer(int constraint, StringRef name, ExprAttr attr, int64_t minimum) const {
+  if (!isBound(attr))
+    return success();
+  std::optional<int64_t> value = getKnownInt(attr);
+  if (!value || *value < minimum)
+    return error(constraint) << name << " must be an integer of at least " << minimum << ", found "
+                             << attr.getText();
+  return success();
+}
+
+LogicalResult Check::number(int constraint, StringRef name, ExprAttr attr) const {
+  return failure(failed(evaluate(constraint, name, attr)));
+}
+
+LogicalResult Check::positive(int constraint, StringRef name, ExprAttr attr) const {
+  return compare(constraint, name, attr, "positive", [](double value) { return value > 0; });
+}
+
+LogicalResult Check::notNegative(int constraint, StringRef name, ExprAttr attr) const {
+  return compare(constraint, name, attr, "at least 0", [](double value) { return value >= 0; });
+}
+
+LogicalResult Check::truth(int constraint, StringRef name, ExprAttr attr) const {
+  if (!isBound(attr))
+    return success();
+  llvm::Expected<bool> value = getExpr(attr).evaluateBool(ExprEnvironment());
+  if (value)
+    return success();
+  llvm::consumeError(value.takeError());
+  return error(constraint) << name << " must be true or false, found " << attr.getText();
+}
+
+LogicalResult Check::oneOf(int constraint, StringRef name, ExprAttr attr, ArrayRef<StringRef> choices) const {
+  if (!isBound(attr))
+    return success();
+  llvm::Expected<ExprValue> value = getExpr(attr).evaluate(ExprEnvironment());
+  if (value) {
+    if (const auto *text = std::get_if<std::string>(&*value); text && llvm::is_contained(choices, *text))
+      return success();
+  } else {
+    llvm::consumeError(value.takeError());
+  }
+  InFlightDiagnostic diagnostic = error(constraint) << name << " must be ";
+  llvm::interleave(
+      choices, [&](StringRef choice) { diagnostic << "\"" << choice << "\""; }, [&] { diagnostic << " or "; });
+  return diagnostic << ", found " << attr.getText();
+}
+
+//===----------------------------------------------------------------------===//
+// Shared by a forward operation and its gradient
+//===----------------------------------------------------------------------===//
+
+LogicalResult verifyRope(Operation *op, Value input, ExprAttr headDim, ExprAttr seq, ExprAttr theta, ExprAttr style,
+                         ArrayRef<std::pair<StringRef, ExprAttr>> positiveNumbers) {
+  Check check(op);
+  // rope_c1
+  if (failed(check.integer(1, "head_dim", headDim, 2)) ||
+      failed(check.multiple(1, "head_dim", headDim, "2", ExprAttr::getConstant(op->getContext(), 2))))
+    return failure();
+  // rope_c2
+  if (failed(check.multiple(2, "the number of columns", getDim(input, 1), "head_dim", headDim)))
+    return failure();
+  // rope_c3
+  if (failed(check.integer(3, "seq", seq, 1)) ||
+      failed(check.multiple(3, "the number of rows", getDim(input, 0), "seq", seq)))
+    return failure();
+  // rope_c4
+  if (failed(check.positive(4, "theta", theta)))
+    return failure();
+  if (isBound(theta) && getFloat(theta) <= 1)
+    return check.error(4) << "theta must be greater than 1, found " << theta.getText();
+  // rope_c5
+  if (failed(check.oneOf(5, "style", style, {"interleaved", "half"})))
+    return failure();
+  // rope_c6
+  for (auto [name, attr] : positiveNumbers)
+    if (failed(check.positive(6, name, attr)))
+      return failure();
+  return success();
+}
+
+LogicalResult verifyAttention(Operation *op, const AttentionShape &shape) {
+  Check check(op);
+  // attention_c1
+  if (failed(check.integer(1, "heads", shape.heads, 1)) || failed(check.integer(1, "kv_heads", shape.kvHeads, 1)) ||
+      failed(check.multiple(1, "heads", shape.heads, "kv_heads", shape.kvHeads)))
+    return failure();
+  // attention_c2
+  ExprAttr rows = getDim(shape.query, 0);
+  std::pair<StringRef, Value> others[] = {{"rows of key", shape.key},
+                                          {"rows of value", shape.value},
+                                          {"rows of output", shape.output},
+                                          {"rows of lse", shape.lse},
+                                          {"elements of starts", shape.starts}};
+  for (auto [name, value] : others)
+    if (value && failed(check.equal(2, name, getDim(value, 0), "rows of query", rows)))
+      return failure();
+  // attention_c3
+  ExprAttr queryColumns = getDim(shape.query, 1), valueColumns = getDim(shape.value, 1);
+  if (failed(check.multiple(3, "columns of query", queryColumns, "heads", shape.heads)) ||
+      failed(check.multiple(3, "columns of value", valueColumns, "kv_heads", shape.kvHeads)) ||
+      failed(check.equal(3, "columns of query times kv_heads", multiplyDims(queryColumns, shape.kvHeads),
+                         "columns of key times heads", multiplyDims(getDim(shape.key, 1), shape.heads))))
+    return failure();
+  // attention_c4
+  if (failed(check.equal(4, "columns of output times kv_heads",
+                         multiplyDims(getDim(shape.output, 1), shape.kvHeads), "columns of value times heads",
+                         multiplyDims(valueColumns, shape.heads))) ||
+      failed(check.equal(4, "columns of lse", getDim(shape.lse, 1), "heads",
+                         multiplyDims(shape.heads, ExprAttr::getConstant(op->getContext(), 1)))))
+    return failure();
+  // attention_c5
+  if (failed(check.integer(5, "seq", shape.seq, 1)) ||
+      failed(check.multiple(5, "the number of rows", rows, "seq", shape.seq)))
+    return failure();
+  // attention_c6
+  return check.number(6, "scale", shape.scale);
+}
+
+LogicalResult verifyBalanceLoss(Operation *op, Value scores, Value valid, ExprAttr topK, ExprAttr seq) {
+  Check check(op);
+  // balance_loss_c1
+  if (valid &&
+      failed(check.equal(1, "elements of valid", getDim(valid, 0), "rows of scores", getDim(scores, 0))))
+    return failure();
+  // balance_loss_c2
+  if (failed(check.integer(2, "top_k", topK, 1)) ||
+      failed(check.atMost(2, "top_k", topK, "columns of scores", getDim(scores, 1))))
+    return failure();
+  // balance_loss_c3
+  if (failed(check.integer(3, "seq", seq, 1)))
+    return failure();
+  return check.multiple(3, "the number of rows", getDim(scores, 0), "seq", seq);
+}
+
+} // namespace contraflow::nn

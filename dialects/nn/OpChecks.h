@@ -1,0 +1,83 @@
+//===- OpChecks.h - what verifiers of compute operations share ------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Dimensions and attributes may hold configuration values. A relation is checked as far as it is known: dimensions are
+// equal when their normal forms are, and what needs numbers (divisors, ranges) waits until the numbers are there.
+//
+//===----------------------------------------------------------------------===//
+#ifndef CONTRAFLOW_DIALECTS_NN_OPCHECKS_H
+#define CONTRAFLOW_DIALECTS_NN_OPCHECKS_H
+
+#include "dialects/nn/NN.h"
+
+namespace contraflow::nn {
+
+//===----------------------------------------------------------------------===//
+// Arithmetic of dimensions
+//===----------------------------------------------------------------------===//
+
+ExprAttr addDims(ExprAttr lhs, ExprAttr rhs);
+ExprAttr subtractDims(ExprAttr lhs, ExprAttr rhs);
+ExprAttr multiplyDims(ExprAttr lhs, ExprAttr rhs);
+/// The value, where it is known and an integer.
+std::optional<int64_t> getKnownInt(ExprAttr attr);
+
+/// Dimension `index` of a tensor.
+ExprAttr getDim(mlir::Value tensor, unsigned index);
+/// Entries of the routing table for `rows` rows and `experts` experts: 3 * rows + experts + 1.
+ExprAttr getRoutingSize(ExprAttr rows, ExprAttr experts);
+
+/// Whether `small` can be repeated to `large`: aligned at the right, dimensions are equal or 1.
+bool isRepeatable(TensorType small, TensorType large);
+
+//===----------------------------------------------------------------------===//
+// Checks, each with the number of its constraint
+//===----------------------------------------------------------------------===//
+
+class Check {
+public:
+  explicit Check(mlir::Operation *op) : op(op) {}
+
+  mlir::LogicalResult equal(int constraint, llvm::StringRef lhsName, ExprAttr lhs, llvm::StringRef rhsName,
+                            ExprAttr rhs) const;
+  /// `dividend` is a multiple of `divisor`.
+  mlir::LogicalResult multiple(int constraint, llvm::StringRef dividendName, ExprAttr dividend,
+                               llvm::StringRef divisorName, ExprAttr divisor) const;
+  mlir::LogicalResult atMost(int constraint, llvm::StringRef lhsName, ExprAttr lhs, llvm::StringRef rhsName,
+                             ExprAttr rhs) const;
+  /// An integer of at least `minimum`.
+  mlir::LogicalResult integer(int constraint, llvm::StringRef name, ExprAttr attr, int64_t minimum) const;
+  mlir::LogicalResult number(int constraint, llvm::StringRef name, ExprAttr attr) const;
+  mlir::LogicalResult positive(int constraint, llvm::StringRef name, ExprAttr attr) const;
+  mlir::LogicalResult notNegative(int constraint, llvm::StringRef name, ExprAttr attr) const;
+  mlir::LogicalResult truth(int constraint, llvm::StringRef name, ExprAttr attr) const;
+  mlir::LogicalResult oneOf(int constraint, llvm::StringRef name, ExprAttr attr,
+                            llvm::ArrayRef<llvm::StringRef> choices) const;
+
+  /// The diagnostic of a broken constraint, to be completed.
+  mlir::InFlightDiagnostic error(int constraint) const;
+
+private:
+  /// The value of a bound attribute; nothing where it is not bound or, after an error, where it has none.
+  mlir::FailureOr<std::optional<double>> evaluate(int constraint, llvm::StringRef name, ExprAttr attr) const;
+  mlir::LogicalResult compare(int constraint, llvm::StringRef name, ExprAttr attr, llvm::StringRef wanted,
+                              llvm::function_ref<bool(double)> accept) const;
+
+  mlir::Operation *op;
+};
+
+// Checks that a forward operation and its gradient share.
+mlir::LogicalResult verifyRope(mlir::Operation *op, mlir::Value input, ExprAttr headDim, ExprAttr seq, ExprAttr theta,
+                               ExprAttr style,
+                               llvm::ArrayRef<std::pair<llvm::StringRef, ExprAttr>> positiveNumbers);
+struct AttentionShape {
+  mlir::Value query, key, value, output, lse, starts;
+  ExprAttr heads, kvHeads, seq, scale;
+};
+mlir::LogicalResult verifyAttention(mlir::Operation *op, const AttentionShape &shape);
+mlir::LogicalResult verifyBalanceLoss(mlir::Operation *op, mlir::Value scores, mlir::Value valid, ExprAttr topK,
+                                      ExprAttr seq);
+
+} // namespace contraflow::nn
+
+#endif
