@@ -7,6 +7,9 @@
 
 namespace contraflow::cpu {
 
+mlir::LogicalResult emitRows(KernelEmission &kernel);
+mlir::LogicalResult emitColumnReduce(KernelEmission &kernel);
+mlir::LogicalResult emitRoute(KernelEmission &kernel);
 mlir::LogicalResult emitMatmul(KernelEmission &kernel);
 mlir::LogicalResult emitGroupedMatmul(KernelEmission &kernel);
 mlir::LogicalResult emitAttention(KernelEmission &kernel);

@@ -245,6 +245,8 @@ Value KernelEmission::getEnvironment() {
                                ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(i)});
   };
   auto address = [&](const Placement &placement) -> Value {
+    if (!placement.table.empty())
+      return LLVM::AddressOfOp::create(entry, loc, e.ptrType(), placement.table);
     Value base = e.load(e.ptrType(), slot(bases, placement.base), 8);
     return LLVM::GEPOp::create(entry, loc, e.ptrType(), entry.getI8Type(), base,
                                ArrayRef<LLVM::GEPArg>{e.constant(placement.byteOffset)});

@@ -140,10 +140,11 @@ public:
 // Operands of a kernel
 //===----------------------------------------------------------------------===//
 
-/// Where a tensor lies: `bases[base] + byteOffset`.
+/// Where a tensor lies: `bases[base] + byteOffset`, or a constant table of the module.
 struct Placement {
   int64_t base = 0;
   int64_t byteOffset = 0;
+  std::string table = {};
 };
 
 /// An access whose element number is `offset + sum of strides[i] * d_i` over the domain of the kernel.

@@ -1,0 +1,240 @@
+//===- KernelsToLLVM.cpp - functions of kernels become code over addresses ===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// One pass over the functions in the order of the module. A kernel whose like has been emitted before
+// (same anchor, domain, maps, types and region; labels and locations do not count) calls the code that is there: the
+// forward of training, of evaluation and of generation share their kernels, and so do kinds of blocks.
+//
+//===----------------------------------------------------------------------===//
+
+#include "passes/lowering/cpu/KernelsToLLVM.h"
+
+#include "dialects/nn/Signature.h"
+#include "passes/lowering/cpu/Anchors.h"
+#include "passes/lowering/cpu/Passes.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/OperationSupport.h"
+#include "llvm/TargetParser/Host.h"
+
+#define DEBUG_TYPE "lowering-cpu-kernels-to-llvm"
+
+namespace contraflow::cpu {
+#define GEN_PASS_DEF_KERNELSTOLLVMPASS
+#include "passes/lowering/cpu/Passes.h.inc"
+} // namespace contraflow::cpu
+
+using namespace mlir;
+
+namespace contraflow::cpu {
+
+LogicalResult emitKernel(KernelEmission &kernel) {
+  return llvm::TypeSwitch<Attribute, LogicalResult>(kernel.op.getAnchor())
+      .Case([&](nn::RowsAnchorAttr) { return emitRows(kernel); })
+      .Case([&](nn::ColumnReduceAnchorAttr) { return emitColumnReduce(kernel); })
+      .Case([&](nn::RouteAnchorAttr) { return emitRoute(kernel); })
+      .Case([&](nn::MatmulAnchorAttr) { return emitMatmul(kernel); })
+      .Case([&](nn::GroupedMatmulAnchorAttr) { return emitGroupedMatmul(kernel); })
+      .Case([&](nn::AttentionAnchorAttr) { return emitAttention(kernel); })
+      .Case([&](nn::AttentionGradAnchorAttr) { return emitAttentionGrad(kernel); })
+      .Default([&](Attribute anchor) {
+        return kernel.op.emitError() << "kernel '" << kernel.op.getLabel() << "' has an anchor without lowering: "
+                                     << anchor;
+      });
+}
+
+namespace {
+
+/// Code of kernels that have been emitted, to be found by what the kernel computes.
+class KernelCache {
+public:
+  const KernelCode *find(nn::KernelOp op) {
+    for (auto &[other, code] : entries[keyOf(op)])
+      if (OperationEquivalence::isRegionEquivalentTo(&op.getBody(), &other.getBody(),
+                                                     OperationEquivalence::IgnoreLocations))
+        return &code;
+    return nullptr;
+  }
+  void insert(nn::KernelOp op, const KernelCode &code) { entries[keyOf(op)].push_back({op, code}); }
+
+private:
+  static Attribute keyOf(nn::KernelOp op) {
+    Builder builder(op.getContext());
+    SmallVector<Attribute> parts{op.getAnchor(), op.getDomainAttr(), op.getMapsAttr(), op.getGathersAttr(),
+                                 op.getTiedAttr()};
+    for (Type type : op->getOperandTypes())
+      parts.push_back(TypeAttr::get(type));
+    for (Type type : op->getResultTypes())
+      parts.push_back(TypeAttr::get(type));
+    return builder.getArrayAttr(parts);
+  }
+
+  llvm::DenseMap<Attribute, SmallVector<std::pair<nn::KernelOp, KernelCode>>> entries;
+};
+
+/// A label as part of a symbol.
+std::string sanitize(StringRef label) {
+  std::string name = label.str();
+  for (char &c : name)
+    if (!llvm::isAlnum(c) && c != '_')
+      c = '_';
+  return name;
+}
+
+class FunctionLowering {
+public:
+  FunctionLowering(ModuleOp module, const CpuTarget &target) : module(module), target(target) {}
+
+  LogicalResult lower(func::FuncOp function);
+  LoweringStatistics statistics;
+
+private:
+  LogicalResult placeArguments(func::FuncOp function);
+  LogicalResult lower(nn::KernelOp op, OpBuilder &entry, Value bases);
+  LogicalResult lower(nn::ConstantTableOp op);
+
+  ModuleOp module;
+  const CpuTarget &target;
+  KernelCache cache;
+  llvm::DenseMap<Value, Placement> placements;
+  llvm::DenseMap<Attribute, std::string> tables;
+};
+
+LogicalResult FunctionLowering::placeArguments(func::FuncOp function) {
+  for (BlockArgument argument : function.getArguments()) {
+    auto location = function.getArgAttrOfType<nn::LocationAttr>(argument.getArgNumber(), nn::kLocationName);
+    if (!location)
+      return function.emitError() << "argument " << argument.getArgNumber() << " of '" << function.getName()
+                                  << "' has no '" << nn::kLocationName << "'; run the memory phase first";
+    placements[argument] = {location.getBase(), location.getOffset(), {}};
+  }
+  return success();
+}
+
+LogicalResult FunctionLowering::lower(nn::ConstantTableOp op) {
+  auto [table, isNew] = tables.try_emplace(op.getValue(), "table" + std::to_string(tables.size()));
+  placements[op.getResult()] = {0, 0, table->second};
+  if (!isNew)
+    return success();
+  auto type = llvm::cast<nn::TensorType>(op.getType());
+  Type array = type.getElementType();
+  for (int64_t size : llvm::reverse(type.getStaticShape()))
+    array = LLVM::LLVMArrayType::get(array, size);
+  OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
+  LLVM::GlobalOp::create(builder, op.getLoc(), array, /*isConstant=*/true, LLVM::Linkage::Internal, table->second,
+                         op.getValue(), /*alignment=*/64);
+  return success();
+}
+
+LogicalResult FunctionLowering::lower(nn::KernelOp op, OpBuilder &entry, Value bases) {
+  auto locations = op->getAttrOfType<ArrayAttr>(nn::kLocationsName);
+  if (!locations || locations.size() != op.getNumResults() ||
+      !llvm::all_of(locations, [](Attribute attr) { return llvm::isa<nn::LocationAttr>(attr); }))
+    return op.emitError() << "kernel '" << op.getLabel() << "' has no '" << nn::kLocationsName << "' for its "
+                          << op.getNumResults() << " results; run the memory phase first";
+  SmallVector<Placement> operands;
+  for (Value input : op.getInputs()) {
+    auto found = placements.find(input);
+    if (found == placements.end())
+      return op.emitError() << "kernel '" << op.getLabel() << "' reads a value that is in no memory";
+    operands.push_back(found->second);
+  }
+  for (auto [i, attr] : llvm::enumerate(locations)) {
+    auto location = llvm::cast<nn::LocationAttr>(attr);
+    Placement placement{location.getBase(), location.getOffset(), {}};
+    if (int64_t tied = op.getTied()[i]; tied >= 0) {
+      const Placement &input = operands[tied];
+      if (!input.table.empty() || input.base != placement.base || input.byteOffset != placement.byteOffset)
+        return op.emitError() << "kernel '" << op.getLabel() << "' has result " << i << " at " << location
+                              << ", but input " << tied << ", to which it is tied, lies elsewhere";
+    }
+    placements[op.getResult(i)] = placement;
+    operands.push_back(placement);
+  }
+  std::optional<Placement> workspace;
+  if (auto location = op->getAttrOfType<nn::LocationAttr>(nn::kWorkspaceName))
+    workspace = Placement{location.getBase(), location.getOffset(), {}};
+
+  ++statistics.kernels;
+  std::string name = "k" + std::to_string(statistics.kernels) + "." + sanitize(op.getLabel());
+  KernelEmission emission(op, name, operands, workspace, target, entry, bases);
+  if (const KernelCode *code = cache.find(op)) {
+    ++statistics.shared;
+    return emission.reuse(*code);
+  }
+  if (failed(emitKernel(emission)))
+    return failure();
+  cache.insert(op, emission.getCode());
+  statistics.scratchBytes = std::max(statistics.scratchBytes, emission.getScratchBytes());
+  return success();
+}
+
+LogicalResult FunctionLowering::lower(func::FuncOp function) {
+  placements.clear();
+  if (!llvm::hasSingleElement(function.getBody()))
+    return function.emitError() << "function '" << function.getName() << "' has "
+                                << std::distance(function.getBody().begin(), function.getBody().end())
+                                << " blocks, wanted 1";
+  if (failed(placeArguments(function)))
+    return failure();
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  auto pointer = LLVM::LLVMPointerType::get(module.getContext());
+  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(module.getContext()), {pointer});
+  auto entry = LLVM::LLVMFuncOp::create(builder, function.getLoc(), function.getName(), type);
+  builder.setInsertionPointToStart(entry.addEntryBlock(builder));
+  Value bases = entry.getArgument(0);
+  for (Operation &op : function.getBody().front()) {
+    LogicalResult lowered =
+        llvm::TypeSwitch<Operation *, LogicalResult>(&op)
+            .Case([&](nn::KernelOp kernel) { return lower(kernel, builder, bases); })
+            .Case([&](nn::ConstantTableOp table) { return lower(table); })
+            .Case([&](func::ReturnOp) { return success(); })
+            .Default([](Operation *op) { return op->emitOpError() << "is not a kernel; run fusion first"; });
+    if (failed(lowered))
+      return failure();
+  }
+  LLVM::ReturnOp::create(builder, function.getLoc(), ValueRange());
+  return success();
+}
+
+struct KernelsToLLVMPass : impl::KernelsToLLVMPassBase<KernelsToLLVMPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    CpuTarget target = CpuTarget::forLanes(lanes);
+    if (lanes == 0) {
+      std::vector<std::string> features;
+      for (const auto &feature : llvm::sys::getHostCPUFeatures())
+        if (feature.second)
+          features.push_back(feature.first().str());
+      target = CpuTarget::forFeatures(features);
+    } else if (lanes != 4 && lanes != 8 && lanes != 16) {
+      getOperation().emitError() << "vectors of " << lanes << " lanes, wanted 4, 8 or 16";
+      return signalPassFailure();
+    }
+    FailureOr<LoweringStatistics> statistics = lowerKernels(getOperation(), target);
+    if (failed(statistics))
+      return signalPassFailure();
+    numKernels = statistics->kernels;
+    numShared = statistics->shared;
+  }
+};
+
+} // namespace
+
+FailureOr<LoweringStatistics> lowerKernels(ModuleOp module, const CpuTarget &target) {
+  FunctionLowering lowering(module, target);
+  SmallVector<func::FuncOp> functions = llvm::to_vector(module.getOps<func::FuncOp>());
+  for (func::FuncOp function : functions)
+    if (failed(lowering.lower(function)))
+      return failure();
+  // Only now: the cache compares with kernels of functions that are done.
+  for (func::FuncOp function : functions)
+    function.erase();
+  module->setAttr(kScratchBytesName, Builder(module.getContext()).getI64IntegerAttr(lowering.statistics.scratchBytes));
+  return lowering.statistics;
+}
+
+} // namespace contraflow::cpu
