@@ -216,7 +216,7 @@ def NN_KernelYieldOp : NN_Op<"kernel_yield", [Pure, Terminator, HasParent<"Kerne
   let description = [{ Yields one scalar per result of the kernel, in the order of the results. }];
   let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
-  let builders = [OpBuilder<(ins), [{}]>];
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
 }
 
 #endif
