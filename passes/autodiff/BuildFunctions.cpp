@@ -1,0 +1,187 @@
+//===- BuildFunctions.cpp - functions for every kind of block -------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Finds the blocks that the graphs call and lets BlockFunctions write them; kinds are written once, however often
+// they are called. What the graph itself computes is little: ids moved along the sequence, and
+// sums of gradients where a value has several readers.
+//===----------------------------------------------------------------------===//
+#include "passes/autodiff/BlockFunctions.h"
+#include "passes/autodiff/Passes.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/SymbolTable.h"
+
+#define DEBUG_TYPE "autodiff-build-functions"
+
+using namespace mlir;
+using contraflow::nn::RoleAttr;
+using contraflow::nn::RoleKind;
+
+namespace contraflow::autodiff {
+
+#define GEN_PASS_DEF_BUILDFUNCTIONSPASS
+#include "passes/autodiff/Passes.h.inc"
+
+namespace {
+
+/// `2048x256`.
+std::string getShapeName(Type type) {
+  std::string name;
+  llvm::raw_string_ostream out(name);
+  llvm::interleave(cast<nn::TensorType>(type).getStaticShape(), out, "x");
+  return name;
+}
+
+/// A function whose arguments and one result have the type `type`, unless the module has it already.
+void buildGraphFunction(OpBuilder &builder, ModuleOp module, StringRef name, Type type, ArrayRef<StringRef> arguments,
+                        int64_t tied, llvm::function_ref<Value(OpBuilder &, ValueRange)> body) {
+  if (module.lookupSymbol(name))
+    return;
+  SmallVector<Type> types(arguments.size(), type);
+  auto function = func::FuncOp::create(builder, module.getLoc(), name, builder.getFunctionType(types, type));
+  for (auto [index, argument] : llvm::enumerate(arguments))
+    setArgumentRole(function, index, RoleAttr::get(builder.getContext(), RoleKind::input, argument, -1));
+  setResultRole(function, 0, RoleAttr::get(builder.getContext(), RoleKind::output, "0", tied));
+  OpBuilder inside = OpBuilder::atBlockBegin(function.addEntryBlock());
+  func::ReturnOp::create(inside, module.getLoc(), body(inside, function.getArguments()));
+}
+
+/// `graph.shift...`: ids moved along their sequence.
+void buildShifts(OpBuilder &builder, ModuleOp module, nn::GraphOp graph) {
+  for (auto shift : graph.getBody().getOps<nn::ShiftOp>()) {
+    std::string name = ("graph.shift." + getShapeName(shift.getType()) + ".by." +
+                        llvm::Twine(nn::getInt(shift.getBy())) + ".seq." + llvm::Twine(nn::getInt(shift.getSeq())))
+                           .str();
+    buildGraphFunction(builder, module, name, shift.getType(), {"ids"}, -1, [&](OpBuilder &inside, ValueRange in) {
+      IRMapping mapping;
+      mapping.map(shift.getIds(), in[0]);
+      return inside.clone(*shift, mapping)->getResult(0);
+    });
+  }
+}
+
+/// `graph.add...` for every type of a value of the graph that several calls read.
+void buildSums(OpBuilder &builder, ModuleOp module, nn::GraphOp graph) {
+  for (auto call : graph.getBody().getOps<nn::CallOp>()) {
+    for (Value value : call.getResults()) {
+      auto type = cast<nn::TensorType>(value.getType());
+      auto isCall = [](Operation *user) { return isa<nn::CallOp>(user); };
+      if (!type.getElementType().isF32() || llvm::count_if(value.getUsers(), isCall) < 2)
+        continue;
+      buildGraphFunction(builder, module, "graph.add." + getShapeName(type), type, {"accumulator", "value"}, 0,
+                         [&](OpBuilder &inside, ValueRange in) {
+                           return nn::AccumulateOp::create(inside, module.getLoc(), in[0], in[1]).getResult();
+                         });
+    }
+  }
+}
+
+/// Losses of one name are summed in one place and weighted there, so they must have one weight.
+LogicalResult checkLossWeights(nn::GraphOp graph) {
+  llvm::StringMap<nn::LossOp> first;
+  for (auto call : graph.getBody().getOps<nn::CallOp>()) {
+    for (auto loss : call.getBlock().getBody().getOps<nn::LossOp>()) {
+      nn::LossOp other = first.try_emplace(loss.getName(), loss).first->second;
+      if (other.getWeight() == loss.getWeight())
+        continue;
+      InFlightDiagnostic error = loss.emitOpError("'")
+                                 << loss.getName() << "' has weight " << loss.getWeight().getText()
+                                 << ", but losses of one name have one weight, and another has "
+                                 << other.getWeight().getText();
+      error.attachNote(other.getLoc()) << "the other loss";
+      return failure();
+    }
+  }
+  return success();
+}
+
+/// Everything that the passes assume about calls; a bound module from the frontend has it.
+LogicalResult checkGraph(nn::GraphOp graph) {
+  for (Operation &op : graph.getBody().front()) {
+    if (!isa<nn::ParamOp, nn::ShiftOp, nn::CallOp, nn::OutputOp>(op))
+      return op.emitOpError("in a graph that autodiff takes; bind the model first");
+    auto call = dyn_cast<nn::CallOp>(op);
+    if (!call)
+      continue;
+    nn::BlockOp block = call.getBlock();
+    if (!block)
+      return call.emitOpError("calls no block of this module");
+    for (Operation &inner : block.getBody().front())
+      for (Value value : inner.getResults())
+        if (auto type = dyn_cast<nn::TensorType>(value.getType()); !type || !type.isBound())
+          return inner.emitOpError("has an unbound type in a block that autodiff takes; bind the model first");
+  }
+  return success();
+}
+
+struct BuildFunctionsPass : impl::BuildFunctionsPassBase<BuildFunctionsPass> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    auto train = module.lookupSymbol<nn::GraphOp>("train");
+    if (!train) {
+      module.emitError("no nn.graph '@train' in the module");
+      return signalPassFailure();
+    }
+    SmallVector<nn::GraphOp> graphs(module.getOps<nn::GraphOp>());
+    for (nn::GraphOp graph : graphs)
+      if (failed(checkGraph(graph)))
+        return signalPassFailure();
+    if (failed(checkLossWeights(train)))
+      return signalPassFailure();
+
+    auto microBatches = module->getAttrOfType<IntegerAttr>("nn.micro_batches");
+    OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+    auto uses = computeBlockUses(train, microBatches ? microBatches.getInt() : 1);
+    for (auto &[block, use] : uses)
+      if (failed(buildTrained(builder, block, use)))
+        return signalPassFailure();
+
+    llvm::SmallPtrSet<Operation *, 8> done;
+    for (nn::GraphOp graph : graphs) {
+      buildShifts(builder, module, graph);
+      for (auto call : graph.getBody().getOps<nn::CallOp>())
+        if (!uses.contains(call.getBlock()) && done.insert(call.getBlock()).second &&
+            failed(buildEvaluated(builder, call.getBlock())))
+          return signalPassFailure();
+    }
+    buildSums(builder, module, train);
+  }
+
+private:
+  LogicalResult buildTrained(OpBuilder &builder, nn::BlockOp block, const BlockUse &use) {
+    auto functions = BlockFunctions::build(block, &use);
+    if (failed(functions))
+      return failure();
+    func::FuncOp forward = (*functions)->buildForward(builder);
+    (*functions)->buildEvaluate(builder, /*keepLosses=*/true);
+    (*functions)->buildBackwardInput(builder);
+    func::FuncOp weight = (*functions)->buildBackwardWeight(builder);
+
+    SmallVector<StringRef> lost;
+    llvm::append_range(lost, (*functions)->getParametersWithoutGradient());
+    if (!lost.empty())
+      forward->setAttr(kWithoutGradient, builder.getStrArrayAttr(lost));
+    for (auto param : block.getBody().getOps<nn::ParamOp>())
+      if (llvm::is_contained(lost, param.getName()))
+        param.emitRemark("no loss depends on parameter '") << param.getName() << "': its gradient is zero";
+
+    ++numBlocks;
+    for (unsigned i = 0; i < forward.getNumResults(); ++i)
+      numSaved += getResultRole(forward, i).getKind() == RoleKind::saved;
+    numDeferred += weight ? weight.getNumResults() : 0;
+    return success();
+  }
+
+  LogicalResult buildEvaluated(OpBuilder &builder, nn::BlockOp block) {
+    auto functions = BlockFunctions::build(block, nullptr);
+    if (failed(functions))
+      return failure();
+    (*functions)->buildEvaluate(builder, /*keepLosses=*/false);
+    ++numBlocks;
+    return success();
+  }
+};
+
+} // namespace
+
+} // namespace contraflow::autodiff
