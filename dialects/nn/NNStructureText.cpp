@@ -40,10 +40,11 @@ void printExpr(AsmPrinter &printer, Operation *, ExprAttr expr) { printer << exp
 ParseResult parsePaths(Parser &parser, ArrayAttr &paths) {
   SmallVector<Attribute> list;
   auto parsePath = [&]() -> ParseResult {
-    StringAttr path;
-    if (parser.parseAttribute(path))
+    // Not as an attribute, which would take the colon after it.
+    std::string path;
+    if (parser.parseString(&path))
       return failure();
-    list.push_back(path);
+    list.push_back(parser.getBuilder().getStringAttr(path));
     return success();
   };
   if (succeeded(parser.parseOptionalLSquare())) {
