@@ -1,0 +1,112 @@
+//===- Gemm.h - matrix products inside a task -----------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// All products of this target are made of two pieces.
+//
+// A panel is `vectors * lanes` columns of B, copied to scratch so that row k lies at k * vectors * lanes;
+// columns beyond the matrix are zero. The copy transposes in registers when B is contiguous along k.
+//
+// A micro-kernel multiplies up to `tileRows` rows of A with one panel. Its accumulators stay in registers for the
+// whole loop over k; one step loads a row of the panel, broadcasts one element per row of A and
+// multiplies. Strides of A are static, so that rows are displacements and A need not be copied
+// unless it is contiguous along m (then 12 elements would be scattered over as many cache lines as k is long).
+//
+//            panel (L1 or L2)          Every element of C is one chain of fused multiply-adds over k, in order,
+//            k |..............|        and chains of blocks of k are added in order. So bits depend on shapes
+//     A      v |..............|        and on CpuTarget only.
+//   tileRows x k   C tile in registers
+//
+//===----------------------------------------------------------------------===//
+#ifndef CONTRAFLOW_PASSES_LOWERING_CPU_GEMM_H
+#define CONTRAFLOW_PASSES_LOWERING_CPU_GEMM_H
+
+#include "passes/lowering/cpu/Emitter.h"
+
+#include <functional>
+
+namespace contraflow::cpu {
+
+/// A matrix in memory: element (i, j) lies `i * rowStride + j * columnStride` elements after the pointer.
+struct Matrix {
+  mlir::Value pointer;
+  int64_t rowStride = 0;
+  int64_t columnStride = 0;
+
+  Matrix transposed() const { return {pointer, columnStride, rowStride}; }
+  mlir::Value at(Emitter &e, mlir::Value row, mlir::Value column) const;
+};
+
+/// One panel of a packed B.
+struct Panel {
+  mlir::Value pointer;
+  int64_t vectors = 0;
+  /// Columns that exist, at most vectors * lanes.
+  mlir::Value columns;
+};
+
+/// The products of some rows of A with one panel.
+struct PanelProduct {
+  Matrix a;
+  /// A was copied by `packRows`: the tile that begins at row i lies `i * packedDepth` elements after the pointer.
+  bool packedRows = false;
+  mlir::Value packedDepth = nullptr;
+  /// Rows [rowBegin, rowEnd) of A; rowBegin is a multiple of the tile, so null means 0.
+  mlir::Value rowBegin = nullptr, rowEnd = nullptr;
+  /// The values that rowEnd modulo the tile can have besides 0.
+  llvm::SmallVector<int64_t> remainders;
+  /// The terms [first, second) of the sum for the tile that begins at a row.
+  std::function<std::pair<mlir::Value, mlir::Value>(mlir::Value)> depth;
+  Panel panel;
+  /// Where row 0 meets the first column of the panel; columns are contiguous.
+  Matrix c;
+  /// i1: add to C.
+  mlir::Value accumulate = nullptr;
+};
+
+class GemmEmitter {
+public:
+  GemmEmitter(KernelEmission &kernel, Emitter &e) : kernel(kernel), e(e), target(e.target) {}
+
+  /// Elements of a panel of `depth` rows, with the slack that packing writes.
+  static int64_t getPanelElements(const CpuTarget &target, int64_t depth, int64_t vectors);
+
+  /// Copies B[0 .. depth) x [0 .. columns) to a panel at `pointer`.
+  Panel packPanel(Matrix b, mlir::Value depth, mlir::Value columns, int64_t vectors, mlir::Value pointer);
+
+  /// Copies rows [0, rows) of A to tiles at `pointer`, depth * tileRows elements each.
+  void packRows(Matrix a, mlir::Value rows, mlir::Value depth, mlir::Value pointer);
+
+  void multiply(const PanelProduct &product);
+
+  /// C (+)= A B within one task, panel by panel: each panel is packed, multiplied with all rows and dropped.
+  struct Product {
+    Matrix a, b, c;
+    mlir::Value rows, columns, depth;
+    /// The values that rows modulo the tile, and columns modulo the panel, can have besides 0.
+    llvm::SmallVector<int64_t> rowRemainders;
+    int64_t columnRemainder = 0;
+    /// The sum is cut into blocks of this many terms.
+    int64_t depthBlock = 0;
+    /// Upper bound of `rows` where A is copied to tiles first, else 0.
+    int64_t packedRows = 0;
+    bool accumulate = false;
+    mlir::Value scratch;
+  };
+  void multiply(const Product &product);
+  /// Elements of scratch that a product takes.
+  static int64_t getScratchElements(const CpuTarget &target, int64_t depthBlock, int64_t packedRows);
+
+private:
+  /// Multiplies the tile of `rows` rows that begins at `row`.
+  void multiplyTile(int64_t rows, const PanelProduct &product, mlir::Value row);
+  void multiplyPanel(const Product &product, PanelProduct &panel, mlir::Value begin, int64_t columns,
+                     mlir::Value depthBegin, mlir::Value depth);
+
+  KernelEmission &kernel;
+  Emitter &e;
+  const CpuTarget &target;
+};
+
+} // namespace contraflow::cpu
+
+#endif
