@@ -206,9 +206,7 @@ template <typename T, typename Map> std::string writeList(const std::vector<T> &
 
 std::string Manifest::toJson() const {
   std::string result = text("{\n  \"version\": ", version);
-  auto add = [&](const char *key, const std::string &json) {
-    result += text(",\n  \"", key, "\": ", json);
-  };
+  auto add = [&](const char *key, const std::string &json) { result += text(",\n  \"", key, "\": ", json); };
   Writer numbers;
   mapNumbers(numbers, *this);
   for (const auto &[key, value] : numbers.object.items())
@@ -304,7 +302,9 @@ template <typename Map> auto *find(Map &map, const std::string &name) {
 
 } // namespace
 
-int64_t Parameter::elements() const { return product(shape).value_or(0); }
+int64_t Parameter::elements() const {
+  return product(shape).value_or(0);
+}
 
 std::vector<int64_t> Parameter::pieceShape() const {
   return split ? std::vector<int64_t>(shape.begin() + 1, shape.end()) : shape;
@@ -315,8 +315,12 @@ std::string Parameter::pieceName(int64_t index) const {
   return at == std::string::npos ? name : text(name.substr(0, at), index, name.substr(at + 3));
 }
 
-const Region *Manifest::findRegion(const std::string &name) const { return find(regions, name); }
-const Program *Manifest::findProgram(const std::string &name) const { return find(programs, name); }
+const Region *Manifest::findRegion(const std::string &name) const {
+  return find(regions, name);
+}
+const Program *Manifest::findProgram(const std::string &name) const {
+  return find(programs, name);
+}
 
 const Output *Manifest::findOutput(const std::string &program, const std::string &name) const {
   for (const Output &output : outputs)
@@ -364,7 +368,8 @@ struct Checker {
   int64_t words(const std::string &what, std::optional<int64_t> count) const {
     int64_t bytes = 0;
     if (!count || __builtin_mul_overflow(*count, int64_t(4), &bytes))
-      throw Error(text("manifest: ", what, " has a shape with a dimension that is not positive, or too many elements"));
+      throw Error(text("manifest: ", what,
+                       " has a shape with a dimension that is not positive, or too many elements"));
     return bytes;
   }
 
@@ -401,8 +406,8 @@ struct Checker {
                          manifest.functions.size(), " functions"));
       for (int64_t base : row.bases)
         if (base > manifest.arenaBytes)
-          throw Error(text("manifest: ", what, " has a base at ", base, ", the arena has ", manifest.arenaBytes,
-                           " bytes"));
+          throw Error(text("manifest: ", what, " has a base at ", base, ", the arena has ",
+                           manifest.arenaBytes, " bytes"));
     }
   }
 };

@@ -29,7 +29,8 @@ struct Parameter {
   int64_t offset = 0;
   bool split = false;
   Init init = Init::Normal;
-  /// Has a gradient and moments. A parameter that is not trainable is a buffer that the program updates itself.
+  /// Has a gradient and moments. A parameter that is not trainable is a buffer that the program updates
+  /// itself.
   bool trainable = true;
   /// Weight decay applies (for inspection; the compiled optimizer knows).
   bool decay = true;
@@ -129,7 +130,8 @@ struct Manifest {
   Inputs inputs;
   /// Offset of the CF_SCALAR_COUNT floats; see cf_scalar.
   int64_t scalars = -1;
-  /// The loss that people watch, in nats per token, is the one named "main", else the one of the largest weight.
+  /// The loss that people watch, in nats per token, is the one named "main", else the one of the largest
+  /// weight.
   std::vector<Loss> losses;
   std::vector<Load> loads;
   std::vector<Output> outputs;

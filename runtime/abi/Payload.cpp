@@ -43,7 +43,8 @@ std::optional<Trailer> findTrailer(std::string_view file, const std::string &pat
   if (std::memcmp(trailer.begin, kMagic, 8) != 0 || std::memcmp(trailer.end, kMagic, 8) != 0)
     return std::nullopt;
   uint64_t payload = file.size() - sizeof(Trailer);
-  bool consistent = trailer.objectOffset <= payload && trailer.objectBytes <= payload - trailer.objectOffset &&
+  bool consistent = trailer.objectOffset <= payload &&
+                    trailer.objectBytes <= payload - trailer.objectOffset &&
                     trailer.manifestOffset == trailer.objectOffset + trailer.objectBytes &&
                     trailer.manifestBytes == payload - trailer.manifestOffset;
   if (!consistent)
@@ -57,7 +58,8 @@ std::optional<Trailer> findTrailer(std::string_view file, const std::string &pat
 void appendPayload(const std::string &stub, const std::string &output, const Payload &payload) {
   base::MappedFile stubFile(stub);
   std::string_view code = stubFile.bytes();
-  if (code.substr(0, 4) != "\x7f" "ELF")
+  if (code.substr(0, 4) != "\x7f"
+                           "ELF")
     throw Error(text("'", stub, "' is not an ELF executable"));
   if (std::optional<Trailer> old = findTrailer(code, stub))
     code = code.substr(0, old->objectOffset);
@@ -88,8 +90,8 @@ std::optional<Payload> readPayload(const std::string &executable) {
   if (!trailer)
     return std::nullopt;
   if (trailer->version != CF_ABI_VERSION)
-    throw Error(text("'", executable, "' has a payload of version ", trailer->version, ", this runtime wants ",
-                     CF_ABI_VERSION),
+    throw Error(text("'", executable, "' has a payload of version ", trailer->version,
+                     ", this runtime wants ", CF_ABI_VERSION),
                 "compile it again");
   Payload payload;
   payload.object = file.bytes().substr(trailer->objectOffset, trailer->objectBytes);

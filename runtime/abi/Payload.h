@@ -22,8 +22,8 @@ struct Payload {
   std::string manifest;
 };
 
-/// Writes a copy of `stub` with the payload to `output`, executable, all or nothing. A payload that `stub` has
-/// already is replaced. Throws base::Error.
+/// Writes a copy of `stub` with the payload to `output`, executable, all or nothing. A payload that `stub`
+/// has already is replaced. Throws base::Error.
 void appendPayload(const std::string &stub, const std::string &output, const Payload &payload);
 
 /// The payload of an executable, nothing where it has none. Throws base::Error where it is damaged.

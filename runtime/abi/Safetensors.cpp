@@ -26,11 +26,11 @@ struct TypeInfo {
   int64_t bytes;
 };
 
-constexpr TypeInfo kTypes[] = {
-    {ElementType::F64, "F64", 8}, {ElementType::F32, "F32", 4}, {ElementType::F16, "F16", 2},
-    {ElementType::BF16, "BF16", 2}, {ElementType::I64, "I64", 8}, {ElementType::I32, "I32", 4},
-    {ElementType::I16, "I16", 2}, {ElementType::I8, "I8", 1}, {ElementType::U8, "U8", 1},
-    {ElementType::Bool, "BOOL", 1}};
+constexpr TypeInfo kTypes[] = {{ElementType::F64, "F64", 8}, {ElementType::F32, "F32", 4},
+                               {ElementType::F16, "F16", 2}, {ElementType::BF16, "BF16", 2},
+                               {ElementType::I64, "I64", 8}, {ElementType::I32, "I32", 4},
+                               {ElementType::I16, "I16", 2}, {ElementType::I8, "I8", 1},
+                               {ElementType::U8, "U8", 1},   {ElementType::Bool, "BOOL", 1}};
 
 const TypeInfo &infoOf(ElementType type) {
   return *std::find_if(std::begin(kTypes), std::end(kTypes),
@@ -61,11 +61,12 @@ public:
     if (begin > end)
       fail(text("data_offsets [", begin, ", ", end, "] go backwards"));
     if (end > data.size())
-      fail(text("its data ends at byte ", end, ", but the file has ", data.size(), " bytes of data: the file is cut"));
+      fail(text("its data ends at byte ", end, ", but the file has ", data.size(),
+                " bytes of data: the file is cut"));
     uint64_t wanted = uint64_t(tensor.bytes());
     if (end - begin != wanted)
-      fail(text("it has ", end - begin, " bytes, ", nameOf(tensor.type), " ", shapeText(tensor.shape), " wants ",
-                wanted));
+      fail(text("it has ", end - begin, " bytes, ", nameOf(tensor.type), " ", shapeText(tensor.shape),
+                " wants ", wanted));
     tensor.data = data.data() + begin;
     return tensor;
   }
@@ -97,7 +98,8 @@ private:
     std::vector<int64_t> result;
     int64_t elements = 8; // The size in bytes of the widest type must fit, too.
     for (const Json &dimension : shape) {
-      if (!dimension.is_number_unsigned() || dimension.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max()))
+      if (!dimension.is_number_unsigned() ||
+          dimension.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max()))
         fail(text("shape ", shape.dump(), " has a dimension that is not a number"));
       result.push_back(dimension.get<int64_t>());
       if (__builtin_mul_overflow(elements, std::max<int64_t>(result.back(), 1), &elements))
@@ -121,8 +123,12 @@ float halfToFloat(uint16_t half) {
   return sign ? -value : value;
 }
 
-float bfloatToFloat(uint16_t value) { return std::bit_cast<float>(uint32_t(value) << 16); }
-float doubleToFloat(double value) { return float(value); }
+float bfloatToFloat(uint16_t value) {
+  return std::bit_cast<float>(uint32_t(value) << 16);
+}
+float doubleToFloat(double value) {
+  return float(value);
+}
 
 /// Data in a file may have any alignment, so every element is copied out.
 template <typename From, typename To, typename Convert>
@@ -137,8 +143,12 @@ void convert(const void *data, std::span<To> result, Convert convertOne) {
 
 } // namespace
 
-const char *nameOf(ElementType type) { return infoOf(type).name; }
-int64_t sizeOf(ElementType type) { return infoOf(type).bytes; }
+const char *nameOf(ElementType type) {
+  return infoOf(type).name;
+}
+int64_t sizeOf(ElementType type) {
+  return infoOf(type).bytes;
+}
 
 int64_t TensorView::elements() const {
   int64_t result = 1;
@@ -164,8 +174,8 @@ SafetensorsFile::SafetensorsFile(const std::string &path) : file(path), path(pat
   if (headerBytes > kMaxHeaderBytes)
     throw Error(text("'", path, "' is no safetensors file: its header would have ", headerBytes, " bytes"));
   if (headerBytes > bytes.size())
-    throw Error(text("'", path, "' is cut: the header has ", headerBytes, " bytes, the file only ", bytes.size(),
-                     " after its first eight"));
+    throw Error(text("'", path, "' is cut: the header has ", headerBytes, " bytes, the file only ",
+                     bytes.size(), " after its first eight"));
   Json header = Json::parse(bytes.substr(0, headerBytes), nullptr, /*allow_exceptions=*/false);
   if (!header.is_object())
     throw Error(text("'", path, "' is no safetensors file: its header is not a JSON object"));
@@ -223,7 +233,8 @@ void SafetensorsFile::readFloats(const std::string &name, const std::vector<int6
   case ElementType::BF16:
     return convert<uint16_t>(tensor.data, result, bfloatToFloat);
   default:
-    throw Error(text("'", path, "': tensor '", name, "' has type ", nameOf(tensor.type), ", wanted floating point"));
+    throw Error(
+        text("'", path, "': tensor '", name, "' has type ", nameOf(tensor.type), ", wanted floating point"));
   }
 }
 
@@ -235,7 +246,8 @@ std::vector<int32_t> SafetensorsFile::readIds(const std::string &name) const {
     return result;
   }
   if (tensor.type != ElementType::I64)
-    throw Error(text("'", path, "': tensor '", name, "' has type ", nameOf(tensor.type), ", wanted I32 or I64"));
+    throw Error(
+        text("'", path, "': tensor '", name, "' has type ", nameOf(tensor.type), ", wanted I32 or I64"));
   convert<int64_t>(tensor.data, std::span(result), [&](int64_t value) {
     if (value != int32_t(value))
       throw Error(text("'", path, "': tensor '", name, "' holds ", value, ", which is no 32-bit id"));
@@ -244,7 +256,8 @@ std::vector<int32_t> SafetensorsFile::readIds(const std::string &name) const {
   return result;
 }
 
-void writeSafetensors(const std::string &path, const std::vector<NamedTensor> &tensors, const Metadata &metadata) {
+void writeSafetensors(const std::string &path, const std::vector<NamedTensor> &tensors,
+                      const Metadata &metadata) {
   // Text that is no UTF-8 (a file name in the metadata) must not stop a checkpoint.
   auto quote = [](const Json &json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); };
   std::string headerText = "{";
@@ -256,8 +269,9 @@ void writeSafetensors(const std::string &path, const std::vector<NamedTensor> &t
     if (name == "__metadata__" || !names.insert(name).second)
       throw Error(text("cannot write '", path, "': two tensors would be named '", name, "'"));
     int64_t end = offset + tensor.bytes();
-    headerText += text(headerText.size() > 1 ? "," : "", quote(name), ":{\"dtype\":\"", nameOf(tensor.type),
-                       "\",\"shape\":", Json(tensor.shape).dump(), ",\"data_offsets\":[", offset, ",", end, "]}");
+    headerText +=
+        text(headerText.size() > 1 ? "," : "", quote(name), ":{\"dtype\":\"", nameOf(tensor.type),
+             "\",\"shape\":", Json(tensor.shape).dump(), ",\"data_offsets\":[", offset, ",", end, "]}");
     offset = end;
   }
   headerText += "}";

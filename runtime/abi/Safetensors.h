@@ -68,7 +68,8 @@ struct NamedTensor {
 };
 
 /// Writes the tensors in the order given, all or nothing (see base::AtomicFile).
-void writeSafetensors(const std::string &path, const std::vector<NamedTensor> &tensors, const Metadata &metadata);
+void writeSafetensors(const std::string &path, const std::vector<NamedTensor> &tensors,
+                      const Metadata &metadata);
 
 } // namespace contraflow::abi
 

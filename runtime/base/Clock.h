@@ -9,11 +9,14 @@
 namespace contraflow::base {
 
 inline int64_t nanoseconds() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 
-inline double seconds() { return double(nanoseconds()) * 1e-9; }
+inline double seconds() {
+  return double(nanoseconds()) * 1e-9;
+}
 
 } // namespace contraflow::base
 

@@ -22,8 +22,8 @@ public:
     for (int round = 0; round < 10; ++round) {
       uint64_t product0 = uint64_t(0xD2511F53u) * x[0];
       uint64_t product1 = uint64_t(0xCD9E8D57u) * x[2];
-      x = {uint32_t(product1 >> 32) ^ x[1] ^ key0, uint32_t(product1),
-           uint32_t(product0 >> 32) ^ x[3] ^ key1, uint32_t(product0)};
+      x = {uint32_t(product1 >> 32) ^ x[1] ^ key0, uint32_t(product1), uint32_t(product0 >> 32) ^ x[3] ^ key1,
+           uint32_t(product0)};
       key0 += 0x9E3779B9u;
       key1 += 0xBB67AE85u;
     }

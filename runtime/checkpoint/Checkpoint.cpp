@@ -58,8 +58,8 @@ void check(const SafetensorsFile &file, const std::vector<NamedTensor> &wanted) 
                   "use a trainer that was compiled for this model");
   }
   if (!missing.empty())
-    throw Error(text("'", file.getPath(), "' lacks ", missing.size(), " of ", wanted.size(), " tensors, the first is '",
-                     missing.front(), "'"));
+    throw Error(text("'", file.getPath(), "' lacks ", missing.size(), " of ", wanted.size(),
+                     " tensors, the first is '", missing.front(), "'"));
 }
 
 void read(const SafetensorsFile &file, const std::vector<NamedTensor> &tensors) {
@@ -90,8 +90,8 @@ std::string fileOf(const std::string &path) {
   return (fs::path(path) / kFileName).string();
 }
 
-std::vector<NamedTensor> tensorsOf(executor::Executor &executor, const char *region, const std::string &prefix,
-                                   bool onlyTrainable) {
+std::vector<NamedTensor> tensorsOf(executor::Executor &executor, const char *region,
+                                   const std::string &prefix, bool onlyTrainable) {
   std::vector<NamedTensor> tensors;
   for (const abi::Parameter &parameter : executor.getManifest().parameters) {
     if (onlyTrainable && !parameter.trainable)

@@ -12,8 +12,8 @@
 
 namespace contraflow::checkpoint {
 
-/// What a run needs besides tensors to continue with the same bits. Random numbers have no state: they are functions of
-/// seed, step and position.
+/// What a run needs besides tensors to continue with the same bits. Random numbers have no state: they are
+/// functions of seed, step and position.
 struct TrainingState {
   /// Steps that are done.
   int64_t step = 0;
@@ -32,15 +32,16 @@ struct TrainingState {
 std::string fileOf(const std::string &path);
 
 /// Tensors named <prefix><published name> over the arena's memory, experts one by one.
-std::vector<abi::NamedTensor> tensorsOf(executor::Executor &executor, const char *region, const std::string &prefix,
-                                        bool onlyTrainable);
+std::vector<abi::NamedTensor> tensorsOf(executor::Executor &executor, const char *region,
+                                        const std::string &prefix, bool onlyTrainable);
 
-/// Writes parameters, both moments (optimizer.exp_avg.<name>, optimizer.exp_avg_sq.<name>) and the state, in __metadata__,
-/// to <folder>/model.safetensors, all or nothing. Makes the folder.
+/// Writes parameters, both moments (optimizer.exp_avg.<name>, optimizer.exp_avg_sq.<name>) and the state, in
+/// __metadata__, to <folder>/model.safetensors, all or nothing. Makes the folder.
 void save(executor::Executor &executor, const std::string &folder, const TrainingState &state);
 
-/// Reads every parameter; throws base::Error naming a tensor that is missing or has another shape, before anything
-/// is changed. Returns the names of tensors in the file that nothing used and that are no optimizer state.
+/// Reads every parameter; throws base::Error naming a tensor that is missing or has another shape, before
+/// anything is changed. Returns the names of tensors in the file that nothing used and that are no optimizer
+/// state.
 std::vector<std::string> loadParameters(executor::Executor &executor, const abi::SafetensorsFile &file);
 
 /// Parameters, moments and state of a file that save() wrote.

@@ -20,7 +20,8 @@ constexpr int kError = 1, kUsageError = 2, kInterrupted = 130;
 abi::Payload readOwnPayload() {
   if (std::optional<abi::Payload> payload = abi::readPayload("/proc/self/exe"))
     return std::move(*payload);
-  throw base::Error("this executable has no program in it", "make one with 'contraflow compile RUN.json -o trainer'");
+  throw base::Error("this executable has no program in it",
+                    "make one with 'contraflow compile RUN.json -o trainer'");
 }
 
 train::Settings settingsOf(const Options &options, const abi::Manifest &manifest) {
@@ -44,13 +45,13 @@ void printInfo(const abi::Manifest &manifest) {
     (parameter.trainable ? elements : buffers) += parameter.elements();
   auto number = [](int64_t value) { return static_cast<long long>(value); };
   std::printf("model          %s\nbuild          %s\n", manifest.model.c_str(), manifest.buildId.c_str());
-  std::printf("parameters     %lld trained, %lld in buffers, %zu entries\n", number(elements), number(buffers),
-              manifest.parameters.size());
+  std::printf("parameters     %lld trained, %lld in buffers, %zu entries\n", number(elements),
+              number(buffers), manifest.parameters.size());
   std::printf("vocabulary     %lld\n", number(manifest.vocab));
-  std::printf("step           %lld micro-batches of %lld sequences of %lld ids\n", number(manifest.microBatches),
-              number(manifest.batch), number(manifest.seq));
-  std::printf("memory         %lld MiB arena, %lld KiB scratch per thread\n", number(manifest.arenaBytes >> 20),
-              number(manifest.scratchBytesPerWorker >> 10));
+  std::printf("step           %lld micro-batches of %lld sequences of %lld ids\n",
+              number(manifest.microBatches), number(manifest.batch), number(manifest.seq));
+  std::printf("memory         %lld MiB arena, %lld KiB scratch per thread\n",
+              number(manifest.arenaBytes >> 20), number(manifest.scratchBytesPerWorker >> 10));
   for (const auto &[name, region] : manifest.regions)
     std::printf("  %-14s %12lld bytes at %lld\n", name.c_str(), number(region.bytes), number(region.offset));
   std::printf("functions      %zu\n", manifest.functions.size());
@@ -89,7 +90,8 @@ int runCommand(const Options &options) {
     return 0;
   }
   train::Settings settings = settingsOf(options, manifest);
-  executor::Executor executor(manifest, payload.object, options.threads > 0 ? options.threads : device::availableThreads());
+  executor::Executor executor(manifest, payload.object,
+                              options.threads > 0 ? options.threads : device::availableThreads());
   executor::installCrashReport();
   if (options.profile)
     executor.startProfile();

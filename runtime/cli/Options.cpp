@@ -47,13 +47,17 @@ struct Option {
 template <typename T> T numberOf(const std::string &option, const std::string &value, T least) {
   T result{};
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
-  if (error != std::errc() || end != value.data() + value.size() || !(result >= least) || !std::isfinite(double(result)))
+  if (error != std::errc() || end != value.data() + value.size() || !(result >= least) ||
+      !std::isfinite(double(result)))
     throw Error(text(option, " is '", value, "', wanted a number of ", least, " or more"));
   return result;
 }
 
-template <typename T> std::function<void(Options &, const Values &)> number(const char *name, T &(*member)(Options &), T least) {
-  return [=](Options &options, const Values &values) { member(options) = numberOf<T>(name, values.front(), least); };
+template <typename T>
+std::function<void(Options &, const Values &)> number(const char *name, T &(*member)(Options &), T least) {
+  return [=](Options &options, const Values &values) {
+    member(options) = numberOf<T>(name, values.front(), least);
+  };
 }
 
 std::function<void(Options &, const Values &)> string(std::string &(*member)(Options &)) {
@@ -94,13 +98,17 @@ const std::vector<Option> &table() {
        [](Options &o, const Values &v) { o.train.initialize = v.front(); }},
       {"--metrics", "FILE", kTrain, "append a line of JSON for every step",
        string([](Options &o) -> std::string & { return o.train.metrics; })},
-      {"--sample-length", "N", kTrain, "bytes to write for a held-out prompt at the end, 0: none (default: 400)",
-       number<int64_t>("--sample-length", [](Options &o) -> int64_t & { return o.train.sampleLength; }, 0)},
+      {"--sample-length", "N", kTrain,
+       "bytes to write for a held-out prompt at the end, 0: none (default: 400)",
+       number<int64_t>(
+           "--sample-length", [](Options &o) -> int64_t & { return o.train.sampleLength; }, 0)},
       {"--prompt", "TEXT", kGenerate, "the text to continue",
        string([](Options &o) -> std::string & { return o.prompt; })},
       {"--length", "N", kGenerate, "bytes to write at most (default: 400)",
-       number<int64_t>("--length", [](Options &o) -> int64_t & { return o.sampling.length; }, 0)},
-      {"--temperature", "T", kTrain | kGenerate, "of the samples, 0: always the most probable byte (default: 0.7)",
+       number<int64_t>(
+           "--length", [](Options &o) -> int64_t & { return o.sampling.length; }, 0)},
+      {"--temperature", "T", kTrain | kGenerate,
+       "of the samples, 0: always the most probable byte (default: 0.7)",
        [](Options &o, const Values &v) {
          o.sampling.temperature = o.train.sampleTemperature = numberOf<double>("--temperature", v.front(), 0);
        }},
@@ -108,13 +116,17 @@ const std::vector<Option> &table() {
        string([](Options &o) -> std::string & { return o.probe.parameters; })},
       {"--ids", "FILE", kProbe, "safetensors with input_ids",
        string([](Options &o) -> std::string & { return o.probe.ids; })},
-      {"--out", "FILE", kProbe, "safetensors to write", string([](Options &o) -> std::string & { return o.probe.out; })},
-      {"--seed", "S", kTrain | kGenerate | kProbe, "of parameters, data order and samples (default: the run file's)",
+      {"--out", "FILE", kProbe, "safetensors to write",
+       string([](Options &o) -> std::string & { return o.probe.out; })},
+      {"--seed", "S", kTrain | kGenerate | kProbe,
+       "of parameters, data order and samples (default: the run file's)",
        [](Options &o, const Values &v) { o.seed = numberOf<uint64_t>("--seed", v.front(), 0); }},
       {"--set", "KEY=VALUE...", kTrain | kProbe, "override a key of the run file, see below",
        list([](Options &o) -> Values & { return o.assignments; })},
-      {"--threads", "N", kTrain | kGenerate | kProbe, "threads to use (default: one per processor); results do not depend on it",
-       number<int>("--threads", [](Options &o) -> int & { return o.threads; }, 1)},
+      {"--threads", "N", kTrain | kGenerate | kProbe,
+       "threads to use (default: one per processor); results do not depend on it",
+       number<int>(
+           "--threads", [](Options &o) -> int & { return o.threads; }, 1)},
       {"--profile", "", kTrain | kGenerate | kProbe, "print the time of every function and kernel at the end",
        [](Options &o, const Values &) { o.profile = true; }},
       {"--json", "", kInfo, "the whole manifest", [](Options &o, const Values &) { o.json = true; }},
@@ -186,7 +198,8 @@ Options parseOptions(const std::vector<std::string> &arguments) {
       throw Error(text(option.name, " takes no value"));
     if (std::string_view(option.name) == "--info")
       bit |= kInfo;
-    option.assign(options, equals != std::string::npos ? Values{attached} : takeValues(option, arguments, at));
+    option.assign(options,
+                  equals != std::string::npos ? Values{attached} : takeValues(option, arguments, at));
   }
   if (options.resume && !options.train.resume)
     options.train.resume = options.train.checkpoint;

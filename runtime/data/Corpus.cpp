@@ -39,7 +39,8 @@ public:
   }
 
 private:
-  /// Links to directories are followed, because packages use them; a directory that was visited is not entered again.
+  /// Links to directories are followed, because packages use them; a directory that was visited is not
+  /// entered again.
   void readDirectory(const std::string &folder) {
     struct stat status;
     if (stat(folder.c_str(), &status) != 0 || !visited.insert({status.st_dev, status.st_ino}).second)

@@ -21,13 +21,15 @@ struct Document {
 struct CorpusOptions {
   /// Files and directories; directories are searched with all that is below them.
   std::vector<std::string> paths;
-  /// Shell patterns for file names below directories, "*.h"; none: every file. Files named in `paths` are always read.
+  /// Shell patterns for file names below directories, "*.h"; none: every file. Files named in `paths` are
+  /// always read.
   std::vector<std::string> include;
   /// The share of documents that is kept for validation, 0 to 1.
   double heldOut = 0.05;
 };
 
-/// Documents in an order that depends on their contents only: a copy of the same files elsewhere trains the same.
+/// Documents in an order that depends on their contents only: a copy of the same files elsewhere trains the
+/// same.
 struct Corpus {
   std::vector<Document> training;
   std::vector<Document> heldOut;
@@ -45,9 +47,10 @@ struct Corpus {
   std::string summary() const;
 };
 
-/// Reads all files. Identical files count once; files with a zero byte are binary and skipped, as are unreadable files below
-/// directories. Whole files are held out, chosen by the hash of their content; where there is only one file, its
-/// end is held out. Throws base::Error when a path does not exist or nothing remains.
+/// Reads all files. Identical files count once; files with a zero byte are binary and skipped, as are
+/// unreadable files below directories. Whole files are held out, chosen by the hash of their content; where
+/// there is only one file, its end is held out. Throws base::Error when a path does not exist or nothing
+/// remains.
 Corpus readCorpus(const CorpusOptions &options);
 
 } // namespace contraflow::data

@@ -12,12 +12,14 @@ namespace contraflow::data {
 namespace {
 
 /// Ids of a document: bos, bytes, eos.
-int64_t idsOf(const Document &document) { return int64_t(document.bytes.size()) + 2; }
+int64_t idsOf(const Document &document) {
+  return int64_t(document.bytes.size()) + 2;
+}
 
 } // namespace
 
-Sequences::Sequences(const std::vector<Document> &documents, int64_t seq, Vocabulary vocabulary, uint64_t seed,
-                     bool shuffle)
+Sequences::Sequences(const std::vector<Document> &documents, int64_t seq, Vocabulary vocabulary,
+                     uint64_t seed, bool shuffle)
     : documents(documents), seq(seq), vocabulary(vocabulary), seed(seed), shuffle(shuffle) {
   if (documents.empty())
     throw base::Error("there are no documents to make sequences of");
@@ -72,9 +74,9 @@ void Sequences::read(int64_t n, std::span<int32_t> ids, std::span<int32_t> start
   forPieces(n, [&](const Document &document, int64_t first, int64_t count, int64_t offset) {
     for (int64_t i = 0; i < count; ++i) {
       int64_t at = first + i - 1; // Of the bytes; -1 is bos.
-      int32_t id = at < 0                                  ? vocabulary.bos
+      int32_t id = at < 0                                ? vocabulary.bos
                    : at < int64_t(document.bytes.size()) ? int32_t(uint8_t(document.bytes[size_t(at)]))
-                                                           : vocabulary.eos;
+                                                         : vocabulary.eos;
       ids[size_t(offset + i)] = id;
     }
     if (!starts.empty())
@@ -86,7 +88,8 @@ std::string Sequences::describe(int64_t n) {
   std::string result;
   forPieces(n, [&](const Document &document, int64_t first, int64_t count, int64_t) {
     int64_t size = int64_t(document.bytes.size());
-    int64_t begin = std::clamp<int64_t>(first - 1, 0, size), end = std::clamp<int64_t>(first + count - 1, 0, size);
+    int64_t begin = std::clamp<int64_t>(first - 1, 0, size),
+            end = std::clamp<int64_t>(first + count - 1, 0, size);
     result += base::text(result.empty() ? "" : ", ", document.path, " bytes ", document.start + begin, " to ",
                          document.start + end);
   });

@@ -52,7 +52,9 @@ Executor::Executor(const abi::Manifest &manifest, const std::string &objectBytes
   }
 }
 
-Executor::~Executor() { pool.setObserver(nullptr); }
+Executor::~Executor() {
+  pool.setObserver(nullptr);
+}
 
 const Table &Executor::getTable(const std::string &program) const {
   auto found = tables.find(program);
@@ -90,7 +92,9 @@ void Executor::startProfile() {
   pool.setObserver(profile.get());
 }
 
-std::string Executor::printProfile() const { return profile ? profile->print(object) : ""; }
+std::string Executor::printProfile() const {
+  return profile ? profile->print(object) : "";
+}
 
 //===----------------------------------------------------------------------===//
 // Crash report
@@ -133,7 +137,8 @@ void reportCrash(int signal) {
       putNumber(row->microBatch);
     }
   }
-  put(signal == SIGILL ? "); compile it again on this machine\n" : "); this is a defect of the compiler or the runtime\n");
+  put(signal == SIGILL ? "); compile it again on this machine\n"
+                       : "); this is a defect of the compiler or the runtime\n");
   // The handler was removed when it was entered: the signal now has its usual effect.
   raise(signal);
 }

@@ -63,7 +63,8 @@ Object::Object(const std::string &bytes) {
   if (!written)
     throw Error(text("cannot keep the generated code in memory: ", std::strerror(error)));
   if (!handle)
-    throw Error(text("cannot load the generated code: ", loadError), "compile the model again on this machine");
+    throw Error(text("cannot load the generated code: ", loadError),
+                "compile the model again on this machine");
   link_map *map = nullptr;
   if (dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 && map)
     loadAddress = map->l_addr;

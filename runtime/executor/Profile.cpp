@@ -43,12 +43,13 @@ std::string Profile::print(const Object &object) const {
       if (line.sum.calls == 0)
         continue;
       double share = 100.0 * double(line.sum.nanoseconds) / double(std::max<int64_t>(total, 1));
-      std::snprintf(buffer, sizeof(buffer), "%10.1f %6.2f %9lld %12.1f", double(line.sum.nanoseconds) * 1e-6, share,
-                    static_cast<long long>(line.sum.calls),
+      std::snprintf(buffer, sizeof(buffer), "%10.1f %6.2f %9lld %12.1f", double(line.sum.nanoseconds) * 1e-6,
+                    share, static_cast<long long>(line.sum.calls),
                     double(line.sum.nanoseconds) * 1e-3 / double(line.sum.calls));
       result += buffer;
       if (serial) {
-        double outside = double(line.sum.nanoseconds - line.parallel) / double(std::max<int64_t>(line.sum.nanoseconds, 1));
+        double outside =
+            double(line.sum.nanoseconds - line.parallel) / double(std::max<int64_t>(line.sum.nanoseconds, 1));
         std::snprintf(buffer, sizeof(buffer), "  %12.1f", 100.0 * outside);
         result += buffer;
       }

@@ -13,17 +13,20 @@ namespace contraflow::executor {
 
 class Object;
 
-/// Adds up time by function and by parallel region. A region's name is that of its body in the object's symbol table.
+/// Adds up time by function and by parallel region. A region's name is that of its body in the object's
+/// symbol table.
 class Profile : public device::RegionObserver {
 public:
-  explicit Profile(std::vector<std::string> functions) : functions(std::move(functions)), rows(this->functions.size()) {}
+  explicit Profile(std::vector<std::string> functions)
+      : functions(std::move(functions)), rows(this->functions.size()) {}
 
   /// Regions that end from now on belong to this function.
   void begin(int64_t function) { current = function; }
   void end(int64_t function, int64_t nanoseconds) { rows[size_t(function)].add(nanoseconds); }
   void regionDone(cf_body body, int64_t nanoseconds) override { regions[{current, body}].add(nanoseconds); }
 
-  /// Two tables, the most expensive first: functions, then regions. Time of a function outside its regions ran on one thread.
+  /// Two tables, the most expensive first: functions, then regions. Time of a function outside its regions
+  /// ran on one thread.
   std::string print(const Object &object) const;
 
 private:

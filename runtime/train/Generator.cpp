@@ -23,7 +23,8 @@ int64_t sample(std::span<const float> logits, double temperature, double uniform
   if (best < 0 || temperature <= 0)
     return best;
   auto weight = [&](int64_t i) {
-    return allowed(i) ? std::exp((double(logits[size_t(i)]) - double(logits[size_t(best)])) / temperature) : 0.0;
+    return allowed(i) ? std::exp((double(logits[size_t(i)]) - double(logits[size_t(best)])) / temperature)
+                      : 0.0;
   };
   double sum = 0;
   for (int64_t i = 0; i < int64_t(logits.size()); ++i)
@@ -44,8 +45,8 @@ void generate(executor::Executor &executor, std::string_view prompt, const Sampl
   const abi::Output *output = manifest.findOutput("generate", "logits");
   if (!output || output->shape != std::vector<int64_t>{manifest.seq, manifest.vocab} ||
       manifest.inputs.generateTokens < 0)
-    throw Error(text("the program generate has no output 'logits' of shape [", manifest.seq, ", ", manifest.vocab,
-                     "], or no input"));
+    throw Error(text("the program generate has no output 'logits' of shape [", manifest.seq, ", ",
+                     manifest.vocab, "], or no input"));
   if (manifest.eos >= manifest.vocab || manifest.vocab < 256)
     throw Error(text("this model cannot write bytes: its vocabulary has ", manifest.vocab, " ids"));
   std::span<int32_t> input = executor.ids(manifest.inputs.generateTokens, manifest.seq);

@@ -10,7 +10,8 @@
 
 namespace contraflow::train {
 
-void fillNormal(device::Pool &pool, std::span<float> values, const std::string &name, uint64_t seed, double std) {
+void fillNormal(device::Pool &pool, std::span<float> values, const std::string &name, uint64_t seed,
+                double std) {
   base::Philox random(seed, base::hash64(name));
   int64_t pairs = (int64_t(values.size()) + 1) / 2;
   pool.parallelFor(pairs, 4096, [&](int64_t begin, int64_t end) {

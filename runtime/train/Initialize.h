@@ -11,7 +11,8 @@
 namespace contraflow::train {
 
 /// Fills `values` with normal(0, std). Element i is a function of seed, name and i only.
-void fillNormal(device::Pool &pool, std::span<float> values, const std::string &name, uint64_t seed, double std);
+void fillNormal(device::Pool &pool, std::span<float> values, const std::string &name, uint64_t seed,
+                double std);
 
 /// Every parameter as its manifest entry says; moments become zero.
 void initializeParameters(executor::Executor &executor, uint64_t seed, double std);

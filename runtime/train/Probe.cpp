@@ -41,15 +41,18 @@ std::vector<int32_t> readIds(const std::string &path, const abi::Manifest &manif
   std::vector<int32_t> ids = abi::SafetensorsFile(path).readIds("input_ids");
   int64_t wanted = manifest.microBatches * manifest.batch * manifest.seq;
   if (int64_t(ids.size()) != wanted)
-    throw Error(text("'", path, "': input_ids has ", ids.size(), " ids, a step of this trainer has ", wanted));
+    throw Error(
+        text("'", path, "': input_ids has ", ids.size(), " ids, a step of this trainer has ", wanted));
   for (int32_t id : ids)
     if (id >= manifest.vocab)
       throw Error(text("'", path, "': input_ids holds ", id, ", the vocabulary has ", manifest.vocab));
   return ids;
 }
 
-/// Runs evaluate on every micro-batch; returns the weighted loss and appends outputs to `results` where given.
-double evaluateAll(executor::Executor &executor, Step &step, const std::vector<int32_t> &ids, Results *results) {
+/// Runs evaluate on every micro-batch; returns the weighted loss and appends outputs to `results` where
+/// given.
+double evaluateAll(executor::Executor &executor, Step &step, const std::vector<int32_t> &ids,
+                   Results *results) {
   const abi::Manifest &manifest = executor.getManifest();
   size_t perMicroBatch = size_t(manifest.batch * manifest.seq);
   std::vector<std::vector<float>> collected(manifest.outputs.size());
@@ -89,7 +92,8 @@ void probe(executor::Executor &executor, const Settings &settings, const ProbeOp
   if (!options.parameters.empty()) {
     abi::SafetensorsFile file(options.parameters);
     for (const std::string &name : checkpoint::loadParameters(executor, file))
-      std::fprintf(stderr, "contraflow: warning: '%s': nothing uses tensor '%s'\n", options.parameters.c_str(), name.c_str());
+      std::fprintf(stderr, "contraflow: warning: '%s': nothing uses tensor '%s'\n",
+                   options.parameters.c_str(), name.c_str());
   }
   Results results;
   Step step(executor, settings);

@@ -33,9 +33,9 @@ std::string progressLine(const StepReport &report) {
   int width = int(std::to_string(report.steps).size());
   std::string validation = report.validationLoss ? format("%.4f", *report.validationLoss) : "-";
   return format("step %*lld/%lld  loss %.4f  val %s  grad %.3g  lr %.2e  %.0f tokens/s  left %s", width,
-                static_cast<long long>(report.step), static_cast<long long>(report.steps), report.losses->main,
-                validation.c_str(), report.gradientNorm, report.learningRate, report.tokensPerSecond,
-                durationText(report.secondsLeft).c_str());
+                static_cast<long long>(report.step), static_cast<long long>(report.steps),
+                report.losses->main, validation.c_str(), report.gradientNorm, report.learningRate,
+                report.tokensPerSecond, durationText(report.secondsLeft).c_str());
 }
 
 MetricsFile::MetricsFile(const std::string &path) : file(std::fopen(path.c_str(), "ae")) {

@@ -18,8 +18,8 @@ using Json = nlohmann::json;
 namespace {
 
 [[noreturn]] void refuse(const std::string &key, const Json &value, const std::string &wanted) {
-  throw Error(text("run file: ", key, " is ", value.dump(-1, ' ', false, Json::error_handler_t::replace), ", wanted ",
-                   wanted));
+  throw Error(text("run file: ", key, " is ", value.dump(-1, ' ', false, Json::error_handler_t::replace),
+                   ", wanted ", wanted));
 }
 
 /// How a JSON value becomes a member.
@@ -83,7 +83,8 @@ struct Key {
 };
 
 template <typename T> Key key(const char *path, const char *help, T Settings::*member, bool settable = true) {
-  return {path, help, [=](Settings &settings, const Json &value) { assign(path, value, settings.*member); }, settable};
+  return {path, help, [=](Settings &settings, const Json &value) { assign(path, value, settings.*member); },
+          settable};
 }
 
 const std::vector<Key> &keys() {
@@ -96,7 +97,8 @@ const std::vector<Key> &keys() {
       key("train.steps", "steps of the run", &Settings::steps),
       key("train.validate_every", "steps between validations, 0: only at the end", &Settings::validateEvery),
       key("train.validation_tokens", "size of the validation set", &Settings::validationTokens),
-      key("train.checkpoint_every", "steps between checkpoints, 0: only at the end", &Settings::checkpointEvery),
+      key("train.checkpoint_every", "steps between checkpoints, 0: only at the end",
+          &Settings::checkpointEvery),
       key("train.log_every", "steps between progress lines", &Settings::logEvery),
       key("data.paths", "files and folders, as --data", &Settings::dataPaths),
       key("data.include", "patterns of file names, as --include", &Settings::dataInclude),

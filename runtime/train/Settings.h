@@ -34,15 +34,16 @@ struct Settings {
   uint64_t seed = 1;
   double initStd = 0.006;
 
-  /// From the text of a run file and assignments "optimizer.lr=1e-3" that override it. Throws base::Error naming the key.
+  /// From the text of a run file and assignments "optimizer.lr=1e-3" that override it. Throws base::Error
+  /// naming the key.
   static Settings parse(const std::string &run, const std::vector<std::string> &assignments);
 
   /// One line per key that --set takes.
   static std::string help();
 };
 
-/// The learning rate of step `step` = 1, 2, ...: rises in a line to the full rate at step `warmupSteps`, then stays or falls along half
-/// a cosine to the smallest rate at the last step.
+/// The learning rate of step `step` = 1, 2, ...: rises in a line to the full rate at step `warmupSteps`, then
+/// stays or falls along half a cosine to the smallest rate at the last step.
 double learningRateAt(const Settings &settings, int64_t step);
 
 } // namespace contraflow::train

@@ -29,7 +29,8 @@ Step::Step(executor::Executor &executor, const Settings &settings)
   if (manifest.inputs.starts >= 0)
     starts = executor.ids(manifest.inputs.starts, count);
   for (const abi::Loss &loss : manifest.losses)
-    if (std::none_of(losses.byName.begin(), losses.byName.end(), [&](auto &entry) { return entry.first == loss.name; }))
+    if (std::none_of(losses.byName.begin(), losses.byName.end(),
+                     [&](auto &entry) { return entry.first == loss.name; }))
       losses.byName.emplace_back(loss.name, 0.0);
 }
 
@@ -41,8 +42,8 @@ void Step::runGradients(int64_t number) {
     scalars[CF_SCALAR_BIAS_CORRECTION_1] = float(1 - std::pow(settings.betas[0], double(number)));
     scalars[CF_SCALAR_BIAS_CORRECTION_2] = float(1 - std::pow(settings.betas[1], double(number)));
   }
-  // Losses only grow towards the end of a step, so the first micro-batch that makes one infinite is found by looking
-  // after each. It costs a few loads.
+  // Losses only grow towards the end of a step, so the first micro-batch that makes one infinite is found by
+  // looking after each. It costs a few loads.
   badMicroBatch = -1;
   const executor::Table &table = executor.getTable("train");
   for (size_t begin = 0; begin < updateBegin;) {
@@ -70,8 +71,9 @@ void Step::runEvaluate() {
 
 bool Step::lossesAreFinite() {
   const std::vector<abi::Loss> &list = executor.getManifest().losses;
-  return std::all_of(list.begin(), list.end(),
-                     [&](const abi::Loss &loss) { return std::isfinite(executor.floats(loss.offset, 1)[0]); });
+  return std::all_of(list.begin(), list.end(), [&](const abi::Loss &loss) {
+    return std::isfinite(executor.floats(loss.offset, 1)[0]);
+  });
 }
 
 const Losses &Step::readLosses(int64_t microBatches) {

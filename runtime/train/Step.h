@@ -28,8 +28,8 @@ class Step {
 public:
   Step(executor::Executor &executor, const Settings &settings);
 
-  /// Ids of all micro-batches of a step, one after the other, and the first visible id of each; write here before a step.
-  /// `starts` is empty where the program does not read it.
+  /// Ids of all micro-batches of a step, one after the other, and the first visible id of each; write here
+  /// before a step. `starts` is empty where the program does not read it.
   std::span<int32_t> getTokens() { return tokens; }
   std::span<int32_t> getStarts() { return starts; }
 

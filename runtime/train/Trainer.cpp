@@ -62,7 +62,8 @@ std::pair<std::string, std::string> choosePrompt(const std::vector<data::Documen
 
 Trainer::Trainer(executor::Executor &executor, Settings settingsGiven, TrainOptions optionsGiven)
     : executor(executor), manifest(executor.getManifest()), settings(std::move(settingsGiven)),
-      options(std::move(optionsGiven)), corpus(data::readCorpus(corpusOptions(settings))), step(executor, settings) {
+      options(std::move(optionsGiven)), corpus(data::readCorpus(corpusOptions(settings))),
+      step(executor, settings) {
   if (manifest.vocab <= std::max({manifest.bos, manifest.eos, int64_t(255)}))
     throw Error(text("the vocabulary has ", manifest.vocab, " ids, text as bytes wants ",
                      std::max({manifest.bos, manifest.eos, int64_t(255)}) + 1),
@@ -110,8 +111,9 @@ void Trainer::begin() {
   }
   uint64_t fingerprint = base::mix(corpus.fingerprint() ^ uint64_t(manifest.seq));
   if (options.resume && fingerprint != state.dataFingerprint)
-    throw Error("the training text is not the text of the checkpoint",
-                "name the same --data and --include, or begin a new run from its parameters with --initialize");
+    throw Error(
+        "the training text is not the text of the checkpoint",
+        "name the same --data and --include, or begin a new run from its parameters with --initialize");
   state.dataFingerprint = fingerprint;
   state.seed = settings.seed;
   state.buildId = manifest.buildId;
@@ -120,7 +122,8 @@ void Trainer::begin() {
 
   requireWritableCheckpoint();
   data::Vocabulary vocabulary{int32_t(manifest.bos), int32_t(manifest.eos)};
-  training = std::make_unique<data::Sequences>(corpus.training, manifest.seq, vocabulary, settings.seed, true);
+  training =
+      std::make_unique<data::Sequences>(corpus.training, manifest.seq, vocabulary, settings.seed, true);
   if (!corpus.heldOut.empty() && manifest.findProgram("evaluate")) {
     // The same validation text whatever the seed.
     validation = std::make_unique<data::Sequences>(corpus.heldOut, manifest.seq, vocabulary, 0, true);
@@ -138,8 +141,8 @@ void Trainer::resumeFrom(const std::string &path) {
   if (options.seedGiven && settings.seed != state.seed)
     throw Error(text("the checkpoint has seed ", state.seed, ", not ", settings.seed), "leave out --seed");
   if (state.buildId != manifest.buildId)
-    say(text("note: '", path, "' was written by a trainer that was compiled from something else (build ", state.buildId,
-             ", this is ", manifest.buildId, ")"));
+    say(text("note: '", path, "' was written by a trainer that was compiled from something else (build ",
+             state.buildId, ", this is ", manifest.buildId, ")"));
   settings.seed = state.seed;
   firstStep = savedStep = state.step;
   say(text("resuming '", path, "' after step ", state.step));
@@ -150,7 +153,8 @@ void Trainer::requireWritableCheckpoint() const {
   std::error_code error;
   fs::create_directories(options.checkpoint, error);
   if (!fs::is_directory(options.checkpoint) || access(options.checkpoint.c_str(), W_OK) != 0)
-    throw Error(text("cannot write checkpoints to '", options.checkpoint, "'"), "name another folder with --checkpoint");
+    throw Error(text("cannot write checkpoints to '", options.checkpoint, "'"),
+                "name another folder with --checkpoint");
 }
 
 //===----------------------------------------------------------------------===//
@@ -191,8 +195,8 @@ void Trainer::refuseNonFinite(int64_t number) {
   for (int64_t i = 0; i < manifest.microBatches * manifest.batch; ++i)
     if (place.microBatch < 0 || i / manifest.batch == place.microBatch)
       documents += "\n  " + training->describe(state.dataPosition + i);
-  throw Error(text(lossIsBad ? "the loss is " : "the gradient norm is ", lossIsBad ? lastLosses.total : step.getGradientNorm(),
-                   " at step ", number),
+  throw Error(text(lossIsBad ? "the loss is " : "the gradient norm is ",
+                   lossIsBad ? lastLosses.total : step.getGradientNorm(), " at step ", number),
               text("lower optimizer.lr or lengthen optimizer.warmup_steps",
                    savedStep >= 0 ? text("; the checkpoint of step ", savedStep, " is whole") : std::string(),
                    "; the batch holds", documents),
@@ -264,7 +268,8 @@ void Trainer::finish() {
     if (totalStepSeconds > 0) {
       rate += text(", ", int64_t(double(steps * tokensPerStep()) / totalStepSeconds), " tokens/s");
       if (manifest.flopsPerStep > 0)
-        rate += text(", ", int64_t(manifest.flopsPerStep * double(steps) / totalStepSeconds * 1e-9), " GFLOP/s");
+        rate +=
+            text(", ", int64_t(manifest.flopsPerStep * double(steps) / totalStepSeconds * 1e-9), " GFLOP/s");
     }
     say(rate);
     say(text("checkpoint: '", checkpoint::fileOf(options.checkpoint), "'"));

@@ -54,7 +54,9 @@ private:
   void writeSample();
   int64_t tokensPerStep() const { return manifest.microBatches * manifest.batch * manifest.seq; }
   /// `every` divides the number, or it is the last step.
-  bool isDue(int64_t number, int64_t every) const { return number == settings.steps || (every > 0 && number % every == 0); }
+  bool isDue(int64_t number, int64_t every) const {
+    return number == settings.steps || (every > 0 && number % every == 0);
+  }
 
   executor::Executor &executor;
   const abi::Manifest &manifest;

@@ -46,9 +46,11 @@ Arena::Arena(const char *what, int64_t bytes) : bytes(bytes) {
                                  availableMemory() >> 20),
                       advice);
   mappingBytes = size_t(bytes) + kHugePage;
-  mapping = mmap(nullptr, mappingBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  mapping =
+      mmap(nullptr, mappingBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED)
-    throw base::Error(base::text("cannot get ", bytes >> 20, " MiB of ", what, ": ", std::strerror(errno)), advice);
+    throw base::Error(base::text("cannot get ", bytes >> 20, " MiB of ", what, ": ", std::strerror(errno)),
+                      advice);
   uintptr_t aligned = (reinterpret_cast<uintptr_t>(mapping) + kHugePage - 1) / kHugePage * kHugePage;
   begin = reinterpret_cast<char *>(aligned);
   // Without huge pages everything works, slower.

@@ -8,8 +8,8 @@
 
 namespace contraflow::device {
 
-/// Zeroed memory in huge pages where the system has them, aligned to 2 MiB. Pages are taken when they are first
-/// touched, so that a program that uses a part of an arena pays for that part.
+/// Zeroed memory in huge pages where the system has them, aligned to 2 MiB. Pages are taken when they are
+/// first touched, so that a program that uses a part of an arena pays for that part.
 class Arena {
 public:
   /// `what` names it in errors. Throws base::Error when the machine cannot have that much.

@@ -54,7 +54,8 @@ void requireFeatures(const std::vector<std::string> &wanted) {
     std::string names;
     for (const std::string &name : missing)
       names += (names.empty() ? "" : ", ") + name;
-    throw base::Error("this trainer was compiled for a processor with " + names + ", which this machine lacks",
+    throw base::Error("this trainer was compiled for a processor with " + names +
+                          ", which this machine lacks",
                       "compile it here, or with another target.isa in the run file");
   }
   // Not an x86 processor: the dynamic loader has the last word.

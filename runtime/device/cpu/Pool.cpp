@@ -41,15 +41,19 @@ void futexWakeAll(std::atomic<uint32_t> &word) {
   syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 0x7fffffff, nullptr, nullptr, 0);
 }
 
-/// Scratch of different threads starts on different pages and, by the odd number of lines, in different cache sets.
-int64_t strideFor(int64_t bytes) { return (bytes + 4095) / 4096 * 4096 + 4096 + 64 * 5; }
+/// Scratch of different threads starts on different pages and, by the odd number of lines, in different cache
+/// sets.
+int64_t strideFor(int64_t bytes) {
+  return (bytes + 4095) / 4096 * 4096 + 4096 + 64 * 5;
+}
 
 } // namespace
 
 Pool *Pool::current = nullptr;
 
 Pool::Pool(int threads, int64_t scratchBytes)
-    : scratchStride(strideFor(scratchBytes)), scratch("scratch memory", strideFor(scratchBytes) * std::max(threads, 1)) {
+    : scratchStride(strideFor(scratchBytes)),
+      scratch("scratch memory", strideFor(scratchBytes) * std::max(threads, 1)) {
   try {
     for (int thread = 1; thread < threads; ++thread)
       workers.emplace_back([this, thread] { work(thread); });
@@ -59,7 +63,8 @@ Pool::Pool(int threads, int64_t scratchBytes)
     futexWakeAll(epoch);
     for (std::thread &worker : workers)
       worker.join();
-    throw base::Error(base::text("cannot start ", threads, " threads: ", error.what()), "give a smaller --threads");
+    throw base::Error(base::text("cannot start ", threads, " threads: ", error.what()),
+                      "give a smaller --threads");
   }
   current = this;
 }
@@ -124,7 +129,8 @@ void Pool::runChunks(int thread) noexcept {
 bool Pool::enter(uint64_t &lastRegion) noexcept {
   uint64_t seen = gate.load(std::memory_order_acquire);
   while ((seen & kOpen) && seen / kNumber != lastRegion) {
-    if (gate.compare_exchange_weak(seen, seen + kInside, std::memory_order_acq_rel, std::memory_order_acquire)) {
+    if (gate.compare_exchange_weak(seen, seen + kInside, std::memory_order_acq_rel,
+                                   std::memory_order_acquire)) {
       lastRegion = seen / kNumber;
       return true;
     }
@@ -173,9 +179,12 @@ int availableThreads() {
 
 extern "C" {
 
-__attribute__((visibility("default"))) void cf_parallel_for(cf_body body, void *env, int64_t count, int64_t grain) {
+__attribute__((visibility("default"))) void cf_parallel_for(cf_body body, void *env, int64_t count,
+                                                            int64_t grain) {
   contraflow::device::Pool::getCurrent()->parallelFor(body, env, count, grain);
 }
 
-__attribute__((visibility("default"))) int32_t cf_abi_version(void) { return CF_ABI_VERSION; }
+__attribute__((visibility("default"))) int32_t cf_abi_version(void) {
+  return CF_ABI_VERSION;
+}
 }

@@ -22,12 +22,13 @@ public:
 
 /// Threads that run the chunks of one region at a time.
 ///
-/// Chunks are handed out by an atomic counter. Idle threads spin for about a millisecond, then sleep on a futex: regions
-/// follow each other within microseconds in a step, and waking a thread costs more than most regions take.
+/// Chunks are handed out by an atomic counter. Idle threads spin for about a millisecond, then sleep on a
+/// futex: regions follow each other within microseconds in a step, and waking a thread costs more than most
+/// regions take.
 ///
-/// A region does not wait for threads that come late: a thread enters through the gate while it is open, and the caller,
-/// once no chunk is left, closes the gate and waits only for those inside. So a thread that the system has
-/// put aside delays nothing but its own chunk.
+/// A region does not wait for threads that come late: a thread enters through the gate while it is open, and
+/// the caller, once no chunk is left, closes the gate and waits only for those inside. So a thread that the
+/// system has put aside delays nothing but its own chunk.
 class Pool {
 public:
   /// `threads` counts the caller. Throws base::Error when threads cannot be started.
@@ -41,8 +42,9 @@ public:
 
   /// The same for a callable `body(begin, end)`.
   template <typename Body> void parallelFor(int64_t count, int64_t grain, Body body) noexcept {
-    parallelFor([](void *env, int64_t begin, int64_t end, void *) { (*static_cast<Body *>(env))(begin, end); },
-                &body, count, grain);
+    parallelFor(
+        [](void *env, int64_t begin, int64_t end, void *) { (*static_cast<Body *>(env))(begin, end); }, &body,
+        count, grain);
   }
 
   int getThreads() const { return int(workers.size()) + 1; }

@@ -1,0 +1,118 @@
+//===- ManifestTest.cpp - JSON both ways, and numbers that do not fit -----===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "test/unit/runtime/Support.h"
+
+#include <functional>
+#include <regex>
+
+namespace contraflow::abi {
+
+namespace {
+
+using test::errorOf;
+using test::programManifest;
+
+TEST(Manifest, ComesBackFromJson) {
+  Manifest manifest = programManifest();
+  manifest.isa = {"avx2", "fma"};
+  manifest.loads = {{"model.layers.1", 0, 4}};
+  manifest.bos = 5;
+  manifest.losses.push_back({"other", 64, 0.1});
+  std::string json = manifest.toJson();
+  Manifest copy = Manifest::fromJson(json);
+  EXPECT_EQ(copy.toJson(), json);
+  EXPECT_EQ(copy.bos, 5);
+  EXPECT_EQ(copy.eos, 257);
+  EXPECT_EQ(copy.isa, manifest.isa);
+  EXPECT_EQ(copy.losses[1].weight, 0.1);
+  ASSERT_EQ(copy.parameters.size(), 2u);
+  EXPECT_TRUE(copy.parameters[1].split);
+  EXPECT_FALSE(copy.parameters[1].trainable);
+  EXPECT_EQ(copy.parameters[1].init, Init::Zeros);
+  const Row &row = copy.programs["train"][2];
+  EXPECT_EQ(row.bases, manifest.programs["train"][2].bases);
+  EXPECT_EQ(row.microBatch, 1);
+  EXPECT_EQ(row.layer, "model.layers.0");
+  EXPECT_EQ(row.direction, "forward");
+}
+
+TEST(Manifest, NamesThePiecesOfSplitParameters) {
+  Parameter parameter;
+  parameter.name = "m.experts.{e}.w";
+  parameter.shape = {3, 4, 5};
+  parameter.split = true;
+  EXPECT_EQ(parameter.pieces(), 3);
+  EXPECT_EQ(parameter.pieceName(2), "m.experts.2.w");
+  EXPECT_EQ(parameter.pieceShape(), (std::vector<int64_t>{4, 5}));
+  parameter.split = false;
+  EXPECT_EQ(parameter.pieces(), 1);
+  EXPECT_EQ(parameter.pieceName(0), "m.experts.{e}.w");
+  EXPECT_EQ(parameter.elements(), 60);
+}
+
+TEST(Manifest, KnowsTheLossThatPeopleWatch) {
+  Manifest manifest;
+  EXPECT_EQ(manifest.mainLoss(), "");
+  manifest.losses = {{"balance", 0, 1e-4}, {"next", 0, 1}, {"later", 0, 0.3}};
+  EXPECT_EQ(manifest.mainLoss(), "next");
+  manifest.losses.push_back({"main", 0, 0.5});
+  EXPECT_EQ(manifest.mainLoss(), "main");
+}
+
+TEST(Manifest, RefusesNumbersThatDoNotFit) {
+  struct Case {
+    std::function<void(Manifest &)> change;
+    const char *message;
+  };
+  const Case cases[] = {
+      {[](Manifest &m) { m.batch = 0; }, "batch is 0"},
+      {[](Manifest &m) { m.vocab = int64_t(1) << 40; }, "ids have 32 bits"},
+      {[](Manifest &m) { m.arenaBytes = -1; }, "must not be negative"},
+      {[](Manifest &m) { m.arenaBytes = 100; }, "regions."},
+      {[](Manifest &m) { m.regions["gradients"].bytes = 16; }, "in gradients needs bytes"},
+      {[](Manifest &m) { m.regions.erase("parameters"); }, "regions.parameters is missing"},
+      {[](Manifest &m) { m.parameters[0].shape = {0}; }, "not positive"},
+      {[](Manifest &m) {
+         m.parameters[0].shape = {1 << 30, 1 << 30, 1 << 30};
+       },
+       "too many elements"},
+      {[](Manifest &m) { m.parameters[0].offset = 2; }, "not a multiple of 4"},
+      {[](Manifest &m) { m.parameters[0].offset = -64; }, "needs bytes -64"},
+      {[](Manifest &m) { m.parameters[0].split = true; }, "has no {e}"},
+      {[](Manifest &m) { m.inputs.tokens = m.arenaBytes - 8; }, "inputs.tokens"},
+      {[](Manifest &m) { m.scalars = m.arenaBytes; }, "scalars"},
+      {[](Manifest &m) { m.losses[0].offset = m.arenaBytes; }, "loss 'main'"},
+      {[](Manifest &m) { m.losses[0].offset = std::numeric_limits<int64_t>::max() - 1; }, "loss 'main'"},
+      {[](Manifest &m) { m.outputs[0].shape = {int64_t(1) << 61}; }, "output 'logits'"},
+      {[](Manifest &m) { m.programs["train"][1].function = 99; }, "programs.train[1].function is 99"},
+      {[](Manifest &m) { m.programs["train"][1].bases[0] = m.arenaBytes + 1; }, "has a base at"},
+  };
+  for (const Case &test : cases) {
+    Manifest manifest = programManifest();
+    test.change(manifest);
+    EXPECT_CONTAINS(errorOf([&] { Manifest::fromJson(manifest.toJson()); }), test.message);
+  }
+}
+
+TEST(Manifest, NamesTheFieldThatIsWrong) {
+  std::string json = programManifest().toJson();
+  auto errorAfter = [&](const char *pattern, const char *replacement) {
+    std::string changed = std::regex_replace(json, std::regex(pattern), replacement);
+    EXPECT_NE(changed, json) << pattern;
+    return errorOf([&] { Manifest::fromJson(changed); });
+  };
+  EXPECT_CONTAINS(errorOf([] { Manifest::fromJson(""); }), "not JSON");
+  EXPECT_CONTAINS(errorOf([] { Manifest::fromJson("[]"); }), "wanted an object");
+  EXPECT_CONTAINS(errorAfter("\"version\": 1", "\"version\": 999"), "version is 999, this runtime wants");
+  EXPECT_CONTAINS(errorAfter("\"batch\": 2", "\"batch\": \"2\""), "$.batch has the wrong type (string)");
+  EXPECT_CONTAINS(errorAfter("\"batch\": 2,", ""), "$.batch is missing");
+  EXPECT_CONTAINS(errorAfter("\"name\":\"main\"", "\"name\":3"), "losses[0].name has the wrong type");
+  EXPECT_CONTAINS(errorAfter("\"init\":\"zeros\"", "\"init\":\"threes\""), "parameters[1].init is 'threes'");
+  EXPECT_CONTAINS(errorAfter("\"bases\":\\[[^\\]]*\\]", "\"bases\":[\"x\"]"), "bases has the wrong type");
+  EXPECT_CONTAINS(errorAfter("\"losses\": \\[", "\"losses\": 3, \"x\": ["),
+                  "losses is number, wanted an array");
+}
+
+} // namespace
+
+} // namespace contraflow::abi

@@ -1,0 +1,96 @@
+//===- SettingsTest.cpp - keys of a run file, learning rates --------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/train/Settings.h"
+#include "runtime/train/Progress.h"
+#include "test/unit/runtime/Support.h"
+
+#include <algorithm>
+
+namespace contraflow::train {
+
+namespace {
+
+using test::errorOf;
+
+TEST(LearningRate, RisesThenStays) {
+  Settings settings;
+  settings.learningRate = 0.4;
+  settings.warmupSteps = 4;
+  settings.steps = 10;
+  EXPECT_DOUBLE_EQ(learningRateAt(settings, 1), 0.1);
+  EXPECT_DOUBLE_EQ(learningRateAt(settings, 4), 0.4);
+  EXPECT_DOUBLE_EQ(learningRateAt(settings, 5), 0.4);
+  EXPECT_DOUBLE_EQ(learningRateAt(settings, 1000), 0.4);
+}
+
+TEST(LearningRate, FallsAlongACosine) {
+  Settings settings;
+  settings.schedule = "cosine";
+  settings.learningRate = 1.1;
+  settings.minLearningRate = 0.1;
+  settings.warmupSteps = 10;
+  settings.steps = 110;
+  EXPECT_DOUBLE_EQ(learningRateAt(settings, 10), 1.1);
+  EXPECT_NEAR(learningRateAt(settings, 60), 0.6, 1e-12);
+  EXPECT_NEAR(learningRateAt(settings, 110), 0.1, 1e-12);
+  EXPECT_NEAR(learningRateAt(settings, 500), 0.1, 1e-12);
+  for (int64_t step = 11; step <= 110; ++step)
+    EXPECT_LT(learningRateAt(settings, step), learningRateAt(settings, step - 1));
+  settings.warmupSteps = 0;
+  settings.steps = 0;
+  EXPECT_NEAR(learningRateAt(settings, 1), 0.1, 1e-12);
+}
+
+TEST(Settings, ReadsTheRunFileThenAssignments) {
+  Settings settings = Settings::parse(
+      R"({"optimizer": {"lr": 0.002, "betas": [0.8, 0.9], "schedule": "cosine"}, "train": {"steps": 7},
+          "data": {"include": "*.h", "paths": ["a", "b"]}, "seed": 18446744073709551615, "unknown": {"x": 1},
+          "document_mask": true})",
+      {"optimizer.lr=1e-3", "optimizer.schedule=constant", "train.validation_tokens=1e4"});
+  EXPECT_EQ(settings.learningRate, 1e-3);
+  EXPECT_EQ(settings.betas, (std::vector<double>{0.8, 0.9}));
+  EXPECT_EQ(settings.schedule, "constant");
+  EXPECT_EQ(settings.steps, 7);
+  EXPECT_EQ(settings.validationTokens, 10000);
+  EXPECT_EQ(settings.dataInclude, (std::vector<std::string>{"*.h"}));
+  EXPECT_EQ(settings.dataPaths, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(settings.seed, 18446744073709551615ull);
+  EXPECT_TRUE(settings.documentMask);
+}
+
+TEST(Settings, NamesTheKeyThatIsWrong) {
+  auto errorFor = [](const std::string &run, std::vector<std::string> assignments = {}) {
+    return errorOf([&] { Settings::parse(run, assignments); });
+  };
+  EXPECT_CONTAINS(errorFor("[]"), "not a JSON object");
+  EXPECT_CONTAINS(errorFor(R"({"optimizer": {"lr": "big"}})"), "optimizer.lr is \"big\", wanted a number");
+  EXPECT_CONTAINS(errorFor(R"({"optimizer": {"lr": -1}})"), "optimizer.lr is -1");
+  EXPECT_CONTAINS(errorFor(R"({"train": {"steps": 1.5}})"), "train.steps is 1.5, wanted a whole number");
+  EXPECT_CONTAINS(errorFor(R"({"train": {"steps": 1e300}})"), "train.steps");
+  EXPECT_CONTAINS(errorFor(R"({"seed": -1})"), "seed is -1");
+  EXPECT_CONTAINS(errorFor(R"({"optimizer": {"schedule": "sine"}})"), "wanted constant or cosine");
+  EXPECT_CONTAINS(errorFor(R"({"optimizer": {"betas": [0.9]}})"), "two numbers below 1");
+  EXPECT_CONTAINS(errorFor(R"({"data": {"held_out": 1}})"), "data.held_out is 1");
+  EXPECT_CONTAINS(errorFor(R"({"document_mask": 1})"), "wanted true or false");
+  EXPECT_CONTAINS(errorFor("{}", {"optimizer.lr"}), "wanted KEY=VALUE");
+  // These are compiled into the program.
+  EXPECT_CONTAINS(errorFor("{}", {"optimizer.betas=[0, 0]"}), "no key that can change after compiling");
+  EXPECT_CONTAINS(errorFor("{}", {"optimizer.weight_decay=0"}), "no key that can change after compiling");
+}
+
+TEST(Progress, SaysAllOfAStepOnOneLine) {
+  Losses losses{{{"main", 1.25}}, 1.3, 1.25};
+  StepReport report{30, 1000, &losses, std::nullopt, 0.512345, 3e-3, 5120.4, 187};
+  EXPECT_EQ(progressLine(report),
+            "step   30/1000  loss 1.2500  val -  grad 0.512  lr 3.00e-03  5120 tokens/s  left 3m07s");
+  report.validationLoss = 2;
+  EXPECT_CONTAINS(progressLine(report), "  val 2.0000  ");
+  EXPECT_EQ(durationText(0), "0s");
+  EXPECT_EQ(durationText(59.4), "59s");
+  EXPECT_EQ(durationText(3599.6), "1h00m");
+  EXPECT_EQ(durationText(100 * 3600 + 120), "100h02m");
+}
+
+} // namespace
+
+} // namespace contraflow::train

@@ -1,0 +1,355 @@
+//===- TrainerTest.cpp - a whole trainer with a program written by hand ---===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/abi/Payload.h"
+#include "runtime/abi/Safetensors.h"
+#include "runtime/checkpoint/Checkpoint.h"
+#include "runtime/train/Probe.h"
+#include "test/unit/runtime/Support.h"
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <functional>
+#include <regex>
+#include <thread>
+
+namespace contraflow {
+
+namespace {
+
+using test::CommandResult;
+using test::Folder;
+
+/// A trainer made of Program.c, and text to train it on.
+class Trainer : public testing::Test {
+protected:
+  void SetUp() override {
+    makeTrainer(test::programManifest());
+    std::string words[] = {"int ", "void ", "return ", "struct ", "if (x) "};
+    for (int i = 0; i < 30; ++i) {
+      std::string text;
+      for (int k = 0; k < 40; ++k)
+        text += words[(i * 7 + k * k) % 5];
+      folder.write("text/" + std::to_string(i) + ".h", text + std::to_string(i) + "\n");
+    }
+  }
+
+  void makeTrainer(const abi::Manifest &manifest) {
+    abi::appendPayload(STUB, folder / "trainer", {test::read(PROGRAM), manifest.toJson()});
+  }
+
+  CommandResult run(const std::string &arguments) const {
+    return test::runCommand("cd " + folder.path.string() + " && ./trainer " + arguments);
+  }
+
+  /// Trains and returns the bytes of the checkpoint and of the metrics without times and validations.
+  std::pair<std::string, std::string> train(const std::string &name, const std::string &arguments) const {
+    CommandResult result = run("--data text --sample-length 0 --checkpoint " + name + " --metrics " + name +
+                               ".json " + arguments);
+    EXPECT_EQ(result.code, 0) << result.text;
+    std::string metrics;
+    std::ifstream file(folder / (name + ".json"));
+    for (std::string line; std::getline(file, line);)
+      metrics +=
+          std::regex_replace(line, std::regex(",\"(tokens_per_second|validation_loss)\":[^,}]*"), "") + "\n";
+    return {test::read(folder / (name + "/model.safetensors")), metrics};
+  }
+
+  Folder folder;
+};
+
+/// The last validation loss that a run printed.
+double validationLossIn(const std::string &text) {
+  size_t at = text.rfind("validation loss ");
+  return at == std::string::npos ? NAN : std::atof(text.c_str() + at + 16);
+}
+
+TEST_F(Trainer, LearnsReportsAndWrites) {
+  CommandResult result = run("train --data text --include '*.h' --steps 60 --threads 2 --sample-length 20");
+  EXPECT_EQ(result.code, 0) << result.text;
+  EXPECT_CONTAINS(result.text, "data: 30 files: ");
+  EXPECT_CONTAINS(result.text, "step  5/60  loss ");
+  EXPECT_CONTAINS(result.text, "  val ");
+  EXPECT_CONTAINS(result.text, "lr 5.00e-02");
+  EXPECT_CONTAINS(result.text, "GFLOP/s");
+  EXPECT_CONTAINS(result.text, "--- continuation ---");
+  // Squared error: 0.5 for the right byte without knowledge.
+  EXPECT_LT(validationLossIn(result.text), 0.35) << result.text;
+  EXPECT_TRUE(std::filesystem::exists(folder / "checkpoint/model.safetensors"));
+
+  CommandResult text = run("generate --prompt 'a v' --length 2 --temperature 0");
+  EXPECT_EQ(text.code, 0);
+  EXPECT_CONTAINS(text.text, "a voi\n");
+  EXPECT_EQ(run("generate --prompt a --length 50 --seed 3").text,
+            run("generate --prompt a --length 50 --seed 3 --threads 1").text);
+  EXPECT_NE(run("generate --prompt a --length 50 --seed 3").text,
+            run("generate --prompt a --length 50 --seed 4").text);
+}
+
+TEST_F(Trainer, GivesTheSameBitsTwiceAndOnAnyNumberOfThreads) {
+  auto first = train("first", "--threads 1"), second = train("second", "--threads 1"),
+       third = train("third", "--threads 3");
+  EXPECT_FALSE(first.first.empty());
+  EXPECT_EQ(std::count(first.second.begin(), first.second.end(), '\n'), 20);
+  EXPECT_TRUE(first == second);
+  EXPECT_TRUE(first == third);
+  EXPECT_FALSE(first == train("other", "--seed 5"));
+}
+
+TEST_F(Trainer, ResumesWithTheSameBits) {
+  auto whole = train("whole", "--steps 20");
+  auto half = train("half", "--steps 9");
+  EXPECT_FALSE(whole == half);
+  auto rest = train("half", "--steps 20 --resume --threads 2");
+  EXPECT_TRUE(whole == rest);
+  // From one folder to another, and from a checkpoint in the middle of a run.
+  EXPECT_EQ(run("--data text --sample-length 0 --steps 7 --checkpoint a").code, 0);
+  CommandResult result = run("--data text --sample-length 0 --steps 20 --resume a --checkpoint b");
+  EXPECT_CONTAINS(result.text, "after step 7");
+  EXPECT_EQ(test::read(folder / "b/model.safetensors"), whole.first);
+  // Nothing is left to do.
+  result = run("--data text --sample-length 0 --steps 20 --resume b");
+  EXPECT_EQ(result.code, 0);
+  EXPECT_CONTAINS(result.text, "validation loss");
+}
+
+TEST_F(Trainer, RefusesToResumeSomethingElse) {
+  train("a", "--steps 2");
+  folder.write("other.h", "something else");
+  auto errorOf = [&](const std::string &arguments) {
+    CommandResult result = run("--data text --sample-length 0 " + arguments);
+    EXPECT_EQ(result.code, 1);
+    return result.text;
+  };
+  EXPECT_CONTAINS(errorOf("--resume none"), "cannot open 'none'");
+  EXPECT_CONTAINS(errorOf("--resume a --seed 9"), "the checkpoint has seed 1, not 9");
+  EXPECT_CONTAINS(errorOf("--resume a --data other.h"),
+                  "error: the training text is not the text of the checkpoint");
+  std::filesystem::resize_file(folder / "a/model.safetensors", 100000);
+  EXPECT_CONTAINS(errorOf("--resume a"), "the file is cut");
+}
+
+TEST_F(Trainer, KeepsTheCheckpointOfAnEarlierRun) {
+  auto first = train("a", "--steps 2");
+  auto second = train("a", "--steps 3");
+  EXPECT_EQ(test::read(folder / "a/previous.safetensors"), first.first);
+  EXPECT_FALSE(first.first == second.first);
+  // A run that ends in an error leaves both as they were.
+  folder.write("bad.h", std::string(5000, '\1'));
+  EXPECT_EQ(run("--data bad.h --checkpoint a").code, 1);
+  EXPECT_EQ(test::read(folder / "a/model.safetensors"), second.first);
+}
+
+TEST_F(Trainer, WritesPublishedNamesAndState) {
+  train("a", "--steps 3 --set train.checkpoint_every=2");
+  abi::SafetensorsFile file(folder / "a/model.safetensors");
+  std::vector<std::string> names;
+  for (const auto &[name, tensor] : file.getTensors())
+    names.push_back(name);
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"items.0.count", "items.1.count", "optimizer.exp_avg.table.weight",
+                                      "optimizer.exp_avg_sq.table.weight", "table.weight"}));
+  std::vector<float> count(4);
+  file.readFloats("items.1.count", {4}, count);
+  EXPECT_EQ(count, (std::vector<float>{3, 3, 3, 3}));
+  std::optional<checkpoint::TrainingState> state = checkpoint::stateOf(file);
+  ASSERT_TRUE(state.has_value());
+  EXPECT_EQ(state->step, 3);
+  EXPECT_EQ(state->dataPosition, 3 * 4);
+  EXPECT_EQ(state->buildId, "by-hand");
+  EXPECT_CONTAINS(state->run, "log_every");
+}
+
+TEST_F(Trainer, BeginsWithGivenParameters) {
+  train("a", "--steps 30");
+  std::string start =
+      validationLossIn(run("--data text --steps 0 --sample-length 0").text) > 0.4 ? "high" : "low";
+  EXPECT_EQ(start, "high");
+  EXPECT_LT(validationLossIn(run("--data text --steps 0 --sample-length 0 --initialize a").text), 0.4);
+  std::vector<float> wrong(258);
+  abi::writeSafetensors(folder / "wrong", {{"table.weight", {abi::ElementType::F32, {258}, wrong.data()}}},
+                        {});
+  EXPECT_CONTAINS(run("--data text --initialize wrong").text,
+                  "'table.weight' has shape [258], the trainer wants [258, 258]");
+  abi::writeSafetensors(folder / "few", {{"items.0.count", {abi::ElementType::F32, {4}, wrong.data()}}}, {});
+  EXPECT_CONTAINS(run("--data text --initialize few").text,
+                  "lacks 2 of 3 tensors, the first is 'table.weight'");
+  EXPECT_CONTAINS(run("generate --checkpoint few").text, "lacks 2 of 3 tensors");
+}
+
+TEST_F(Trainer, StopsAtALossThatIsNotFinite) {
+  // The bad byte is at the end of one document of many.
+  folder.write("bad/0.h", std::string(200, 'a') + "\1");
+  CommandResult result =
+      run("--data text bad --held-out 0 --steps 400 --set train.checkpoint_every=1 --checkpoint a");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_CONTAINS(result.text, "error: the loss is inf at step ");
+  EXPECT_CONTAINS(result.text, "(micro-batch ");
+  EXPECT_CONTAINS(result.text, "lower optimizer.lr");
+  EXPECT_CONTAINS(result.text, "bad/0.h bytes ");
+  // What was saved is from before.
+  if (std::filesystem::exists(folder / "a/model.safetensors")) {
+    abi::SafetensorsFile file(folder / "a/model.safetensors");
+    std::vector<float> table(258 * 258);
+    file.readFloats("table.weight", {258, 258}, table);
+    for (float value : table)
+      ASSERT_TRUE(std::isfinite(value));
+  }
+}
+
+TEST_F(Trainer, SaysWhichRowCrashed) {
+  folder.write("crash.h", std::string(5000, '\2'));
+  CommandResult result = run("--data crash.h");
+  EXPECT_NE(result.code, 0);
+  EXPECT_CONTAINS(result.text,
+                  "crashed (signal 11, op 'table_train', layer 'model.layers.0', micro-batch 0)");
+}
+
+TEST_F(Trainer, SavesWhenItIsInterrupted) {
+  auto begin = std::chrono::steady_clock::now();
+  pid_t child = fork();
+  if (child == 0) {
+    int null = open("/dev/null", O_WRONLY);
+    dup2(null, 1);
+    std::filesystem::current_path(folder.path);
+    execl("./trainer", "./trainer", "--data", "text", "--steps", "100000000", "--checkpoint", "a",
+          "--metrics", "a.json", nullptr);
+    _exit(99);
+  }
+  while (!std::filesystem::exists(folder / "a.json") || std::filesystem::file_size(folder / "a.json") == 0) {
+    ASSERT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  kill(child, SIGINT);
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  int64_t step = checkpoint::stateOf(abi::SafetensorsFile(folder / "a/model.safetensors"))->step;
+  EXPECT_GT(step, 0);
+  // The same bits as a run of that many steps.
+  EXPECT_EQ(train("b", "--steps " + std::to_string(step)).first, test::read(folder / "a/model.safetensors"));
+}
+
+TEST_F(Trainer, KeepsTheOldFileWhenTheDiskIsFull) {
+  auto first = train("a", "--steps 2");
+  CommandResult result = test::runCommand("cd " + folder.path.string() +
+                                          " && ulimit -f 100 && ./trainer --data text --steps 4 --resume a");
+  EXPECT_EQ(result.code, 1) << result.text;
+  EXPECT_CONTAINS(result.text, "cannot write 'a/model.safetensors.partial': File too large");
+  EXPECT_EQ(test::read(folder / "a/model.safetensors"), first.first);
+  EXPECT_FALSE(std::filesystem::exists(folder / "a/model.safetensors.partial"));
+}
+
+TEST_F(Trainer, ProbesEveryResult) {
+  std::vector<int32_t> ids(2 * 2 * 32);
+  for (size_t i = 0; i < ids.size(); ++i)
+    ids[i] = int32_t('a' + i % 7);
+  std::vector<float> table(258 * 258), count(4);
+  for (size_t i = 0; i < table.size(); ++i)
+    table[i] = float(i % 13) * 0.01f;
+  abi::writeSafetensors(folder / "ids", {{"input_ids", {abi::ElementType::I32, {4, 32}, ids.data()}}}, {});
+  abi::writeSafetensors(folder / "parameters",
+                        {{"table.weight", {abi::ElementType::F32, {258, 258}, table.data()}},
+                         {"items.0.count", {abi::ElementType::F32, {4}, count.data()}},
+                         {"items.1.count", {abi::ElementType::F32, {4}, count.data()}},
+                         {"unknown", {abi::ElementType::F32, {4}, count.data()}}},
+                        {});
+  CommandResult result = run("probe --parameters parameters --ids ids --steps 3 --out result");
+  ASSERT_EQ(result.code, 0) << result.text;
+  EXPECT_CONTAINS(result.text, "nothing uses tensor 'unknown'");
+  abi::SafetensorsFile file(folder / "result");
+  EXPECT_EQ(file.get("logits").shape, (std::vector<int64_t>{4 * 32, 258}));
+  for (const char *name : {"loss.main", "loss.total", "gradient_norm"})
+    EXPECT_EQ(file.get(name).shape, (std::vector<int64_t>{1}));
+  EXPECT_EQ(file.get("grad.table.weight").shape, (std::vector<int64_t>{258, 258}));
+  EXPECT_EQ(file.find("grad.items.0.count"), nullptr);
+  std::vector<float> totals(4), loss(1), logits(128 * 258), after(4);
+  file.readFloats("totals", {4}, totals);
+  file.readFloats("loss.main", {1}, loss);
+  EXPECT_EQ(totals[0], loss[0]);
+  EXPECT_LT(totals[3], totals[0]);
+  file.readFloats("logits", {128, 258}, logits);
+  // Row 127 is micro-batch 1: its id is 'a' + 127 % 7.
+  EXPECT_EQ(logits[127 * 258 + 5], 20 * table[size_t(ids[127]) * 258 + 5]);
+  file.readFloats("after3.items.0.count", {4}, after);
+  EXPECT_EQ(after[0], 3);
+  EXPECT_EQ(run("probe --parameters parameters --ids ids --out again --threads 1").code, 0);
+  EXPECT_EQ(test::read(folder / "again"), test::read(folder / "result"));
+  EXPECT_CONTAINS(run("probe --parameters parameters --ids parameters --out x").text,
+                  "has no tensor 'input_ids'");
+  ids.resize(64);
+  abi::writeSafetensors(folder / "short", {{"input_ids", {abi::ElementType::I32, {2, 32}, ids.data()}}}, {});
+  EXPECT_CONTAINS(run("probe --ids short --out x").text,
+                  "input_ids has 64 ids, a step of this trainer has 128");
+  ids.resize(128, 300);
+  abi::writeSafetensors(folder / "large", {{"input_ids", {abi::ElementType::I32, {4, 32}, ids.data()}}}, {});
+  EXPECT_CONTAINS(run("probe --ids large --out x").text, "input_ids holds 300, the vocabulary has 258");
+}
+
+TEST_F(Trainer, SaysWhatItIsAndWhereTimeGoes) {
+  CommandResult info = run("--info");
+  EXPECT_EQ(info.code, 0);
+  EXPECT_CONTAINS(info.text, "66564 trained, 8 in buffers");
+  EXPECT_CONTAINS(info.text, "2 micro-batches of 2 sequences of 32 ids");
+  EXPECT_EQ(run("--info --json").text, test::programManifest().toJson());
+  CommandResult profile = run("--data text --steps 2 --profile --sample-length 0");
+  EXPECT_CONTAINS(profile.text, "table_optimizer");
+  // A static function: its name comes from the object's symbol table.
+  EXPECT_CONTAINS(profile.text, "rowsBody");
+  CommandResult help = run("--help");
+  EXPECT_EQ(help.code, 0);
+  EXPECT_CONTAINS(help.text, "--resume [DIR]");
+}
+
+TEST_F(Trainer, RefusesBadInputClearly) {
+  struct Case {
+    const char *arguments;
+    int code;
+    const char *message;
+  };
+  const Case cases[] = {
+      {"", 1, "error: there is no training text"},
+      {"--data nowhere", 1, "'nowhere' does not exist"},
+      {"--data text --checkpoint trainer", 1, "cannot write checkpoints to 'trainer'"},
+      {"--data text --metrics none/x", 1, "cannot write 'none/x'"},
+      {"--data text --set optimizer.lr=fast", 1, "optimizer.lr is \"fast\""},
+      {"--what", 2, "unknown option '--what'"},
+      {"generate --checkpoint none", 1, "cannot open 'none'"},
+  };
+  for (const Case &test : cases) {
+    CommandResult result = run(test.arguments);
+    EXPECT_EQ(result.code, test.code) << test.arguments;
+    EXPECT_CONTAINS(result.text, test.message);
+  }
+  EXPECT_CONTAINS(test::runCommand(STUB " --info").text, "has no program in it");
+}
+
+TEST_F(Trainer, RefusesABadPayloadClearly) {
+  auto errorWith = [&](std::function<void(abi::Manifest &)> change) {
+    abi::Manifest manifest = test::programManifest();
+    change(manifest);
+    makeTrainer(manifest);
+    CommandResult result = run("--data text");
+    EXPECT_EQ(result.code, 1) << result.text;
+    return result.text;
+  };
+  EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.functions[0] = "missing"; }),
+                  "has no function 'missing'");
+  EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.isa = {"avx9"}; }),
+                  "compiled for a processor with avx9");
+  EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.arenaBytes = int64_t(1) << 50; }),
+                  "MiB of memory for the arena");
+  EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.programs.erase("train"); }), "no program 'train'");
+  EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.eos = 300; }), "the vocabulary has 258 ids");
+  abi::appendPayload(STUB, folder / "trainer", {"no object", test::programManifest().toJson()});
+  EXPECT_CONTAINS(run("--data text").text, "cannot load the generated code");
+  abi::appendPayload(STUB, folder / "trainer", {test::read(PROGRAM), "{}"});
+  EXPECT_CONTAINS(run("--data text").text, "manifest: $.version is missing");
+}
+
+} // namespace
+
+} // namespace contraflow
