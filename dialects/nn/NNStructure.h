@@ -13,6 +13,7 @@ namespace contraflow::nn {
 class BlockRefAttr;
 class ConfigKindAttr;
 class ExprAttr;
+class InitKindAttr;
 
 //===----------------------------------------------------------------------===//
 // Names with expressions in braces: `model.layers.{layers + k}`
@@ -51,13 +52,9 @@ void printPaths(Printer &printer, mlir::Operation *op, mlir::ArrayAttr paths);
 mlir::ParseResult parseConfigKind(Parser &parser, ConfigKindAttr &kind, mlir::ArrayAttr &choices);
 void printConfigKind(Printer &printer, mlir::Operation *op, ConfigKindAttr kind, mlir::ArrayAttr choices);
 
-/// custom<DefaultValue>: `default 10000.0`, or nothing.
-mlir::ParseResult parseDefaultValue(Parser &parser, ExprAttr &value);
-void printDefaultValue(Printer &printer, mlir::Operation *op, ExprAttr value);
-
-/// custom<Over>: `over e`, or nothing.
-mlir::ParseResult parseOver(Parser &parser, mlir::StringAttr &over);
-void printOver(Printer &printer, mlir::Operation *op, mlir::StringAttr over);
+/// custom<Init>: `ones`.
+mlir::ParseResult parseInit(Parser &parser, InitKindAttr &init);
+void printInit(Printer &printer, mlir::Operation *op, InitKindAttr init);
 
 /// custom<Block>: `<dims>(@blocks)(%x: <..>, %w: <..> param) -> (<..>) {...}`.
 mlir::ParseResult parseBlock(Parser &parser, mlir::ArrayAttr &dims, mlir::ArrayAttr &blocks,
@@ -79,10 +76,6 @@ void printCallee(Printer &printer, mlir::Operation *op, BlockRefAttr callee, mli
 /// custom<FunctionalType>: `(<..>, <..>) -> (<..>)`.
 mlir::ParseResult parseFunctionalType(Parser &parser, Types &inputs, Types &results);
 void printFunctionalType(Printer &printer, mlir::Operation *op, mlir::TypeRange inputs, mlir::TypeRange results);
-
-/// custom<IfResults>: `-> <..>, <..>`, or nothing.
-mlir::ParseResult parseIfResults(Parser &parser, Types &results);
-void printIfResults(Printer &printer, mlir::Operation *op, mlir::TypeRange results);
 
 /// custom<IfRegions>: `{...} else {...}`.
 mlir::ParseResult parseIfRegions(Parser &parser, mlir::Region &thenRegion, mlir::Region &elseRegion);

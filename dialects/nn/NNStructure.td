@@ -120,7 +120,7 @@ def NN_ConfigOp : NN_Op<"config", [HasParent<"ModelOp">]> {
                        OptionalAttr<NN_ExprAttr>:$default_value);
   let assemblyFormat = [{
     custom<Name>($name) `=` (`run` $run^)? custom<Paths>($paths) `:` custom<ConfigKind>($kind, $choices)
-    (`optional` $is_optional^)? custom<DefaultValue>($default_value) attr-dict
+    (`optional` $is_optional^)? (`default` custom<Expr>($default_value)^)? attr-dict
   }];
   let hasVerifier = 1;
 }
@@ -174,7 +174,7 @@ def NN_BlockOp : NN_Op<"block", [Symbol, IsolatedFromAbove, SingleBlock,
                        DenseBoolArrayAttr:$param_args, TypeArrayAttr:$result_types);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name custom<Block>($dims, $blocks, $arg_names, $param_args, $result_types, $body) attr-dict
+    $sym_name `` custom<Block>($dims, $blocks, $arg_names, $param_args, $result_types, $body) attr-dict
   }];
   let hasRegionVerifier = 1;
   let extraClassDeclaration = [{
@@ -228,7 +228,7 @@ def NN_YieldOp : NN_Op<"yield", [Pure, Terminator, ParentOneOf<["BlockOp", "IfOp
   }];
   let arguments = (ins Variadic<NN_Tensor>:$values);
   let assemblyFormat = "($values^ `:` custom<TensorTypes>(type($values)))? attr-dict";
-  let builders = [OpBuilder<(ins), [{}]>];
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
 }
 
 def NN_IfOp : NN_Op<"if", [RecursiveMemoryEffects, SingleBlockImplicitTerminator<"YieldOp">,
@@ -259,7 +259,7 @@ def NN_IfOp : NN_Op<"if", [RecursiveMemoryEffects, SingleBlockImplicitTerminator
   let results = (outs Variadic<NN_Tensor>:$results);
   let regions = (region SizedRegion<1>:$then_region, AnyRegion:$else_region);
   let assemblyFormat = [{
-    custom<Expr>($condition) custom<IfResults>(type($results)) custom<IfRegions>($then_region, $else_region)
+    custom<Expr>($condition) (`->` custom<TensorTypes>(type($results))^)? custom<IfRegions>($then_region, $else_region)
     attr-dict
   }];
   let hasRegionVerifier = 1;
@@ -322,7 +322,7 @@ def NN_GraphOp : NN_Op<"graph", [Symbol, IsolatedFromAbove, NoTerminator, Single
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrArrayAttr:$arg_names);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "custom<Graph>($sym_name, $arg_names, $body) attr-dict";
+  let assemblyFormat = "`` custom<Graph>($sym_name, $arg_names, $body) attr-dict";
   let hasRegionVerifier = 1;
 }
 
@@ -367,7 +367,7 @@ def NN_ParamOp : NN_Op<"param", [ParentOneOf<["BlockOp", "GraphOp", "IfOp", "Rep
                        UnitAttr:$buffer);
   let results = (outs NN_Tensor:$result);
   let assemblyFormat = [{
-    $name custom<Over>($over) (`init` `(` $init^ `)`)? (`buffer` $buffer^)? attr-dict `:`
+    $name (`over` custom<Name>($over)^)? (`init` `(` custom<Init>($init)^ `)`)? (`buffer` $buffer^)? attr-dict `:`
     custom<TensorType>(type($result))
   }];
   let hasVerifier = 1;

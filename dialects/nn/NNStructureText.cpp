@@ -82,15 +82,6 @@ void printConfigKind(Printer &printer, Operation *, ConfigKindAttr kind, ArrayAt
     printer << choices;
 }
 
-ParseResult parseDefaultValue(Parser &parser, ExprAttr &value) {
-  return succeeded(parser.parseOptionalKeyword("default")) ? parseExpr(parser, value) : success();
-}
-
-void printDefaultValue(Printer &printer, Operation *, ExprAttr value) {
-  if (value)
-    printer << "default " << value.getText();
-}
-
 //===----------------------------------------------------------------------===//
 // nn.block_ref, nn.call
 //===----------------------------------------------------------------------===//
@@ -338,8 +329,10 @@ ParseResult parseGraph(Parser &parser, StringAttr &name, ArrayAttr &argNames, Re
 }
 
 void printGraph(Printer &printer, Operation *, StringAttr name, ArrayAttr, Region &body) {
-  if (name.getValue() != "graph")
+  if (name.getValue() != "graph") {
+    printer << " ";
     printer.printSymbolName(name.getValue());
+  }
   printArguments(printer, body, DenseBoolArrayAttr());
   printer << " ";
   printer.printRegion(body, /*printEntryBlockArgs=*/false);
@@ -378,17 +371,6 @@ void ParamOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
 //===----------------------------------------------------------------------===//
 // nn.if, nn.repeat, nn.param
 //===----------------------------------------------------------------------===//
-
-ParseResult parseIfResults(Parser &parser, Types &results) {
-  return succeeded(parser.parseOptionalArrow()) ? parseTensorTypes(parser, results) : success();
-}
-
-void printIfResults(Printer &printer, Operation *op, TypeRange results) {
-  if (results.empty())
-    return;
-  printer << "-> ";
-  printTensorTypes(printer, op, results);
-}
 
 ParseResult parseIfRegions(Parser &parser, Region &thenRegion, Region &elseRegion) {
   Builder &builder = parser.getBuilder();
@@ -450,13 +432,18 @@ void printCarry(Printer &printer, Operation *op, ArrayAttr, OperandRange inits, 
   printer.printRegion(body, /*printEntryBlockArgs=*/false, /*printBlockTerminators=*/!inits.empty());
 }
 
-ParseResult parseOver(Parser &parser, StringAttr &over) {
-  return succeeded(parser.parseOptionalKeyword("over")) ? parseName(parser, over) : success();
+ParseResult parseInit(Parser &parser, InitKindAttr &init) {
+  SMLoc loc = parser.getCurrentLocation();
+  StringRef word;
+  if (parser.parseKeyword(&word))
+    return failure();
+  std::optional<InitKind> kind = symbolizeInitKind(word);
+  if (!kind)
+    return parser.emitError(loc) << "expected normal, ones or zeros, found '" << word << "'";
+  init = InitKindAttr::get(parser.getContext(), *kind);
+  return success();
 }
 
-void printOver(Printer &printer, Operation *, StringAttr over) {
-  if (over)
-    printer << "over " << over.getValue();
-}
+void printInit(Printer &printer, Operation *, InitKindAttr init) { printer << stringifyInitKind(init.getValue()); }
 
 } // namespace contraflow::nn

@@ -1,0 +1,23 @@
+//===- BindConfig.h - values for the names of a model ---------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_COMPILER_FRONTEND_BINDCONFIG_H
+#define CONTRAFLOW_COMPILER_FRONTEND_BINDCONFIG_H
+
+#include "compiler/frontend/RunFile.h"
+#include "dialects/nn/NN.h"
+
+namespace contraflow::frontend {
+
+/// Values of all `nn.config` and `nn.let` of a model, of `batch`, `seq` and `tokens`, and of `model_type`.
+///
+/// Errors name the key and its place in the JSON, with a note at the declaration. All missing and wrong keys
+/// are reported, not just the first. A key that nothing reads but that looks like one which is missing gets a warning:
+/// a misspelt key with a default would change the model silently.
+mlir::FailureOr<nn::ExprEnvironment> bindConfig(nn::ModelOp model, const RunFile &run);
+
+/// Sets `batch`, `seq` and `tokens`.
+void setBatch(nn::ExprEnvironment &environment, int64_t batch, int64_t sequence);
+
+} // namespace contraflow::frontend
+
+#endif

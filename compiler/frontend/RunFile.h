@@ -1,0 +1,82 @@
+//===- RunFile.h - what a user asks for, typed and checked ----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_COMPILER_FRONTEND_RUNFILE_H
+#define CONTRAFLOW_COMPILER_FRONTEND_RUNFILE_H
+
+#include "compiler/frontend/JsonReader.h"
+
+namespace contraflow::frontend {
+
+/// A run file (models/schema.json) and the model configuration that it names. Members have the defaults of keys
+/// that may be missing.
+struct RunFile {
+  /// Reads a run file, and the config.json if it names one. Nothing if there is an error; `diagnostics` has all of a file's
+  /// errors, and may have warnings in any case.
+  static std::optional<RunFile> load(const std::string &path, JsonDiagnostics &diagnostics);
+  /// As `load`, from text. Paths in it are relative to the folder of `path`, which also stands in diagnostics.
+  static std::optional<RunFile> parse(const std::string &text, const std::string &path, JsonDiagnostics &diagnostics);
+
+  /// The run file with its defaults filled in and the configuration inline: what the trainer carries.
+  nlohmann::json resolve() const;
+
+  /// Sequences in a micro-batch.
+  int64_t getBatch() const { return tokens / (sequence * microBatches); }
+
+  /// Path of the run file; its name without folder and ending names the model.
+  std::string path;
+  std::string name;
+  /// The run file, for values that only the architecture knows (`nn.config ... = run "..."`).
+  JsonValue run;
+  /// The Hugging Face configuration, inline or in a file of its own.
+  JsonValue config;
+  /// Path of the .mlir file.
+  std::string architecture;
+
+  struct Target {
+    std::string kind = "cpu";
+    /// "native", or CPU features such as "avx512f,fma".
+    std::string isa = "native";
+  } target;
+
+  int64_t sequence = 0;
+  /// In a step.
+  int64_t tokens = 0;
+  int64_t microBatches = 1;
+
+  bool documentMask = false;
+  double biasUpdateRate = 1e-3;
+  double initStd = 0.006;
+
+  struct Optimizer {
+    double learningRate = 1e-3;
+    double minLearningRate = 0;
+    double beta1 = 0.9;
+    double beta2 = 0.95;
+    double eps = 1e-8;
+    double weightDecay = 0.1;
+    /// 0: no clipping.
+    double clipNorm = 1.0;
+    std::string schedule = "constant";
+    int64_t warmupSteps = 0;
+  } optimizer;
+
+  struct Train {
+    int64_t steps = 1000;
+    int64_t validateEvery = 100;
+    int64_t validationTokens = 65536;
+    int64_t checkpointEvery = 0;
+    int64_t logEvery = 10;
+  } train;
+
+  struct Data {
+    std::vector<std::string> paths;
+    std::vector<std::string> include;
+    double heldOut = 0.05;
+  } data;
+
+  uint64_t seed = 1;
+};
+
+} // namespace contraflow::frontend
+
+#endif
