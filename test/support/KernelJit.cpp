@@ -121,9 +121,7 @@ cpu::CpuTarget hostTarget() {
 static LogicalResult emitKernel(cpu::KernelEmission &emission) {
   return llvm::TypeSwitch<Attribute, LogicalResult>(emission.op.getAnchor())
       .Case([&](nn::MatmulAnchorAttr) { return cpu::emitMatmul(emission); })
-#ifdef HAVE_GROUPED
       .Case([&](nn::GroupedMatmulAnchorAttr) { return cpu::emitGroupedMatmul(emission); })
-#endif
 #ifdef HAVE_ATTENTION
       .Case([&](nn::AttentionAnchorAttr) { return cpu::emitAttention(emission); })
       .Case([&](nn::AttentionGradAnchorAttr) { return cpu::emitAttentionGrad(emission); })

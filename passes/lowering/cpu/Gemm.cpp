@@ -66,6 +66,11 @@ static void transpose(Emitter &e, MutableArrayRef<Value> rows) {
       }
 }
 
+int64_t GemmEmitter::cut(int64_t size, int64_t limit, int64_t unit) {
+  int64_t blocks = llvm::divideCeil(size, std::max(limit, unit));
+  return llvm::alignTo(llvm::divideCeil(size, blocks), unit);
+}
+
 int64_t GemmEmitter::getPanelElements(const CpuTarget &target, int64_t depth, int64_t vectors) {
   // The transposing copy writes whole blocks of `lanes` rows.
   return llvm::alignTo(depth, target.lanes) * vectors * target.lanes;

@@ -67,6 +67,12 @@ class GemmEmitter {
 public:
   GemmEmitter(KernelEmission &kernel, Emitter &e) : kernel(kernel), e(e), target(e.target) {}
 
+  // Sizes of blocks, measured. Longer sums in one go would push the panel out of the second-level cache;
+  // where A is packed, a block of A and a panel are to stay there together.
+  static constexpr int64_t kDepthBlock = 1024, kPackedDepth = 256, kPackedRows = 128, kPackedColumns = 128;
+  /// `size` in equal blocks of at most `limit`, rounded up to `unit`.
+  static int64_t cut(int64_t size, int64_t limit, int64_t unit);
+
   /// Elements of a panel of `depth` rows, with the slack that packing writes.
   static int64_t getPanelElements(const CpuTarget &target, int64_t depth, int64_t vectors);
 

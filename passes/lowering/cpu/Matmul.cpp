@@ -41,19 +41,15 @@ struct Plan {
 
 } // namespace
 
-/// `size` in equal blocks of at most `limit`, rounded up to `unit`.
-static int64_t cut(int64_t size, int64_t limit, int64_t unit) {
-  int64_t blocks = llvm::divideCeil(size, std::max(limit, unit));
-  return llvm::alignTo(llvm::divideCeil(size, blocks), unit);
-}
-
 static Plan planProduct(const StaticProduct &p, const CpuTarget &target) {
   Plan plan;
   plan.packRows = p.stride(p.aAccess, p.rowDim) == 1 && p.stride(p.aAccess, p.depthDim) != 1 && p.m > 1;
-  int64_t k = std::max<int64_t>(p.k, 1);
-  plan.depthBlock = cut(k, plan.packRows ? 256 : 1024, target.lanes);
-  plan.rows = cut(p.m, plan.packRows ? 128 : (256 << 10) / plan.depthBlock, target.tileRows);
-  plan.columns = cut(p.n, plan.packRows ? 128 : target.tileColumns(), target.tileColumns());
+  int64_t k = std::max<int64_t>(p.k, 1), width = target.tileColumns();
+  using G = GemmEmitter;
+  plan.depthBlock = G::cut(k, plan.packRows ? G::kPackedDepth : G::kDepthBlock, target.lanes);
+  // Without copies of A, a block of columns is one panel, and its rows of A take half the second-level cache.
+  plan.rows = G::cut(p.m, plan.packRows ? G::kPackedRows : target.l2Bytes / 4 / plan.depthBlock, target.tileRows);
+  plan.columns = plan.packRows ? G::cut(p.n, G::kPackedColumns, width) : width;
   return plan;
 }
 
