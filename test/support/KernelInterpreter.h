@@ -22,7 +22,9 @@ struct Array {
   std::vector<double> data;
 
   Array() = default;
-  Array(llvm::ArrayRef<int64_t> shape, double fill = 0.0);
+  explicit Array(llvm::ArrayRef<int64_t> shape, double fill = 0.0);
+  explicit Array(std::initializer_list<int64_t> shape, double fill = 0.0)
+      : Array(llvm::ArrayRef<int64_t>(shape), fill) {}
   Array(llvm::ArrayRef<int64_t> shape, std::vector<double> data);
 
   int64_t size() const { return data.size(); }

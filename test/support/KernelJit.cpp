@@ -122,10 +122,7 @@ static LogicalResult emitKernel(cpu::KernelEmission &emission) {
   return llvm::TypeSwitch<Attribute, LogicalResult>(emission.op.getAnchor())
       .Case([&](nn::MatmulAnchorAttr) { return cpu::emitMatmul(emission); })
       .Case([&](nn::GroupedMatmulAnchorAttr) { return cpu::emitGroupedMatmul(emission); })
-#ifdef HAVE_ATTENTION
       .Case([&](nn::AttentionAnchorAttr) { return cpu::emitAttention(emission); })
-      .Case([&](nn::AttentionGradAnchorAttr) { return cpu::emitAttentionGrad(emission); })
-#endif
       .Default([&](Attribute) { return emission.op.emitError("no lowering for this anchor"); });
 }
 
