@@ -251,7 +251,11 @@ void Trainer::save() {
   if (!options.resume && savedStep < 0 && fs::exists(file)) {
     fs::path previous = file.parent_path() / "previous.safetensors";
     std::error_code error;
-    fs::rename(file, previous, error);
+    fs::remove(previous, error);
+    // As a second name where the file system has such, so that the first is there at any moment.
+    fs::create_hard_link(file, previous, error);
+    if (error)
+      fs::rename(file, previous, error);
     if (error)
       throw Error(text("cannot keep '", file.string(), "' as '", previous.string(), "': ", error.message()));
     say(text("kept the checkpoint of an earlier run as '", previous.string(), "'"));

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <string_view>
 
 namespace contraflow::device {
 
@@ -20,11 +21,16 @@ std::string withoutPunctuation(const std::string &name) {
   return result;
 }
 
-bool isVectorExtension(const std::string &name) {
-  for (const char *prefix : {"avx", "fma", "amx", "sse4", "f16c"})
-    if (name.starts_with(prefix))
-      return true;
-  return false;
+/// Extensions that every kernel lists in /proc/cpuinfo when the processor has them. Newer ones may be missing
+/// there, so that they cannot be judged.
+constexpr std::string_view kJudged[] = {
+    "sse41",      "sse42",       "avx",      "avx2",       "fma",          "f16c",
+    "avx512f",    "avx512cd",    "avx512bw", "avx512dq",   "avx512vl",     "avx512ifma",
+    "avx512vbmi", "avx512vbmi2", "avx512er", "avx512vnni", "avx512bitalg", "avx512vpopcntdq",
+    "avx512bf16", "avx512fp16",  "avxvnni",  "amxtile",    "amxint8",      "amxbf16"};
+
+bool isJudged(const std::string &name) {
+  return std::find(std::begin(kJudged), std::end(kJudged), name) != std::end(kJudged);
 }
 
 } // namespace
@@ -37,7 +43,7 @@ std::vector<std::string> missingFeatures(const std::vector<std::string> &wanted,
   std::vector<std::string> missing;
   for (const std::string &name : wanted) {
     std::string plain = withoutPunctuation(name);
-    if (isVectorExtension(plain) && !present.contains(plain))
+    if (isJudged(plain) && !present.contains(plain))
       missing.push_back(name);
   }
   return missing;

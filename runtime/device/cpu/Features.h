@@ -9,7 +9,7 @@
 namespace contraflow::device {
 
 /// The vector extensions of `wanted` that are not in `flags` (a line of /proc/cpuinfo). Spellings may differ
-/// in punctuation, "avx512-bf16" is "avx512_bf16". Names of other kinds of features are not judged, because
+/// in punctuation, "avx512-bf16" is "avx512_bf16". Names of other features are not judged, because
 /// /proc/cpuinfo does not list all of them.
 std::vector<std::string> missingFeatures(const std::vector<std::string> &wanted, const std::string &flags);
 

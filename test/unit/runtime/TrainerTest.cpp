@@ -233,6 +233,25 @@ TEST_F(Trainer, SavesWhenItIsInterrupted) {
   EXPECT_EQ(train("b", "--steps " + std::to_string(step)).first, test::read(folder / "a/model.safetensors"));
 }
 
+TEST_F(Trainer, LeavesAWholeCheckpointWhereverItIsKilled) {
+  int64_t step = 0;
+  for (int round = 0; round < 8; ++round) {
+    // A checkpoint after every step: most of the time goes into writing.
+    std::string resume = std::filesystem::exists(folder / "a/model.safetensors") ? " --resume" : "";
+    CommandResult result = test::runCommand(
+        "cd " + folder.path.string() + " && timeout -s KILL 0." + std::to_string(1 + round) +
+        " ./trainer --data text --steps 100000 --set train.checkpoint_every=1 --checkpoint a" + resume);
+    EXPECT_EQ(result.code, 137) << result.text;
+    if (!std::filesystem::exists(folder / "a/model.safetensors"))
+      continue;
+    int64_t now = checkpoint::stateOf(abi::SafetensorsFile(folder / "a/model.safetensors"))->step;
+    EXPECT_GE(now, step);
+    step = now;
+  }
+  EXPECT_GT(step, 0);
+  EXPECT_EQ(train("b", "--steps " + std::to_string(step)).first, test::read(folder / "a/model.safetensors"));
+}
+
 TEST_F(Trainer, KeepsTheOldFileWhenTheDiskIsFull) {
   auto first = train("a", "--steps 2");
   CommandResult result = test::runCommand("cd " + folder.path.string() +
@@ -338,8 +357,10 @@ TEST_F(Trainer, RefusesABadPayloadClearly) {
   };
   EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.functions[0] = "missing"; }),
                   "has no function 'missing'");
-  EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.isa = {"avx9"}; }),
-                  "compiled for a processor with avx9");
+  EXPECT_CONTAINS(errorWith([](abi::Manifest &m) {
+                    m.isa = {"sse4.2", "avx512er"};
+                  }),
+                  "compiled for a processor with avx512er");
   EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.arenaBytes = int64_t(1) << 50; }),
                   "MiB of memory for the arena");
   EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.programs.erase("train"); }), "no program 'train'");

@@ -1,0 +1,91 @@
+//===- StepTest.cpp - a step in this process, its memory and its scalars --===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/train/Step.h"
+#include "runtime/data/Sequences.h"
+#include "runtime/train/Initialize.h"
+#include "test/unit/runtime/Support.h"
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <new>
+
+namespace {
+std::atomic<int64_t> allocations{0};
+} // namespace
+
+// Counts what this executable allocates with new, the runtime included.
+void *operator new(size_t bytes) {
+  ++allocations;
+  if (void *memory = std::malloc(bytes ? bytes : 1))
+    return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void *memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void *memory, size_t) noexcept {
+  std::free(memory);
+}
+
+namespace contraflow::train {
+
+namespace {
+
+TEST(Step, AllocatesNothing) {
+  abi::Manifest manifest = test::programManifest();
+  executor::Executor executor(manifest, test::read(PROGRAM), 2);
+  Settings settings = Settings::parse(manifest.run, {});
+  initializeParameters(executor, 1, 0.01);
+  Step step(executor, settings);
+  std::vector<data::Document> documents = {{"a", 0, std::string(700, 'x'), 1},
+                                           {"b", 0, std::string(90, 'y'), 2}};
+  data::Sequences sequences(documents, manifest.seq, {256, 257}, 1, true);
+  std::vector<int32_t> starts(size_t(manifest.seq));
+  int64_t before = allocations;
+  // More than one epoch of data.
+  for (int64_t number = 1; number <= 20; ++number) {
+    for (int64_t i = 0; i < 4; ++i)
+      sequences.read(number * 4 + i, step.getTokens().subspan(size_t(i * manifest.seq), size_t(manifest.seq)),
+                     starts);
+    step.runGradients(number);
+    step.readLosses(manifest.microBatches);
+    step.runUpdate();
+  }
+  step.runEvaluate();
+  EXPECT_EQ(allocations - before, 0);
+}
+
+TEST(Step, WritesScalarsAndReadsLosses) {
+  abi::Manifest manifest = test::programManifest();
+  manifest.losses.push_back({"main", manifest.losses[0].offset, 0.5});
+  manifest.losses.push_back({"other", manifest.losses[0].offset, 0.25});
+  executor::Executor executor(manifest, test::read(PROGRAM), 1);
+  Settings settings = Settings::parse(manifest.run, {"optimizer.warmup_steps=10"});
+  Step step(executor, settings);
+  std::ranges::fill(step.getTokens(), 'a');
+  step.runGradients(3);
+  std::span<float> scalars = executor.floats(manifest.scalars, CF_SCALAR_COUNT);
+  EXPECT_FLOAT_EQ(scalars[CF_SCALAR_LEARNING_RATE], 0.015f);
+  EXPECT_FLOAT_EQ(scalars[CF_SCALAR_BIAS_CORRECTION_1], float(1 - 0.9 * 0.9 * 0.9));
+  EXPECT_FLOAT_EQ(scalars[CF_SCALAR_BIAS_CORRECTION_2], float(1 - 0.95 * 0.95 * 0.95));
+  // The table is zero: half a squared error of one for 62 of 64 tokens, in each of two micro-batches.
+  double value = 0.5 * 62 / 64;
+  const Losses &losses = step.readLosses(2);
+  ASSERT_EQ(losses.byName.size(), 2u);
+  EXPECT_NEAR(losses.byName[0].second, 2 * value, 1e-5);
+  EXPECT_NEAR(losses.byName[1].second, value, 1e-5);
+  EXPECT_NEAR(losses.main, 2 * value, 1e-5);
+  EXPECT_NEAR(losses.total, 1.75 * value, 1e-5);
+  EXPECT_GT(step.getGradientNorm(), 0);
+  EXPECT_EQ(step.getBadMicroBatch(), -1);
+  // Only the second micro-batch is bad.
+  step.getTokens()[64 + 5] = 1;
+  step.runGradients(4);
+  EXPECT_EQ(step.getBadMicroBatch(), 1);
+  EXPECT_FALSE(std::isfinite(step.readLosses(2).total));
+}
+
+} // namespace
+
+} // namespace contraflow::train
