@@ -43,21 +43,23 @@ FailureOr<ParameterLayout> ParameterLayout::compute(ModuleOp module) {
   layout.graphLayout = std::move(*graphLayout);
   layout.bytes = layout.graphLayout.bytes;
 
-  for (auto call : layout.graph.getBody().front().getOps<CallOp>()) {
-    BlockOp block = call.getBlock();
-    if (!block) {
-      call.emitOpError("calls no block of the module");
-      return failure();
-    }
-    auto [kind, isNew] = layout.kinds.try_emplace(block);
-    if (isNew) {
-      FailureOr<KindLayout> kindLayout = layOut(block.getBody().front());
-      if (failed(kindLayout))
+  for (GraphOp graph : module.getOps<GraphOp>())
+    for (auto call : graph.getBody().front().getOps<CallOp>()) {
+      BlockOp block = call.getBlock();
+      if (!block) {
+        call.emitOpError("calls no block of the module");
         return failure();
-      kind->second = std::move(*kindLayout);
+      }
+      if (layout.kinds.contains(block))
+        continue;
+      FailureOr<KindLayout> kind = layOut(block.getBody().front());
+      if (failed(kind))
+        return failure();
+      layout.kinds[block] = std::move(*kind);
     }
+  for (auto call : layout.graph.getBody().front().getOps<CallOp>()) {
     layout.instances.push_back({call, layout.bytes});
-    layout.bytes += kind->second.bytes;
+    layout.bytes += layout.getKind(call.getBlock()).bytes;
   }
   return layout;
 }

@@ -19,7 +19,8 @@
 #define CONTRAFLOW_DIALECTS_NN_PARAMETERLAYOUT_H
 
 #include "dialects/nn/NN.h"
-#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/MapVector.h"
+#include "mlir/IR/BuiltinOps.h"
 
 namespace contraflow::nn {
 
@@ -59,7 +60,9 @@ public:
   GraphOp getGraph() const { return graph; }
   /// The parameters that the graph declares; they begin at offset 0.
   const KindLayout &getGraphLayout() const { return graphLayout; }
+  /// The parameters of a block that some graph calls.
   const KindLayout &getKind(BlockOp block) const { return kinds.find(block)->second; }
+  bool hasKind(BlockOp block) const { return kinds.contains(block); }
   llvm::ArrayRef<InstanceLayout> getInstances() const { return instances; }
   /// Size of the region in bytes, padding included.
   int64_t getBytes() const { return bytes; }
@@ -69,7 +72,7 @@ public:
 private:
   GraphOp graph;
   KindLayout graphLayout;
-  llvm::DenseMap<mlir::Operation *, KindLayout> kinds;
+  llvm::MapVector<mlir::Operation *, KindLayout> kinds;
   llvm::SmallVector<InstanceLayout> instances;
   int64_t bytes = 0;
 };

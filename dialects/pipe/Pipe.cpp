@@ -204,7 +204,12 @@ LogicalResult RunOp::verify() {
   if (isOfMicroBatch() && (microBatch < 0 || microBatch >= count))
     return emitOpError("(C1) micro-batch is ") << microBatch << ", expected 0 to " << count - 1;
   // run_c2
-  return verifyOffset(*this, "(C2)", getRegionOffset());
+  if (failed(verifyOffset(*this, "(C2)", getRegionOffset())))
+    return failure();
+  // run_c4
+  if (static_cast<int64_t>(getWorkspaceBytes().value_or(0)) < 0)
+    return emitOpError("(C4) workspace has ") << static_cast<int64_t>(*getWorkspaceBytes()) << " bytes, expected at least 0";
+  return verifyOffset(*this, "(C4)", getWorkspaceOffset().value_or(0));
 }
 
 LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {

@@ -23,18 +23,6 @@
 
 namespace contraflow::pipe {
 
-/// The areas that every function sees before its operands, by number.
-enum Base : int64_t {
-  kParametersBase = 0,
-  kGradientsBase = 1,
-  kFirstMomentsBase = 2,
-  kSecondMomentsBase = 3,
-  kSavedBase = 4,
-  kWorkspaceBase = 5,
-  kSavedInputBase = 6,
-  kFirstOperandBase = 7
-};
-
 /// A buffer without its views: the `pipe.buffer`, the offset in it, the bytes from there on.
 struct Extent {
   BufferOp buffer;

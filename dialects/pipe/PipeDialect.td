@@ -44,7 +44,6 @@ def Pipe_BufferKind : I32EnumAttr<"BufferKind", "what a buffer holds, and so how
   I32EnumAttrCase<"activation", 8>, I32EnumAttrCase<"activation_grad", 9>,
   I32EnumAttrCase<"saved", 10>,       // made by a forward for its backward
   I32EnumAttrCase<"saved_input", 11>, // made by a backward_input for its backward_weight
-  I32EnumAttrCase<"workspace", 12>,   // live in one run
 ]> {
   let cppNamespace = "::contraflow::pipe";
 }

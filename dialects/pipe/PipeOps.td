@@ -127,28 +127,30 @@ def Pipe_RunOp : Pipe_Op<"run", [AttrSizedOperandSegments, HasParent<"ProgramOp"
   let description = [{
     `F3>` is the forward of micro-batch 3, `B3<` its backward for inputs, `W3<` its backward for
     weights; `begin`, `clip`, `optimizer` and `update` belong to the step. The string names the instance, `at` is where its own
-    parameters lie in the regions of parameters, gradients and moments. The function sees these memory areas, in
-    this order: the four regions from `at` on, `saved`, `workspace`, `saved_input`, then the operands in
-    parentheses: one for each argument of the function, then for each result that shares no argument's
-    memory, where the area is none of the former.
+    parameters lie in the regions of parameters, gradients and moments. The buffers in parentheses are one for each
+    argument of the function, then one for each result that shares no argument's memory, where they are not in
+    those regions nor among the saved values (see `dialects/nn/Signature.h`). The memory phase writes `workspace`: its
+    bytes, and where it lies in the arena during this run.
 
     ```mlir
-    pipe.run @moe.forward F0> "model.layers.1" at 8192 saved(%saved) workspace(%workspace) (%x, %y)
+    pipe.run @moe.forward F0> "model.layers.1" at 8192 saved(%saved) workspace 4096 at 128 (%x, %y)
     ```
 
     Constraints:
     - (C1) a run of a micro-batch gives its number, below the program's `micro_batches`
     - (C2) `at` is a multiple of 64, not negative
     - (C3) the function exists
+    - (C4) the workspace lies at a multiple of 64, and has a size that is not negative
   }];
   let arguments = (ins FlatSymbolRefAttr:$function, Pipe_Direction:$direction, I64Attr:$micro_batch,
                        StrAttr:$instance, I64Attr:$region_offset,
-                       Optional<Pipe_BufferType>:$saved, Optional<Pipe_BufferType>:$workspace,
-                       Optional<Pipe_BufferType>:$saved_input, Variadic<Pipe_BufferType>:$buffers);
+                       OptionalAttr<I64Attr>:$workspace_bytes, OptionalAttr<I64Attr>:$workspace_offset,
+                       Optional<Pipe_BufferType>:$saved, Optional<Pipe_BufferType>:$saved_input,
+                       Variadic<Pipe_BufferType>:$buffers);
   let assemblyFormat = [{
     $function custom<Slot>($direction, $micro_batch) $instance `at` $region_offset
-    (`saved` `(` $saved^ `)`)? (`workspace` `(` $workspace^ `)`)? (`saved_input` `(` $saved_input^ `)`)?
-    `(` $buffers `)` attr-dict
+    (`saved` `(` $saved^ `)`)? (`saved_input` `(` $saved_input^ `)`)?
+    (`workspace` $workspace_bytes^ (`at` $workspace_offset^)?)? `(` $buffers `)` attr-dict
   }];
   let extraClassDeclaration = [{
     /// Whether this run belongs to a micro-batch, not to the step.

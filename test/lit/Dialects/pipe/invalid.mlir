@@ -88,6 +88,14 @@ pipe.program @run_c3 micro_batches 2 {
 // -----
 
 func.func private @moe.forward()
+pipe.program @run_c4 micro_batches 2 {
+  // expected-error @below {{'pipe.run' op (C4) offset is 8, expected a multiple of 64 from 0 on}}
+  pipe.run @moe.forward F1> "model" at 0 workspace 64 at 8 ()
+}
+
+// -----
+
+func.func private @moe.forward()
 pipe.program @slot_without_micro_batch micro_batches 2 {
   // expected-error @below {{expected F<n>>, B<n><, W<n><, begin, clip, optimizer or update, found 'forward'}}
   pipe.run @moe.forward forward "model" at 0 ()

@@ -24,13 +24,12 @@ pipe.program @train micro_batches 2 arena 4096 {
   %hidden = pipe.buffer activation "model.hidden" 1024
   %saved = pipe.buffer saved "model.layers.0" 256
   %late = pipe.buffer saved_input "model.layers.0" 256
-  %workspace = pipe.buffer workspace "workspace" 256
   // CHECK: pipe.run @step.begin begin "step" at 0 (%{{.+}})
   pipe.run @step.begin begin "step" at 0 (%losses)
   // CHECK: pipe.run @embed.forward F1> "model" at 0 (%[[SECOND]], %[[HIDDEN]])
   pipe.run @embed.forward F1> "model" at 0 (%second, %hidden)
-  // CHECK: pipe.run @moe.forward F1> "model.layers.0" at 64 saved(%{{.+}}) workspace(%{{.+}}) (%[[HIDDEN]])
-  pipe.run @moe.forward F1> "model.layers.0" at 64 saved(%saved) workspace(%workspace) (%hidden)
+  // CHECK: pipe.run @moe.forward F1> "model.layers.0" at 64 saved(%{{.+}}) workspace 256 at 1024 (%[[HIDDEN]])
+  pipe.run @moe.forward F1> "model.layers.0" at 64 saved(%saved) workspace 256 at 1024 (%hidden)
   // CHECK: pipe.run @moe.backward_input B1< "model.layers.0" at 64 saved(%{{.+}}) saved_input(%{{.+}}) (%[[HIDDEN]])
   pipe.run @moe.backward_input B1< "model.layers.0" at 64 saved(%saved) saved_input(%late) (%hidden)
   // CHECK: pipe.run @moe.backward_weight W1< "model.layers.0" at 64 ()

@@ -1,0 +1,363 @@
+//===- VerifyPlan.cpp - who owns which byte, step by step -----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Executes functions and programs on a picture of memory that knows for every byte which value wrote it last. A read
+// of a byte that somebody else has overwritten is an error. Nothing is taken from the planner: neither its
+// lifetimes nor its classes of tied values, so that a mistake there, or in an edited file, shows here.
+//===----------------------------------------------------------------------===//
+#include "passes/memory/Passes.h"
+
+#include "dialects/nn/NN.h"
+#include "dialects/nn/Signature.h"
+#include "dialects/pipe/Pipe.h"
+#include "passes/memory/Planner.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/DenseMap.h"
+
+#include <map>
+
+#define DEBUG_TYPE "memory-verify-plan"
+
+using namespace mlir;
+using contraflow::nn::Port;
+using contraflow::nn::Signature;
+
+namespace contraflow::memory {
+
+using nn::LocationAttr; // Hides the one of source locations.
+
+#define GEN_PASS_DEF_VERIFYPLANPASS
+#include "passes/memory/Passes.h.inc"
+
+namespace {
+
+/// A range of bytes in an area.
+struct Range {
+  int64_t area = 0;
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  bool overlaps(const Range &other) const {
+    return area == other.area && begin < other.end && other.begin < end;
+  }
+  bool operator==(const Range &other) const {
+    return area == other.area && begin == other.begin && end == other.end;
+  }
+};
+
+std::string getText(const Range &range) {
+  return "bytes " + std::to_string(range.begin) + " to " + std::to_string(range.end) + " of area " +
+         std::to_string(range.area);
+}
+
+/// Which value wrote each byte last.
+class Ownership {
+public:
+  void write(const Range &range, const void *owner) {
+    if (range.begin == range.end)
+      return;
+    auto &pieces = areas[range.area];
+    split(pieces, range.begin);
+    split(pieces, range.end);
+    pieces.erase(pieces.lower_bound(range.begin), pieces.lower_bound(range.end));
+    pieces[range.begin] = {range.end, owner};
+  }
+
+  bool owns(const Range &range, const void *owner) {
+    auto &pieces = areas[range.area];
+    auto piece = pieces.upper_bound(range.begin);
+    int64_t position = range.begin;
+    if (piece != pieces.begin())
+      --piece;
+    for (; position < range.end && piece != pieces.end() && piece->first <= position; ++piece) {
+      if (piece->second.first <= position)
+        continue;
+      if (piece->second.second != owner)
+        return false;
+      position = piece->second.first;
+    }
+    return position >= range.end;
+  }
+
+private:
+  /// By begin: end and owner.
+  using Pieces = std::map<int64_t, std::pair<int64_t, const void *>>;
+
+  static void split(Pieces &pieces, int64_t at) {
+    auto piece = pieces.lower_bound(at);
+    if (piece == pieces.begin())
+      return;
+    --piece;
+    if (piece->second.first <= at)
+      return;
+    pieces[at] = piece->second;
+    piece->second.first = at;
+  }
+
+  std::map<int64_t, Pieces> areas;
+};
+
+//===----------------------------------------------------------------------===//
+// Functions
+//===----------------------------------------------------------------------===//
+
+class FunctionCheck {
+public:
+  explicit FunctionCheck(func::FuncOp function) : function(function) {}
+
+  LogicalResult run() {
+    FailureOr<Signature> signature = Signature::get(function);
+    if (failed(signature))
+      return failure();
+    for (const Port &port : signature->getArguments()) {
+      auto location = function.getArgAttrOfType<LocationAttr>(port.index, nn::kLocationName);
+      BlockArgument argument = function.getArgument(port.index);
+      if (failed(place(function, argument, location)))
+        return failure();
+      if (location.getBase() != port.base)
+        return function.emitOpError() << "argument " << port.index << " lies at " << location << ", expected area "
+                                      << port.base;
+      memory.write(ranges[argument], argument.getAsOpaquePointer());
+    }
+    for (Operation &op : function.getBody().front()) {
+      if (auto kernel = dyn_cast<nn::KernelOp>(op)) {
+        if (failed(check(kernel)))
+          return failure();
+      }
+    }
+    return checkReturn(*signature);
+  }
+
+private:
+  LogicalResult place(Operation *op, Value value, LocationAttr location) {
+    if (!location)
+      return op->emitOpError("has a value without a location, run the memory phase first");
+    int64_t bytes = cast<nn::TensorType>(value.getType()).getNumBytes();
+    Range range = {location.getBase(), location.getOffset(), location.getOffset() + bytes};
+    if (range.begin < 0 || range.begin % kAlignment != 0)
+      return op->emitOpError("has a value at ") << location << ", expected an offset that is a multiple of "
+                                                << kAlignment;
+    auto workspace = function->getAttrOfType<IntegerAttr>(nn::kWorkspaceBytesName);
+    if (range.area == nn::kWorkspaceBase && (!workspace || range.end > workspace.getInt()))
+      return op->emitOpError("has a value at ") << getText(range) << ", the workspace has "
+                                                << (workspace ? workspace.getInt() : 0) << " bytes";
+    ranges[value] = range;
+    return success();
+  }
+
+  LogicalResult check(nn::KernelOp kernel) {
+    auto locations = kernel->getAttrOfType<ArrayAttr>(nn::kLocationsName);
+    if (!locations || locations.size() != kernel.getNumResults())
+      return kernel.emitOpError("'") << kernel.getLabel() << "' has no location for each of its results";
+    for (auto [index, input] : llvm::enumerate(kernel.getInputs()))
+      if (!input.getDefiningOp<nn::ConstantTableOp>() &&
+          !memory.owns(ranges[input], input.getAsOpaquePointer()))
+        return kernel.emitOpError("'") << kernel.getLabel() << "' reads input " << index << " at "
+                                       << getText(ranges[input]) << ", which another value has overwritten";
+    SmallVector<Range> written;
+    for (auto [result, location, tied] : llvm::zip(kernel.getResults(), locations, kernel.getTied())) {
+      if (failed(place(kernel, result, dyn_cast<LocationAttr>(location))))
+        return failure();
+      const Range &range = ranges[result];
+      for (auto [index, input] : llvm::enumerate(kernel.getInputs())) {
+        if (input.getDefiningOp<nn::ConstantTableOp>())
+          continue;
+        if (static_cast<int64_t>(index) == tied && !(ranges[input] == range))
+          return kernel.emitOpError("'") << kernel.getLabel() << "' has a result at " << getText(range)
+                                         << ", tied to input " << index << " at " << getText(ranges[input]);
+        // An input may be read again while results are written, except where the two are one.
+        bool isTied = static_cast<int64_t>(index) == tied ||
+                      (tied >= 0 && kernel.getInputs()[tied] == input);
+        if (!isTied && ranges[input].overlaps(range))
+          return kernel.emitOpError("'") << kernel.getLabel() << "' writes " << getText(range) << " over its input "
+                                         << index << " at " << getText(ranges[input]);
+      }
+      written.push_back(range);
+    }
+    if (auto location = kernel->getAttrOfType<LocationAttr>(nn::kWorkspaceName)) {
+      auto bytes = kernel->getAttrOfType<IntegerAttr>(nn::kKernelWorkspaceBytesName);
+      Range range = {location.getBase(), location.getOffset(),
+                     location.getOffset() + (bytes ? bytes.getInt() : 0)};
+      for (Value input : kernel.getInputs())
+        if (!input.getDefiningOp<nn::ConstantTableOp>() && ranges[input].overlaps(range))
+          return kernel.emitOpError("'") << kernel.getLabel() << "' has its workspace at " << getText(range)
+                                         << " over an input at " << getText(ranges[input]);
+      memory.write(range, kernel);
+      written.push_back(range);
+    }
+    for (size_t i = 0; i < written.size(); ++i)
+      for (size_t j = 0; j < i; ++j)
+        if (written[i].overlaps(written[j]))
+          return kernel.emitOpError("'") << kernel.getLabel() << "' writes " << getText(written[i]) << " and "
+                                         << getText(written[j]);
+    for (Value result : kernel.getResults())
+      memory.write(ranges[result], result.getAsOpaquePointer());
+    return success();
+  }
+
+  /// Results must lie, whole, where the caller expects them.
+  LogicalResult checkReturn(const Signature &signature) {
+    auto operands = function.getBody().front().getTerminator()->getOperands();
+    for (const Port &port : signature.getResults()) {
+      Value value = operands[port.index];
+      auto location = function.getResultAttrOfType<LocationAttr>(port.index, nn::kLocationName);
+      const Range &range = ranges[value];
+      if (!location || location.getBase() != port.base || range.area != location.getBase() ||
+          range.begin != location.getOffset())
+        return function.emitOpError() << "result " << port.index << " lies at " << getText(range) << ", expected "
+                                      << location;
+      int64_t tied = port.role.getTied();
+      if (tied >= 0 && !(range == ranges[function.getArgument(tied)]))
+        return function.emitOpError() << "result " << port.index << " lies at " << getText(range)
+                                      << ", tied to argument " << tied << " at "
+                                      << getText(ranges[function.getArgument(tied)]);
+      if (!memory.owns(range, value.getAsOpaquePointer()))
+        return function.emitOpError() << "result " << port.index << " at " << getText(range)
+                                      << " is overwritten before the end";
+    }
+    return success();
+  }
+
+  func::FuncOp function;
+  llvm::DenseMap<Value, Range> ranges;
+  Ownership memory;
+};
+
+//===----------------------------------------------------------------------===//
+// Programs
+//===----------------------------------------------------------------------===//
+
+class ProgramCheck {
+public:
+  ProgramCheck(pipe::ProgramOp program, ModuleOp module) : program(program), module(module) {}
+
+  LogicalResult run() {
+    if (!program.getArena())
+      return program.emitOpError("has no arena, run the memory phase first");
+    for (auto buffer : program.getBody().getOps<pipe::BufferOp>()) {
+      if (!buffer.getOffset())
+        return buffer.emitOpError("has no offset, run the memory phase first");
+      Range range = getRange(buffer.getResult());
+      if (range.end > static_cast<int64_t>(*program.getArena()))
+        return buffer.emitOpError("ends at byte ") << range.end << " of an arena of " << *program.getArena();
+      if (buffer.isPersistent())
+        memory.write(range, buffer.getResult().getAsOpaquePointer());
+    }
+    for (Operation &op : program.getBody().front()) {
+      if (auto run = dyn_cast<pipe::RunOp>(op); run && failed(check(run)))
+        return failure();
+      if (auto expose = dyn_cast<pipe::ExposeOp>(op); expose && failed(checkRead(expose, expose.getBuffer())))
+        return failure();
+    }
+    // Buffers that outlive the program must have survived it.
+    for (auto buffer : program.getBody().getOps<pipe::BufferOp>())
+      if (buffer.isPersistent() && failed(checkRead(buffer, buffer.getResult())))
+        return failure();
+    return success();
+  }
+
+private:
+  static Range getRange(Value value) {
+    pipe::Extent extent = pipe::getExtent(value);
+    int64_t begin = static_cast<int64_t>(extent.buffer.getOffset().value_or(0)) + extent.offset;
+    return {0, begin, begin + extent.bytes};
+  }
+  static const void *getOwner(Value value) {
+    return pipe::getExtent(value).buffer.getResult().getAsOpaquePointer();
+  }
+
+  LogicalResult checkRead(Operation *op, Value value) {
+    if (memory.owns(getRange(value), getOwner(value)))
+      return success();
+    pipe::BufferOp buffer = pipe::getExtent(value).buffer;
+    InFlightDiagnostic error = op->emitOpError("reads buffer '")
+                               << buffer.getName() << "' at " << getText(getRange(value))
+                               << ", which another buffer has overwritten";
+    error.attachNote(buffer.getLoc()) << "the buffer";
+    return failure();
+  }
+
+  LogicalResult check(pipe::RunOp run) {
+    auto function = module.lookupSymbol<func::FuncOp>(run.getFunction());
+    if (!function)
+      return run.emitOpError("runs '") << run.getFunction() << "', which is no function";
+    FailureOr<Signature> signature = Signature::get(function);
+    if (failed(signature))
+      return failure();
+    SmallVector<Port> operands = signature->getOperands();
+    if (operands.size() != run.getBuffers().size())
+      return run.emitOpError("passes ") << run.getBuffers().size() << " buffers, '" << run.getFunction() << "' takes "
+                                        << operands.size();
+    SmallVector<std::pair<Value, bool>> touched; // With: is it written.
+    for (auto [port, buffer] : llvm::zip(operands, run.getBuffers())) {
+      if (!port.isResult && failed(checkRead(run, buffer)))
+        return failure();
+      touched.push_back({buffer, port.isResult || signature->isTied(port)});
+    }
+    auto addSaved = [&](Value buffer, int64_t base) {
+      if (!buffer)
+        return success();
+      bool makes = llvm::any_of(signature->getResults(), [&](const Port &port) { return port.base == base; });
+      touched.push_back({buffer, makes});
+      return makes ? success() : checkRead(run, buffer);
+    };
+    if (failed(addSaved(run.getSaved(), nn::kSavedBase)) ||
+        failed(addSaved(run.getSavedInput(), nn::kSavedInputBase)))
+      return failure();
+
+    for (size_t i = 0; i < touched.size(); ++i)
+      for (size_t j = 0; j < i; ++j) {
+        auto [a, writesA] = touched[i];
+        auto [b, writesB] = touched[j];
+        // Gradients of a parameter that is passed twice are added one after the other.
+        bool isAccumulator = pipe::getExtent(a).buffer.getKind() == pipe::BufferKind::gradients && a == b;
+        if ((writesA || writesB) && !isAccumulator && getRange(a).overlaps(getRange(b)))
+          return run.emitOpError("works on '") << pipe::getExtent(a).buffer.getName() << "' at "
+                                               << getText(getRange(a)) << " and on '"
+                                               << pipe::getExtent(b).buffer.getName() << "' at " << getText(getRange(b));
+      }
+    for (auto [buffer, writes] : touched)
+      if (writes)
+        memory.write(getRange(buffer), getOwner(buffer));
+
+    auto bytes = function->getAttrOfType<IntegerAttr>(nn::kWorkspaceBytesName);
+    if (bytes && bytes.getInt() > static_cast<int64_t>(run.getWorkspaceBytes().value_or(0)))
+      return run.emitOpError("has a workspace of ") << run.getWorkspaceBytes().value_or(0) << " bytes, '"
+                                                    << run.getFunction() << "' needs " << bytes.getInt();
+    if (!run.getWorkspaceBytes())
+      return success();
+    if (!run.getWorkspaceOffset())
+      return run.emitOpError("has a workspace without an offset, run the memory phase first");
+    int64_t begin = *run.getWorkspaceOffset();
+    Range workspace = {0, begin, begin + static_cast<int64_t>(*run.getWorkspaceBytes())};
+    if (workspace.end > static_cast<int64_t>(*program.getArena()))
+      return run.emitOpError("has a workspace that ends at byte ") << workspace.end << " of an arena of "
+                                                                   << *program.getArena();
+    for (auto [buffer, writes] : touched)
+      if (workspace.overlaps(getRange(buffer)))
+        return run.emitOpError("has its workspace at ") << getText(workspace) << " over buffer '"
+                                                        << pipe::getExtent(buffer).buffer.getName() << "'";
+    memory.write(workspace, run);
+    return success();
+  }
+
+  pipe::ProgramOp program;
+  ModuleOp module;
+  Ownership memory;
+};
+
+struct VerifyPlanPass : impl::VerifyPlanPassBase<VerifyPlanPass> {
+  void runOnOperation() override {
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (!function.isExternal() && failed(FunctionCheck(function).run()))
+        return signalPassFailure();
+    for (auto program : getOperation().getOps<pipe::ProgramOp>())
+      if (failed(ProgramCheck(program, getOperation()).run()))
+        return signalPassFailure();
+  }
+};
+
+} // namespace
+
+} // namespace contraflow::memory

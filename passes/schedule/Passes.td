@@ -1,0 +1,50 @@
+//===- Passes.td - schedule: the step as a program ------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_PASSES_SCHEDULE_PASSES_TD
+#define CONTRAFLOW_PASSES_SCHEDULE_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def BuildProgramPass : Pass<"schedule-build-program", "::mlir::ModuleOp"> {
+  let summary = "writes the graph and the functions of its blocks as programs for one process";
+  let description = [{
+    `@train`: `step.begin`; for every micro-batch the forwards in the order of the graph, then the backwards in reverse, each
+    input gradient before its weight gradient; `step.clip`, optimizers, updates. `@evaluate`: the forwards of one
+    micro-batch with nothing saved. `@generate`: what the outputs of `nn.graph @generate` need.
+
+    A graph value that several calls read gets one gradient from each of them: the last reader writes it, and the others,
+    from last to first, write to a buffer of their own that `graph.add.<shape>` adds to it. An output that some calls
+    of its block get a gradient for and this one does not, is given zeros by `graph.zero.<shape>`.
+
+    Parameters become `pipe.parameter`; the blocks and graphs are erased, since nothing is left in them that a later
+    phase needs. Code is as it was: layers and micro-batches are rows of the programs.
+  }];
+  let statistics = [
+    Statistic<"numRuns", "num-runs", "rows of all programs">,
+    Statistic<"numBuffers", "num-buffers", "buffers of all programs">,
+  ];
+  let dependentDialects = ["::contraflow::pipe::PipeDialect", "::mlir::func::FuncDialect"];
+}
+
+def CountOperationsPass : Pass<"schedule-count-operations", "::mlir::ModuleOp"> {
+  let summary = "writes the floating-point operations of every function beside it";
+  let description = [{
+    Sums what `CostOp` says of the operations of a function into `nn.flops`. Runs before fusion, because kernels may
+    compute a thing twice to save memory traffic, and model flops should not count that.
+  }];
+}
+
+def VerifyProgramPass : Pass<"schedule-verify-program", "::mlir::ModuleOp"> {
+  let summary = "checks programs against the functions that they run";
+  let description = [{
+    Walks every program from top to bottom with the roles of the functions' arguments and results:
+    - (C1) a run passes as many buffers as its function takes, each as large as the tensor
+    - (C2) a value is written before it is read, by an earlier run or by the runtime
+    - (C3) nothing is written twice; what a tied argument adds to has not been read yet
+    - (C4) what a forward saved is read by the backwards of the same instance and micro-batch only
+    - (C5) every forward is followed by the backwards that its block has, once, for every micro-batch
+    - (C6) no run changes a gradient after `clip`, and parameters change at the end, by `optimizer` and `update`
+  }];
+}
+
+#endif
