@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/frontend/BindConfig.h"
 
+#include "llvm/ADT/StringSet.h"
 #include "mlir/IR/Diagnostics.h"
 #include <limits>
 
@@ -51,9 +52,11 @@ std::string describeKind(ConfigOp config) {
   case ConfigKind::OneOf: break;
   }
   std::vector<std::string> choices;
-  for (Attribute choice : *config.getChoices())
+  ArrayAttr listed = *config.getChoices();
+  for (Attribute choice : listed)
     choices.push_back(nn::describe(toValue(choice)));
-  return (choices.size() == 1 ? "" : "one of ") + llvm::join(choices, ", ");
+  std::string list = llvm::join(choices, ", ");
+  return choices.size() == 1 ? list : "one of " + list;
 }
 
 bool isOfKind(ConfigOp config, const ExprValue &value) {
@@ -258,6 +261,7 @@ private:
   const RunFile &run;
   MLIRContext *context;
   ExprEnvironment environment;
+  /// Names whose values have an error.
   llvm::StringSet<> unknown;
   /// First parts of paths that config.json does not have.
   SmallVector<StringRef> missing;

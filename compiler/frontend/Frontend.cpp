@@ -1,0 +1,97 @@
+//===- Frontend.cpp - from a run file to a model with sizes ---------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/frontend/Frontend.h"
+
+#include "compiler/frontend/BindConfig.h"
+#include "compiler/frontend/Instantiate.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include <algorithm>
+
+using namespace mlir;
+
+namespace contraflow::frontend {
+
+namespace {
+
+/// The one model of a file; null after a diagnostic.
+nn::ModelOp getModel(ModuleOp module, const std::string &path) {
+  auto models = module.getOps<nn::ModelOp>();
+  if (!models.empty() && std::next(models.begin()) == models.end())
+    return *models.begin();
+  emitError(FileLineColLoc::get(module.getContext(), path, 1, 1))
+      << "expected one nn.model, found " << std::distance(models.begin(), models.end());
+  return {};
+}
+
+void setAttributes(ModuleOp module, const RunFile &run) {
+  Builder builder(module.getContext());
+  module->setAttr("nn.batch", builder.getI64IntegerAttr(run.getBatch()));
+  module->setAttr("nn.seq", builder.getI64IntegerAttr(run.sequence));
+  module->setAttr("nn.micro_batches", builder.getI64IntegerAttr(run.microBatches));
+  for (auto output : module.lookupSymbol<nn::GraphOp>("train").getBody().getOps<nn::OutputOp>())
+    if (output.getName() == "logits") {
+      auto type = cast<nn::TensorType>(output.getValue().getType());
+      module->setAttr("nn.vocab", builder.getI64IntegerAttr(type.getStaticShape().back()));
+    }
+  const RunFile::Optimizer &optimizer = run.optimizer;
+  std::pair<StringRef, double> numbers[] = {{"beta1", optimizer.beta1},
+                                            {"beta2", optimizer.beta2},
+                                            {"eps", optimizer.eps},
+                                            {"weight_decay", optimizer.weightDecay},
+                                            {"clip_norm", optimizer.clipNorm}};
+  SmallVector<NamedAttribute> entries;
+  for (auto [name, value] : numbers)
+    entries.push_back(builder.getNamedAttr(name, builder.getF64FloatAttr(value)));
+  module->setAttr("nn.optimizer", builder.getDictionaryAttr(entries));
+  module->setAttr("nn.model_type", builder.getStringAttr(run.config.find("model_type")->get().get<std::string>()));
+}
+
+} // namespace
+
+OwningOpRef<ModuleOp> buildModel(MLIRContext &context, const RunFile &run) {
+  context.loadDialect<nn::NNDialect>();
+  if (!llvm::sys::fs::exists(run.architecture)) {
+    std::optional<JsonValue> key = run.run.find("architecture");
+    emitError((key ? *key : run.run).getLoc(&context)) << "architecture: there is no file '" << run.architecture << "'";
+    return {};
+  }
+  OwningOpRef<ModuleOp> source = parseSourceFile<ModuleOp>(run.architecture, &context);
+  if (!source)
+    return {};
+  nn::ModelOp model = getModel(*source, run.architecture);
+  if (!model)
+    return {};
+  FailureOr<nn::ExprEnvironment> environment = bindConfig(model, run);
+  if (failed(environment))
+    return {};
+  OwningOpRef<ModuleOp> module = instantiate(model, *environment);
+  if (module)
+    setAttributes(*module, run);
+  return module;
+}
+
+std::string findArchitecture(MLIRContext &context, const std::string &modelsFolder, const std::string &modelType) {
+  context.loadDialect<nn::NNDialect>();
+  std::error_code error;
+  std::vector<std::string> candidates;
+  for (llvm::sys::fs::directory_iterator it(modelsFolder, error), end; !error && it != end; it.increment(error)) {
+    llvm::SmallString<128> path(it->path());
+    llvm::sys::path::append(path, "model.mlir");
+    if (llvm::sys::fs::exists(path))
+      candidates.push_back(path.str().str());
+  }
+  // The order of a directory is not fixed.
+  std::sort(candidates.begin(), candidates.end());
+  for (const std::string &path : candidates)
+    if (OwningOpRef<ModuleOp> source = parseSourceFile<ModuleOp>(path, &context))
+      for (auto model : source->getOps<nn::ModelOp>())
+        if (llvm::is_contained(model.getModelTypes().getAsValueRange<StringAttr>(), modelType))
+          return path;
+  return "";
+}
+
+} // namespace contraflow::frontend

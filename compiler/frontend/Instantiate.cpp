@@ -1,0 +1,703 @@
+//===- Instantiate.cpp - from a model with names to kinds of blocks -------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Two interpreters over one walk. In a graph, a call becomes an `nn.call` of a kind; in a block, what is called is written in
+// its place. `nn.if` and `nn.repeat` vanish in both. Every other operation is cloned and its
+// expressions are replaced by their values.
+//
+//===----------------------------------------------------------------------===//
+#include "compiler/frontend/Instantiate.h"
+
+#include "compiler/frontend/BindConfig.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+using contraflow::nn::BlockOp;
+using contraflow::nn::BlockRefAttr;
+using contraflow::nn::CallOp;
+using contraflow::nn::Expr;
+using contraflow::nn::ExprAttr;
+using contraflow::nn::ExprEnvironment;
+using contraflow::nn::ExprValue;
+using contraflow::nn::GraphOp;
+using contraflow::nn::ParamOp;
+
+namespace contraflow::frontend {
+
+namespace {
+
+/// A block with values for its dimensions and for its block parameters.
+struct Closure {
+  BlockOp block;
+  std::vector<ExprValue> dims;
+  std::vector<Closure> blocks;
+
+  /// `@layer<4>(@ffn<1024>)`: equal for equal kinds.
+  std::string getKey() const {
+    std::string key = BlockOp(block).getSymName().str();
+    for (const ExprValue &dim : dims)
+      key += "<" + nn::describe(dim) + ">";
+    for (const Closure &given : blocks)
+      key += "(" + given.getKey() + ")";
+    return key;
+  }
+
+  /// `layer_ffn_1024`, for people.
+  std::string getName() const {
+    std::string name = BlockOp(block).getSymName().str();
+    for (const ExprValue &dim : dims) {
+      name += "_";
+      for (char c : nn::describe(dim))
+        name += llvm::isAlnum(c) ? std::string(1, c) : c == '"' ? "" : "_";
+    }
+    for (const Closure &given : blocks)
+      name += "_" + given.getName();
+    return name;
+  }
+};
+
+/// What names mean at some place of the model.
+struct Scope {
+  ExprEnvironment environment;
+  llvm::StringMap<Closure> blocks;
+  /// Of parameters: the prefixes of the calls around, or empty.
+  std::string prefix;
+  /// Keys of the closures being written, to find a block that calls itself.
+  llvm::SmallVector<std::string> calls;
+};
+
+/// What `name` is below `prefix`.
+std::string join(const std::string &prefix, const std::string &name) {
+  return prefix.empty() || name.empty() ? prefix + name : prefix + "." + name;
+}
+
+/// No model has as many layers; a slip in a range would fill the memory.
+constexpr int64_t kMaxIterations = 100000;
+
+class Instantiator {
+public:
+  Instantiator(nn::ModelOp model, const ExprEnvironment &environment)
+      : model(model), context(model.getContext()), builder(context), environment(environment) {}
+
+  OwningOpRef<ModuleOp> run() {
+    module = ModuleOp::create(model.getLoc(), model.getSymName());
+    if (failed(buildGraph("train", environment)))
+      return {};
+    // Generation sees one sequence at a time.
+    forGenerate = true;
+    ExprEnvironment single = environment;
+    setBatch(single, 1, std::get<int64_t>(environment.lookup("seq")));
+    if (failed(buildGraph("generate", single)))
+      return {};
+    if (failed(finishTrain()))
+      return {};
+    finishGenerate();
+    if (failed(mlir::verify(*module)))
+      return {};
+    return std::move(module);
+  }
+
+private:
+  //===--------------------------------------------------------------------===//
+  // Expressions
+  //===--------------------------------------------------------------------===//
+
+  FailureOr<ExprValue> evaluate(Operation *op, const Expr &expr, const Scope &scope) {
+    llvm::Expected<ExprValue> value = expr.evaluate(scope.environment);
+    if (value)
+      return *value;
+    return op->emitOpError() << llvm::toString(value.takeError());
+  }
+  FailureOr<ExprValue> evaluate(Operation *op, ExprAttr attr, const Scope &scope) {
+    return evaluate(op, nn::getExpr(attr), scope);
+  }
+  FailureOr<int64_t> evaluateInt(Operation *op, ExprAttr attr, const Scope &scope) {
+    FailureOr<ExprValue> value = evaluate(op, attr, scope);
+    if (failed(value))
+      return failure();
+    if (const auto *integer = std::get_if<int64_t>(&*value))
+      return *integer;
+    return op->emitOpError() << "needs an integer, '" << attr.getText() << "' is " << nn::describe(*value);
+  }
+
+  /// The name with the values of expressions in braces; the index of `over` stays, as `{e}`.
+  FailureOr<std::string> resolveName(Operation *op, StringRef name, const Scope &scope, StringRef over = "") {
+    std::string result;
+    bool wellFormed = nn::replaceBraces(name, result, [&](StringRef text) -> std::optional<std::string> {
+      if (!over.empty() && text == over)
+        return "{e}";
+      llvm::Expected<Expr> expr = Expr::parse(text);
+      if (!expr) {
+        op->emitOpError() << "name \"" << name << "\": " << llvm::toString(expr.takeError());
+        return std::nullopt;
+      }
+      FailureOr<ExprValue> value = evaluate(op, *expr, scope);
+      if (failed(value))
+        return std::nullopt;
+      if (const auto *string = std::get_if<std::string>(&*value))
+        return *string;
+      return nn::describe(*value);
+    });
+    if (!wellFormed)
+      return failure();
+    return result;
+  }
+
+  /// Replaces expressions in types and attributes by their values.
+  struct Binding {
+    Binding(Instantiator &self, Operation *op, const Scope &scope) {
+      replacer.addReplacement([&self, op, &scope, this](ExprAttr attr) -> std::optional<Attribute> {
+        FailureOr<ExprValue> value = self.evaluate(op, attr, scope);
+        if (mlir::failed(value)) {
+          failed = true;
+          return attr;
+        }
+        if (std::holds_alternative<std::monostate>(*value)) {
+          op->emitOpError() << "needs '" << attr.getText() << "', which is null in this configuration";
+          failed = true;
+          return attr;
+        }
+        return ExprAttr::get(attr.getContext(), nn::describe(*value));
+      });
+      // Dimensions have stricter needs than other expressions.
+      replacer.addReplacement([&self, op, &scope, this](nn::TensorType type)
+                                  -> std::optional<std::pair<Type, WalkResult>> {
+        return std::make_pair(Type(self.bindTensor(op, type, scope, failed)), WalkResult::skip());
+      });
+    }
+    AttrTypeReplacer replacer;
+    bool failed = false;
+  };
+
+  nn::TensorType bindTensor(Operation *op, nn::TensorType type, const Scope &scope, bool &failed) {
+    SmallVector<int64_t> shape;
+    int64_t elements = 1;
+    for (ExprAttr dim : type.getShape()) {
+      FailureOr<ExprValue> value = evaluate(op, dim, scope);
+      if (mlir::failed(value)) {
+        failed = true;
+        return type;
+      }
+      const auto *integer = std::get_if<int64_t>(&*value);
+      if (!integer || *integer < 1) {
+        op->emitOpError() << "dimension '" << dim.getText() << "' must be an integer of 1 or more, found "
+                          << nn::describe(*value);
+        failed = true;
+        return type;
+      }
+      // Sizes in bytes must be countable.
+      if (__builtin_mul_overflow(elements, *integer, &elements) || elements > (int64_t(1) << 58)) {
+        op->emitOpError() << "a value of type " << type << " is too large here";
+        failed = true;
+        return type;
+      }
+      shape.push_back(*integer);
+    }
+    return nn::TensorType::get(context, shape, type.getElementType());
+  }
+
+  //===--------------------------------------------------------------------===//
+  // The walk that graphs and blocks share
+  //===--------------------------------------------------------------------===//
+
+  using Values = SmallVector<Value>;
+
+  /// Writes a body; its yielded values, mapped.
+  FailureOr<Values> writeBody(Block &body, const Scope &scope, IRMapping &mapping, bool inGraph) {
+    for (Operation &op : body) {
+      if (auto yield = dyn_cast<nn::YieldOp>(op)) {
+        Values values;
+        for (Value value : yield.getValues())
+          values.push_back(mapping.lookup(value));
+        return values;
+      }
+      if (failed(writeOperation(&op, scope, mapping, inGraph)))
+        return failure();
+    }
+    return Values();
+  }
+
+  LogicalResult writeOperation(Operation *op, const Scope &scope, IRMapping &mapping, bool inGraph) {
+    if (auto choice = dyn_cast<nn::IfOp>(op))
+      return writeIf(choice, scope, mapping, inGraph);
+    if (auto repeat = dyn_cast<nn::RepeatOp>(op))
+      return writeRepeat(repeat, scope, mapping, inGraph);
+    if (auto call = dyn_cast<CallOp>(op))
+      return inGraph ? writeGraphCall(call, scope, mapping) : inlineCall(call, scope, mapping);
+    if (auto param = dyn_cast<ParamOp>(op))
+      return writeParam(param, scope, mapping);
+    if (auto output = dyn_cast<nn::OutputOp>(op))
+      return writeOutput(output, scope, mapping);
+    if (forGenerate && isa<nn::LossOp, nn::UpdateOp>(op))
+      return success();
+    return writeClone(op, scope, mapping);
+  }
+
+  LogicalResult writeIf(nn::IfOp choice, const Scope &scope, IRMapping &mapping, bool inGraph) {
+    FailureOr<ExprValue> condition = evaluate(choice, choice.getCondition(), scope);
+    if (failed(condition))
+      return failure();
+    const auto *boolean = std::get_if<bool>(&*condition);
+    if (!boolean)
+      return choice.emitOpError() << "condition '" << choice.getCondition().getText()
+                                  << "' must be true or false, found " << nn::describe(*condition);
+    Region &region = *boolean ? choice.getThenRegion() : choice.getElseRegion();
+    if (region.empty())
+      return success();
+    FailureOr<Values> values = writeBody(region.front(), scope, mapping, inGraph);
+    if (failed(values))
+      return failure();
+    mapping.map(choice.getResults(), *values);
+    return success();
+  }
+
+  LogicalResult writeRepeat(nn::RepeatOp repeat, const Scope &scope, IRMapping &mapping, bool inGraph) {
+    FailureOr<int64_t> lower = evaluateInt(repeat, repeat.getLower(), scope);
+    FailureOr<int64_t> upper = evaluateInt(repeat, repeat.getUpper(), scope);
+    if (failed(lower) || failed(upper))
+      return failure();
+    if (*upper > *lower && *upper - *lower > kMaxIterations)
+      return repeat.emitOpError() << "repeats " << *upper - *lower << " times, at most " << kMaxIterations << " can be";
+    Values carried;
+    for (Value init : repeat.getInits())
+      carried.push_back(mapping.lookup(init));
+    for (int64_t i = *lower; i < *upper; ++i) {
+      Scope inner = scope;
+      inner.environment[repeat.getVariable()] = ExprValue(i);
+      mapping.map(repeat.getBody().getArguments(), carried);
+      FailureOr<Values> values = writeBody(repeat.getBody().front(), inner, mapping, inGraph);
+      if (failed(values))
+        return failure();
+      carried = std::move(*values);
+    }
+    mapping.map(repeat.getResults(), carried);
+    return success();
+  }
+
+  LogicalResult writeParam(ParamOp param, const Scope &scope, IRMapping &mapping) {
+    FailureOr<std::string> name = resolveName(param, param.getName(), scope, param.getOver().value_or(""));
+    if (failed(name) || failed(writeClone(param, scope, mapping)))
+      return failure();
+    auto clone = mapping.lookup(param.getResult()).getDefiningOp<ParamOp>();
+    clone.setName(join(scope.prefix, *name));
+    if (clone.getOver())
+      clone.setOver("e");
+    return success();
+  }
+
+  LogicalResult writeOutput(nn::OutputOp output, const Scope &scope, IRMapping &mapping) {
+    FailureOr<std::string> name = resolveName(output, output.getName(), scope);
+    if (failed(name))
+      return failure();
+    if (forGenerate && *name != "logits")
+      return success();
+    nn::OutputOp::create(builder, output.getLoc(), *name, mapping.lookup(output.getValue()));
+    return success();
+  }
+
+  LogicalResult writeClone(Operation *op, const Scope &scope, IRMapping &mapping) {
+    Binding binding(*this, op, scope);
+    Operation *clone = builder.clone(*op, mapping);
+    for (NamedAttribute attr : op->getAttrDictionary())
+      if (Attribute bound = binding.replacer.replace(attr.getValue()); bound != attr.getValue())
+        clone->setAttr(attr.getName(), bound);
+    for (OpResult result : clone->getResults())
+      result.setType(binding.replacer.replace(result.getType()));
+    return failure(binding.failed);
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Calls
+  //===--------------------------------------------------------------------===//
+
+  FailureOr<Closure> close(CallOp call, BlockRefAttr ref, const Scope &scope) {
+    StringRef name = ref.getBlock().getValue();
+    auto parameter = scope.blocks.find(name);
+    if (parameter != scope.blocks.end())
+      return parameter->second;
+    Closure closure;
+    closure.block = model.lookupSymbol<BlockOp>(name);
+    for (ExprAttr dim : ref.getDims()) {
+      FailureOr<ExprValue> value = evaluate(call, dim, scope);
+      if (failed(value))
+        return failure();
+      closure.dims.push_back(*value);
+    }
+    for (BlockRefAttr given : ref.getBlocks()) {
+      FailureOr<Closure> block = close(call, given, scope);
+      if (failed(block))
+        return failure();
+      closure.blocks.push_back(*block);
+    }
+    return closure;
+  }
+
+  /// The scope of the body of `closure`, in which nothing but the configuration is seen from outside.
+  FailureOr<Scope> enter(CallOp call, Closure &closure, const Scope &outer, std::string prefix) {
+    Scope scope;
+    scope.environment = forGenerate ? generateEnvironment : environment;
+    scope.prefix = std::move(prefix);
+    scope.calls = outer.calls;
+    std::string key = closure.getKey();
+    if (llvm::is_contained(scope.calls, key))
+      return call.emitOpError() << "'@" << closure.block.getSymName() << "' calls itself";
+    scope.calls.push_back(key);
+    for (auto [name, value] : llvm::zip(closure.block.getDims().getAsValueRange<StringAttr>(), closure.dims))
+      scope.environment[name] = value;
+    for (auto [name, block] : llvm::zip(closure.block.getBlocks().getAsValueRange<StringAttr>(), closure.blocks))
+      scope.blocks[name] = block;
+    return scope;
+  }
+
+  /// A block parameter may have been given a block that takes or gives something else.
+  LogicalResult verifyFits(CallOp call, Closure &closure, TypeRange inputs, const Scope &scope, const Scope &inner) {
+    Binding outside(*this, call, scope), inside(*this, closure.block, inner);
+    auto mismatch = [&](const Twine &what, Type found, Type wanted) {
+      InFlightDiagnostic diagnostic = call.emitOpError()
+                                      << what << " is " << found << ", '@" << closure.block.getSymName() << "' has "
+                                      << wanted;
+      diagnostic.attachNote(closure.block.getLoc()) << "the block that is called";
+      return diagnostic;
+    };
+    Block &body = closure.block.getBody().front();
+    SmallVector<Type> results(closure.block.getResultTypes().getAsValueRange<TypeAttr>());
+    if (inputs.size() != body.getNumArguments() || call.getNumResults() != results.size()) {
+      InFlightDiagnostic diagnostic = call.emitOpError()
+                                      << "has " << inputs.size() << " operands and " << call.getNumResults()
+                                      << " results, '@" << closure.block.getSymName() << "' has "
+                                      << body.getNumArguments() << " and " << results.size();
+      diagnostic.attachNote(closure.block.getLoc()) << "the block that is called";
+      return diagnostic;
+    }
+    for (auto [i, type] : llvm::enumerate(body.getArgumentTypes())) {
+      Type wanted = inside.replacer.replace(type);
+      if (!inside.failed && inputs[i] != wanted)
+        return mismatch("operand " + Twine(i), inputs[i], wanted);
+    }
+    for (auto [i, type] : llvm::enumerate(results)) {
+      Type wanted = inside.replacer.replace(type), found = outside.replacer.replace(call.getResult(i).getType());
+      if (!inside.failed && !outside.failed && found != wanted)
+        return mismatch("result " + Twine(i), found, wanted);
+    }
+    return failure(inside.failed || outside.failed);
+  }
+
+  FailureOr<std::string> resolvePrefix(CallOp call, const Scope &scope) {
+    FailureOr<std::string> prefix = resolveName(call, call.getPrefix().value_or(""), scope);
+    if (failed(prefix))
+      return failure();
+    return join(scope.prefix, *prefix);
+  }
+
+  LogicalResult inlineCall(CallOp call, const Scope &scope, IRMapping &mapping) {
+    FailureOr<Closure> closure = close(call, call.getCallee(), scope);
+    FailureOr<std::string> prefix = resolvePrefix(call, scope);
+    if (failed(closure) || failed(prefix))
+      return failure();
+    FailureOr<Scope> inner = enter(call, *closure, scope, *prefix);
+    if (failed(inner))
+      return failure();
+    Values inputs;
+    for (Value input : call.getInputs())
+      inputs.push_back(mapping.lookup(input));
+    if (failed(verifyFits(call, *closure, ValueRange(inputs).getTypes(), scope, *inner)))
+      return failure();
+    Block &body = closure->block.getBody().front();
+    IRMapping innerMapping;
+    innerMapping.map(body.getArguments(), inputs);
+    FailureOr<Values> results = writeBody(body, *inner, innerMapping, /*inGraph=*/false);
+    if (failed(results))
+      return failure();
+    mapping.map(call.getResults(), *results);
+    return success();
+  }
+
+  LogicalResult writeGraphCall(CallOp call, const Scope &scope, IRMapping &mapping) {
+    FailureOr<Closure> closure = close(call, call.getCallee(), scope);
+    FailureOr<std::string> prefix = resolvePrefix(call, scope);
+    if (failed(closure) || failed(prefix))
+      return failure();
+    FailureOr<Scope> inner = enter(call, *closure, scope, "");
+    if (failed(inner))
+      return failure();
+    Values inputs;
+    for (Value input : call.getInputs())
+      inputs.push_back(mapping.lookup(input));
+    if (failed(verifyFits(call, *closure, ValueRange(inputs).getTypes(), scope, *inner)))
+      return failure();
+    if (failed(verifyParamArgs(call, closure->block, inputs)))
+      return failure();
+    // An argument that has the value of an earlier one is that one.
+    SmallVector<unsigned> same;
+    Values distinct;
+    for (Value input : inputs) {
+      auto it = llvm::find(distinct, input);
+      same.push_back(it - distinct.begin());
+      if (it == distinct.end())
+        distinct.push_back(input);
+    }
+    FailureOr<BlockOp> kind = getKind(*closure, *inner, same);
+    if (failed(kind))
+      return failure();
+    SmallVector<Type> resultTypes(kind->getResultTypes().getAsValueRange<TypeAttr>());
+    auto ref = BlockRefAttr::get(context, FlatSymbolRefAttr::get(kind->getSymNameAttr()), {}, {});
+    auto clone = CallOp::create(builder, call.getLoc(), resultTypes, ref, distinct,
+                                prefix->empty() ? StringAttr() : builder.getStringAttr(*prefix));
+    mapping.map(call.getResults(), clone.getResults());
+    return success();
+  }
+
+  /// Parameters of the graph go to arguments marked `param`, and nothing else does.
+  LogicalResult verifyParamArgs(CallOp call, BlockOp block, ArrayRef<Value> inputs) {
+    for (auto [i, input] : llvm::enumerate(inputs)) {
+      bool isParam = isa_and_nonnull<ParamOp>(input.getDefiningOp());
+      if (isParam == block.isParamArg(i))
+        continue;
+      InFlightDiagnostic diagnostic = call.emitOpError() << "operand " << i << " is " << (isParam ? "a" : "no")
+                                                         << " parameter, argument '" << block.getArgName(i) << "' of '@"
+                                                         << block.getSymName() << "' is "
+                                                         << (isParam ? "not marked 'param'" : "marked 'param'");
+      diagnostic.attachNote(block.getLoc()) << "the block that is called";
+      return diagnostic;
+    }
+    return success();
+  }
+
+  /// The kind for a closure, written on first use. `same[i]` is the argument of the kind that argument i becomes.
+  FailureOr<BlockOp> getKind(Closure &closure, const Scope &scope, ArrayRef<unsigned> same) {
+    std::string key = closure.getKey() + (forGenerate ? "!generate" : "!train");
+    for (unsigned index : same)
+      key += "," + std::to_string(index);
+    auto [it, isNew] = kinds.try_emplace(key);
+    if (!isNew)
+      return it->second;
+
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPoint(graph);
+    Block &body = closure.block.getBody().front();
+    Binding binding(*this, closure.block, scope);
+    SmallVector<Type> results;
+    for (Type type : closure.block.getResultTypes().getAsValueRange<TypeAttr>())
+      results.push_back(binding.replacer.replace(type));
+    SmallVector<Attribute> names;
+    SmallVector<bool> params;
+    for (auto [i, index] : llvm::enumerate(same))
+      if (index == names.size()) {
+        names.push_back(builder.getStringAttr(closure.block.getArgName(i)));
+        params.push_back(closure.block.isParamArg(i));
+      }
+    auto kind = BlockOp::create(builder, closure.block.getLoc(), getUniqueName(closure), builder.getArrayAttr({}),
+                                builder.getArrayAttr({}), builder.getArrayAttr(names),
+                                builder.getDenseBoolArrayAttr(params), builder.getTypeArrayAttr(results));
+    Block *entry = builder.createBlock(&kind.getBody());
+    IRMapping mapping;
+    for (auto [i, argument] : llvm::enumerate(body.getArguments())) {
+      if (same[i] == entry->getNumArguments())
+        entry->addArgument(binding.replacer.replace(argument.getType()), argument.getLoc());
+      mapping.map(argument, entry->getArgument(same[i]));
+    }
+    if (binding.failed)
+      return failure();
+    FailureOr<Values> values = writeBody(body, scope, mapping, /*inGraph=*/false);
+    if (failed(values))
+      return failure();
+    nn::YieldOp::create(builder, body.back().getLoc(), *values);
+    if (failed(verifyNames(kind)))
+      return failure();
+    kinds[key] = kind;
+    return kind;
+  }
+
+  /// Two parameters of one kind must not have one name.
+  LogicalResult verifyNames(BlockOp kind) {
+    llvm::StringMap<ParamOp> names;
+    for (auto param : kind.getBody().getOps<ParamOp>()) {
+      auto [it, isNew] = names.try_emplace(param.getName(), param);
+      if (isNew)
+        continue;
+      InFlightDiagnostic diagnostic = param.emitOpError() << "names '" << param.getName() << "' a second time in '@"
+                                                          << kind.getSymName() << "'; calls of a block in one block need "
+                                                          << "prefixes that differ";
+      diagnostic.attachNote(it->second.getLoc()) << "the first time";
+      return diagnostic;
+    }
+    return success();
+  }
+
+  std::string getUniqueName(const Closure &closure) {
+    std::string base = closure.getName() + (forGenerate ? "_generate" : ""), name = base;
+    for (int i = 2; !symbols.insert(name).second; ++i)
+      name = base + "_" + std::to_string(i);
+    return name;
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Graphs
+  //===--------------------------------------------------------------------===//
+
+  LogicalResult buildGraph(StringRef name, const ExprEnvironment &values) {
+    GraphOp source = model.getGraph();
+    if (forGenerate)
+      generateEnvironment = values;
+    Scope scope;
+    scope.environment = values;
+    Binding binding(*this, source, scope);
+    builder.setInsertionPointToEnd(module->getBody());
+    graph = GraphOp::create(builder, source.getLoc(), name, source.getArgNames());
+    Block *entry = builder.createBlock(&graph.getBody());
+    IRMapping mapping;
+    for (BlockArgument argument : source.getBody().getArguments())
+      mapping.map(argument, entry->addArgument(binding.replacer.replace(argument.getType()), argument.getLoc()));
+    if (binding.failed)
+      return failure();
+    builder.setInsertionPointToEnd(entry);
+    return failure(failed(writeBody(source.getBody().front(), scope, mapping, /*inGraph=*/true)));
+  }
+
+  SmallVector<BlockOp> getKinds(StringRef graphName) {
+    SmallVector<BlockOp> used;
+    for (auto call : module->lookupSymbol<GraphOp>(graphName).getBody().getOps<CallOp>())
+      if (!llvm::is_contained(used, call.getBlock()))
+        used.push_back(call.getBlock());
+    return used;
+  }
+
+  static void eraseDeadCode(Block &body) {
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))
+      if (isOpTriviallyDead(&op))
+        op.erase();
+  }
+
+  /// Drops arguments of `kind` that nothing uses, there and in the calls of `graphName`.
+  void dropUnusedArguments(BlockOp kind, StringRef graphName) {
+    Block &body = kind.getBody().front();
+    llvm::BitVector unused(body.getNumArguments());
+    SmallVector<Attribute> names;
+    SmallVector<bool> params;
+    for (BlockArgument argument : body.getArguments()) {
+      unsigned i = argument.getArgNumber();
+      if (argument.use_empty()) {
+        unused.set(i);
+        continue;
+      }
+      names.push_back(builder.getStringAttr(kind.getArgName(i)));
+      params.push_back(kind.isParamArg(i));
+    }
+    if (unused.none())
+      return;
+    for (auto call : module->lookupSymbol<GraphOp>(graphName).getBody().getOps<CallOp>())
+      if (call.getBlock() == kind)
+        call->eraseOperands(unused);
+    body.eraseArguments(unused);
+    kind.setArgNamesAttr(builder.getArrayAttr(names));
+    kind.setParamArgsAttr(builder.getDenseBoolArrayAttr(params));
+  }
+
+  /// Drops what nothing uses from `@train`, and parameters with a warning: a checkpoint would have them for nothing.
+  LogicalResult finishTrain() {
+    auto train = module->lookupSymbol<GraphOp>("train");
+    Block &body = train.getBody().front();
+    if (llvm::none_of(body.getOps<nn::OutputOp>(), [](nn::OutputOp output) { return output.getName() == "logits"; }))
+      return model.getGraph().emitOpError() << "has no output \"logits\"";
+    auto warn = [](ParamOp param) {
+      param.emitWarning() << "nothing uses parameter '" << param.getName() << "'; it is left out";
+    };
+    SmallVector<BlockOp> trainKinds = getKinds("train");
+    for (BlockOp kind : trainKinds) {
+      Block &kindBody = kind.getBody().front();
+      eraseDeadCode(kindBody);
+      for (auto param : llvm::make_early_inc_range(kindBody.getOps<ParamOp>()))
+        if (param.use_empty()) {
+          warn(param);
+          dropped.insert((kind.getSymName() + "/" + param.getName()).str());
+          param.erase();
+        }
+      dropUnusedArguments(kind, "train");
+    }
+    eraseDeadCode(body);
+    for (auto param : llvm::make_early_inc_range(body.getOps<ParamOp>()))
+      if (param.use_empty()) {
+        warn(param);
+        param.erase();
+      }
+    return verifyFullNames(train);
+  }
+
+  LogicalResult verifyFullNames(GraphOp train) {
+    llvm::StringMap<ParamOp> names;
+    auto check = [&](Operation *user, ParamOp param, const std::string &name) -> LogicalResult {
+      auto [it, isNew] = names.try_emplace(name, param);
+      if (isNew)
+        return success();
+      InFlightDiagnostic diagnostic = user->emitOpError() << "names a parameter '" << name << "' that is there already; "
+                                                          << "to share a parameter, declare it in the graph";
+      diagnostic.attachNote(it->second.getLoc()) << "the first parameter of this name";
+      return diagnostic;
+    };
+    for (Operation &op : train.getBody().front()) {
+      if (auto param = dyn_cast<ParamOp>(op))
+        if (failed(check(param, param, param.getName().str())))
+          return failure();
+      if (auto call = dyn_cast<CallOp>(op))
+        for (auto param : call.getBlock().getBody().getOps<ParamOp>())
+          if (failed(check(call, param, join(call.getPrefix().value_or("").str(), param.getName().str()))))
+            return failure();
+    }
+    return success();
+  }
+
+  /// Keeps what "logits" needs. Parameters of kinds stay, so that they lie as in training.
+  void finishGenerate() {
+    auto generate = module->lookupSymbol<GraphOp>("generate");
+    Block &body = generate.getBody().front();
+    for (BlockOp kind : getKinds("generate")) {
+      Block &kindBody = kind.getBody().front();
+      eraseDeadCode(kindBody);
+      StringRef name = kind.getSymName();
+      for (auto param : llvm::make_early_inc_range(kindBody.getOps<ParamOp>()))
+        if (param.use_empty() && dropped.contains((dropSuffix(name) + "/" + param.getName()).str()))
+          param.erase();
+      dropUnusedArguments(kind, "generate");
+    }
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))
+      if (op.use_empty() && !isa<nn::OutputOp>(op))
+        op.erase();
+    SmallVector<BlockOp> used = getKinds("generate");
+    used.append(getKinds("train"));
+    for (BlockOp kind : llvm::make_early_inc_range(module->getOps<BlockOp>()))
+      if (!llvm::is_contained(used, kind))
+        kind.erase();
+  }
+
+  /// The kind of `@train` that a kind of `@generate` stands for.
+  static std::string dropSuffix(StringRef name) {
+    size_t at = name.rfind("_generate");
+    return (name.take_front(at) + name.drop_front(at + strlen("_generate"))).str();
+  }
+
+  nn::ModelOp model;
+  MLIRContext *context;
+  OpBuilder builder;
+  const ExprEnvironment &environment;
+  ExprEnvironment generateEnvironment;
+  bool forGenerate = false;
+  OwningOpRef<ModuleOp> module;
+  GraphOp graph;
+  llvm::StringMap<BlockOp> kinds;
+  llvm::StringSet<> symbols;
+  /// `kind/parameter` of parameters that training does not use.
+  llvm::StringSet<> dropped;
+};
+
+} // namespace
+
+OwningOpRef<ModuleOp> instantiate(nn::ModelOp model, const ExprEnvironment &environment) {
+  return Instantiator(model, environment).run();
+}
+
+} // namespace contraflow::frontend
