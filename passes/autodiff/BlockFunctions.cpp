@@ -101,10 +101,10 @@ llvm::MapVector<nn::BlockOp, BlockUse> computeBlockUses(nn::GraphOp graph, int64
 // The straight line
 //===----------------------------------------------------------------------===//
 
-BlockFunctions::~BlockFunctions() {
-  line.dropAllReferences();
-  line.clear();
-}
+BlockFunctions::BlockFunctions(nn::BlockOp block)
+    : block(block),
+      holder(func::FuncOp::create(block.getLoc(), "line", FunctionType::get(block.getContext(), {}, {}))),
+      line(*holder->addEntryBlock()) {}
 
 Value BlockFunctions::addArgument(Type type, RoleKind kind, StringRef name) {
   Value argument = line.addArgument(type, block.getLoc());

@@ -18,6 +18,7 @@
 #include "passes/autodiff/Gradient.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/OwningOpRef.h"
 #include <string>
 
 namespace contraflow::autodiff {
@@ -57,7 +58,6 @@ class BlockFunctions {
 public:
   /// Unrolls a bound block. Without `use`, there is no gradient part.
   static mlir::FailureOr<std::unique_ptr<BlockFunctions>> build(nn::BlockOp block, const BlockUse *use);
-  ~BlockFunctions();
 
   /// Each builds `<block>.<what>` where `builder` stands; the backward functions are null when they would return nothing.
   mlir::func::FuncOp buildForward(mlir::OpBuilder &builder);
@@ -70,7 +70,7 @@ public:
   llvm::ArrayRef<std::string> getParametersWithoutGradient() const { return withoutGradient; }
 
 private:
-  explicit BlockFunctions(nn::BlockOp block) : block(block) {}
+  explicit BlockFunctions(nn::BlockOp block);
   mlir::Value addArgument(mlir::Type type, nn::RoleKind kind, llvm::StringRef name);
   void unrollForward();
   mlir::LogicalResult unrollBackward(const BlockUse &use);
@@ -81,8 +81,9 @@ private:
                           llvm::function_ref<bool(mlir::Operation *)> belongs);
 
   nn::BlockOp block;
-  /// The straight line, detached from any operation.
-  mlir::Block line;
+  /// Owns the straight line; in no module, without type or terminator.
+  mlir::OwningOpRef<mlir::func::FuncOp> holder;
+  mlir::Block &line;
   /// Role of every value of the line that may be passed between functions.
   llvm::DenseMap<mlir::Value, Slot> slots;
   /// Position in the line, of arguments and results of operations.
