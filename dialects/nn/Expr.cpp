@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialects/nn/Expr.h"
 
-#include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/raw_ostream.h"
 #include "mlir/IR/OpImplementation.h"
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 namespace contraflow::nn {
@@ -463,20 +463,14 @@ int precedence(const std::string &op) {
   return 8;
 }
 
+/// The shortest text that reads back as the same number.
 std::string printReal(double value) {
-  llvm::SmallString<32> text;
-  llvm::APFloat(value).toString(text, /*FormatPrecision=*/0, /*FormatMaxPadding=*/3);
+  char buffer[32];
+  std::string text(buffer, std::to_chars(buffer, std::end(buffer), value).ptr);
   // MLIR's lexer wants a point in a float.
-  if (!llvm::StringRef(text).contains('.') && !llvm::StringRef(text).contains('E'))
-    text += ".0";
-  std::string result = text.str().str();
-  size_t exponent = result.find('E');
-  if (exponent != std::string::npos) {
-    result[exponent] = 'e';
-    if (result.find('.') == std::string::npos)
-      result.insert(exponent, ".0");
-  }
-  return result;
+  if (text.find('.') == std::string::npos)
+    text.insert(std::min(text.find('e'), text.size()), ".0");
+  return text;
 }
 
 std::string printOperand(const Expr &operand, int parent) {

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // A multiply-add counts as two; exp, log, division, square root and comparison as one each. What is
-// computed again on purpose (the scores of attention in its gradient) counts, so that dividing by a peak gives a
-// lower bound of the time.
+// computed again on purpose (the scores of attention in its gradient) counts, so that dividing by a peak
+// gives a lower bound of the time.
 //
 //===----------------------------------------------------------------------===//
 #include "dialects/nn/NN.h"
@@ -51,8 +51,7 @@ int64_t RopeOp::getFlops() { return 3 * elements(getInput()); }
 int64_t RopeInputGradOp::getFlops() { return 3 * elements(getInput()); }
 
 /// Pairs of a query and a key that it sees, over all heads.
-template <typename AttentionLikeOp>
-static int64_t countScores(AttentionLikeOp op) {
+template <typename AttentionLikeOp> static int64_t countScores(AttentionLikeOp op) {
   int64_t seq = getInt(op.getSeq());
   int64_t perSequence = op.getCausal() ? seq * (seq + 1) / 2 : seq * seq;
   return dim(op.getQuery(), 0) / seq * perSequence * getInt(op.getHeads());

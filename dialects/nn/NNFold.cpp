@@ -70,9 +70,10 @@ struct AddOfSliceInputGrads : OpRewritePattern<AddOp> {
       std::swap(first, second);
     if (!isFollowedBy(first, second))
       return rewriter.notifyMatchFailure(op, "the slices are not neighbours");
-    Value both =
-        ConcatOp::create(rewriter, op.getLoc(), first.getGrad(), second.getGrad(), first.getHeads()).getOutput();
-    rewriter.replaceOpWithNewOp<SliceInputGradOp>(op, op.getType(), both, first.getHeads(), first.getOffset());
+    Value both = ConcatOp::create(rewriter, op.getLoc(), first.getGrad(), second.getGrad(), first.getHeads())
+                     .getOutput();
+    rewriter.replaceOpWithNewOp<SliceInputGradOp>(op, op.getType(), both, first.getHeads(),
+                                                  first.getOffset());
     return success();
   }
 
@@ -157,11 +158,12 @@ struct SliceOfConcat : OpRewritePattern<SliceOp> {
     if (!concat || concat.getHeads() != op.getHeads())
       return rewriter.notifyMatchFailure(op, "no concat of the same heads");
     std::optional<int64_t> heads = getKnownInt(op.getHeads()), offset = getKnownInt(op.getOffset());
-    std::optional<int64_t> size = getKnownInt(op.getSize()), columns = getKnownInt(getDim(concat.getLhs(), 1));
+    std::optional<int64_t> size = getKnownInt(op.getSize()),
+                           columns = getKnownInt(getDim(concat.getLhs(), 1));
     if (!heads || !offset || !size || !columns)
       return rewriter.notifyMatchFailure(op, "sizes are not known");
     int64_t split = *columns / *heads;
-    if (*offset < split && *offset + *size > split)
+    if (*offset<split && * offset + *size> split)
       return rewriter.notifyMatchFailure(op, "the slice crosses the seam");
     bool right = *offset >= split;
     rewriter.replaceOpWithNewOp<SliceOp>(
@@ -195,7 +197,8 @@ struct BroadcastOfBroadcast : OpRewritePattern<BroadcastOp> {
     auto inner = op.getInput().getDefiningOp<BroadcastOp>();
     if (!inner)
       return rewriter.notifyMatchFailure(op, "the operand is no broadcast");
-    rewriter.replaceOpWithNewOp<BroadcastOp>(op, inner.getInput(), multiplyDims(inner.getHeads(), op.getHeads()));
+    rewriter.replaceOpWithNewOp<BroadcastOp>(op, inner.getInput(),
+                                             multiplyDims(inner.getHeads(), op.getHeads()));
     return success();
   }
 };

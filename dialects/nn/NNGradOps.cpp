@@ -21,12 +21,20 @@ LogicalResult EmbeddingWeightGradOp::verify() {
 
 LogicalResult LinearInputGradOp::verify() {
   // linear_input_grad_c1
-  return Check(*this).equal(1, "columns of grad", getDim(getGrad(), 1), "rows of weight", getDim(getWeight(), 0));
+  if (failed(Check(*this).equal(1, "columns of grad", getDim(getGrad(), 1), "rows of weight",
+                                getDim(getWeight(), 0))))
+    return failure();
+  // linear_input_grad_c2
+  return Check(*this).results(2);
 }
 
 LogicalResult LinearWeightGradOp::verify() {
   // linear_weight_grad_c1
-  return Check(*this).equal(1, "rows of grad", getDim(getGrad(), 0), "rows of input", getDim(getInput(), 0));
+  if (failed(Check(*this).equal(1, "rows of grad", getDim(getGrad(), 0), "rows of input",
+                                getDim(getInput(), 0))))
+    return failure();
+  // linear_weight_grad_c2
+  return Check(*this).results(2);
 }
 
 LogicalResult GroupedLinearInputGradOp::verify() {
@@ -36,13 +44,20 @@ LogicalResult GroupedLinearInputGradOp::verify() {
                          getDim(getWeight(), 1))))
     return failure();
   // grouped_linear_input_grad_c2
-  return check.equal(2, "elements of routing", getDim(getRouting(), 0), "3 * rows + experts + 1",
-                     getRoutingSize(getDim(getGrad(), 0), getDim(getWeight(), 0)));
+  if (failed(check.equal(2, "elements of routing", getDim(getRouting(), 0), "3 * rows + experts + 1",
+                         getRoutingSize(getDim(getGrad(), 0), getDim(getWeight(), 0)))))
+    return failure();
+  // grouped_linear_input_grad_c3
+  return check.results(3);
 }
 
 LogicalResult GroupedLinearWeightGradOp::verify() {
   // grouped_linear_weight_grad_c1
-  return Check(*this).equal(1, "rows of grad", getDim(getGrad(), 0), "rows of input", getDim(getInput(), 0));
+  if (failed(Check(*this).equal(1, "rows of grad", getDim(getGrad(), 0), "rows of input",
+                                getDim(getInput(), 0))))
+    return failure();
+  // grouped_linear_weight_grad_c2
+  return Check(*this).results(2);
 }
 
 //===----------------------------------------------------------------------===//
@@ -79,8 +94,8 @@ LogicalResult RopeInputGradOp::verify() {
 }
 
 LogicalResult AttentionInputGradOp::verify() {
-  return verifyAttention(*this, {getQuery(), getKey(), getValue(), getOutput(), getLse(), getStarts(), getHeads(),
-                                 getKvHeads(), getSeq(), getScale()});
+  return verifyAttention(*this, {getQuery(), getKey(), getValue(), getOutput(), getLse(), getStarts(),
+                                 getHeads(), getKvHeads(), getSeq(), getScale()});
 }
 
 //===----------------------------------------------------------------------===//
@@ -97,8 +112,8 @@ LogicalResult ReduceSumOp::verify() {
   TensorType input = getInput().getType(), output = getOutput().getType();
   if (isRepeatable(output, input))
     return success();
-  return Check(*this).error(1) << "output cannot be repeated to the type of input, found " << output << " and "
-                               << input;
+  return Check(*this).error(1) << "output cannot be repeated to the type of input, found " << output
+                               << " and " << input;
 }
 
 LogicalResult SliceInputGradOp::verify() {
@@ -111,8 +126,8 @@ LogicalResult SliceInputGradOp::verify() {
     return failure();
   // slice_input_grad_c2
   if (failed(check.integer(2, "offset", getOffset(), 0)) ||
-      failed(check.atMost(2, "heads * offset + columns of grad", addDims(multiplyDims(getHeads(), getOffset()), grad),
-                          "columns of output", output)))
+      failed(check.atMost(2, "heads * offset + columns of grad",
+                          addDims(multiplyDims(getHeads(), getOffset()), grad), "columns of output", output)))
     return failure();
   // slice_input_grad_c3
   return check.equal(3, "rows of grad", getDim(getGrad(), 0), "rows of output", getDim(getOutput(), 0));
@@ -147,15 +162,16 @@ LogicalResult RouteInputGradOp::verify() {
        failed(check.equal(2, "columns of the gates", getDim(getGatesGrad(), 1), "top_k", topK))))
     return failure();
   if (getScoresGrad() && getScoresGrad().getType() != getScores().getType())
-    return check.error(2) << "the gradient of the scores must have their type, found " << getScoresGrad().getType()
-                          << " and " << getScores().getType();
+    return check.error(2) << "the gradient of the scores must have their type, found "
+                          << getScoresGrad().getType() << " and " << getScores().getType();
   // route_input_grad_c3
   if (failed(check.equal(3, "elements of routing", getDim(getRouting(), 0), "3 * rows + experts + 1",
                          getRoutingSize(multiplyDims(tokens, topK), experts))))
     return failure();
   // route_input_grad_c4
   return failure(failed(check.oneOf(4, "score", getScore(), {"sigmoid", "softmax"})) ||
-                 failed(check.truth(4, "normalize", getNormalize())) || failed(check.number(4, "scale", getScale())));
+                 failed(check.truth(4, "normalize", getNormalize())) ||
+                 failed(check.number(4, "scale", getScale())));
 }
 
 LogicalResult PermuteInputGradOp::verify() {
@@ -170,13 +186,18 @@ LogicalResult PermuteInputGradOp::verify() {
 
 LogicalResult UnpermuteRowsGradOp::verify() {
   // unpermute_rows_grad_c1
-  return Check(*this).equal(1, "rows of grad", getDim(getGrad(), 0), "rows of gates", getDim(getGates(), 0));
+  if (failed(Check(*this).equal(1, "rows of grad", getDim(getGrad(), 0), "rows of gates",
+                                getDim(getGates(), 0))))
+    return failure();
+  // unpermute_rows_grad_c2
+  return Check(*this).results(2);
 }
 
 LogicalResult UnpermuteGatesGradOp::verify() {
   Check check(*this);
   // unpermute_gates_grad_c1
-  if (failed(check.equal(1, "columns of grad", getDim(getGrad(), 1), "columns of rows", getDim(getRows(), 1))))
+  if (failed(
+          check.equal(1, "columns of grad", getDim(getGrad(), 1), "columns of rows", getDim(getRows(), 1))))
     return failure();
   // unpermute_gates_grad_c2
   if (failed(check.equal(2, "rows of output", getDim(getOutput(), 0), "rows of grad", getDim(getGrad(), 0))))

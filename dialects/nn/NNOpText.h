@@ -26,7 +26,8 @@ ExprAttr getDefaultExpr(mlir::MLIRContext *context, int value);
 ExprAttr getDefaultExpr(mlir::MLIRContext *context, double value);
 ExprAttr getDefaultExpr(mlir::MLIRContext *context, const char *value);
 
-/// custom<Yarn>: `yarn(factor = 40.0, beta_fast = 32, beta_slow = 1, original_length = 4096, attention_factor = 1.0)`.
+/// custom<Yarn>: `yarn(factor = 40.0, beta_fast = 32, beta_slow = 1, original_length = 4096, attention_factor
+/// = 1.0)`.
 mlir::OptionalParseResult parseYarn(mlir::OpAsmParser &parser, ExprAttr &factor, ExprAttr &betaFast,
                                     ExprAttr &betaSlow, ExprAttr &originalLength, ExprAttr &attentionFactor);
 void printYarn(mlir::OpAsmPrinter &printer, mlir::Operation *op, ExprAttr factor, ExprAttr betaFast,

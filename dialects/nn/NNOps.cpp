@@ -46,10 +46,10 @@ OptionalParseResult parseYarn(OpAsmParser &parser, ExprAttr &factor, ExprAttr &b
   };
   return ParseResult(failure(
       failed(parser.parseLParen()) || failed(parse("factor", factor)) || failed(parser.parseComma()) ||
-      failed(parse("beta_fast", betaFast)) || failed(parser.parseComma()) || failed(parse("beta_slow", betaSlow)) ||
-      failed(parser.parseComma()) || failed(parse("original_length", originalLength)) ||
-      failed(parser.parseComma()) || failed(parse("attention_factor", attentionFactor)) ||
-      failed(parser.parseRParen())));
+      failed(parse("beta_fast", betaFast)) || failed(parser.parseComma()) ||
+      failed(parse("beta_slow", betaSlow)) || failed(parser.parseComma()) ||
+      failed(parse("original_length", originalLength)) || failed(parser.parseComma()) ||
+      failed(parse("attention_factor", attentionFactor)) || failed(parser.parseRParen())));
 }
 
 void printYarn(OpAsmPrinter &printer, Operation *, ExprAttr factor, ExprAttr betaFast, ExprAttr betaSlow,
@@ -96,54 +96,47 @@ static LogicalResult inferScalar(MLIRContext *context, SmallVectorImpl<Type> &ty
   return infer(types, {ExprAttr::getConstant(context, 1)});
 }
 
-#define CONTRAFLOW_INFER(OP)                                                                                        \
-  LogicalResult OP::inferReturnTypes(MLIRContext *context, std::optional<Location>, Adaptor adaptor,               \
+#define CONTRAFLOW_INFER(OP)                                                                                 \
+  LogicalResult OP::inferReturnTypes(MLIRContext *context, std::optional<Location>, Adaptor adaptor,         \
                                      SmallVectorImpl<Type> &types)
 
-// embedding_c1
 CONTRAFLOW_INFER(EmbeddingOp) {
   ArrayRef<ExprAttr> ids = getShape(adaptor.getIds(), 1), table = getShape(adaptor.getTable(), 2);
   return ids.empty() || table.empty() ? failure() : infer(types, {ids[0], table[1]});
 }
 
-// linear_c2
 CONTRAFLOW_INFER(LinearOp) {
   ArrayRef<ExprAttr> input = getShape(adaptor.getInput(), 2), weight = getShape(adaptor.getWeight(), 2);
   return input.empty() || weight.empty() ? failure() : infer(types, {input[0], weight[0]});
 }
 
-// grouped_linear_c3
 CONTRAFLOW_INFER(GroupedLinearOp) {
   ArrayRef<ExprAttr> input = getShape(adaptor.getInput(), 2), weight = getShape(adaptor.getWeight(), 3);
   return input.empty() || weight.empty() ? failure() : infer(types, {input[0], weight[1]});
 }
 
-// cross_entropy_c2
 CONTRAFLOW_INFER(CrossEntropyOp) {
   ArrayRef<ExprAttr> logits = getShape(adaptor.getLogits(), 2);
   return logits.empty() || failed(inferScalar(context, types)) ? failure() : infer(types, {logits[0]});
 }
 
-// concat_c3
 CONTRAFLOW_INFER(ConcatOp) {
   ArrayRef<ExprAttr> lhs = getShape(adaptor.getLhs(), 2), rhs = getShape(adaptor.getRhs(), 2);
   return lhs.empty() || rhs.empty() ? failure() : infer(types, {lhs[0], addDims(lhs[1], rhs[1])});
 }
 
-// slice_c3
 CONTRAFLOW_INFER(SliceOp) {
   ArrayRef<ExprAttr> input = getShape(adaptor.getInput(), 2);
-  return input.empty() ? failure()
-                       : infer(types, {input[0], multiplyDims(adaptor.getHeadsAttr(), adaptor.getSizeAttr())});
+  return input.empty()
+             ? failure()
+             : infer(types, {input[0], multiplyDims(adaptor.getHeadsAttr(), adaptor.getSizeAttr())});
 }
 
-// broadcast_c2
 CONTRAFLOW_INFER(BroadcastOp) {
   ArrayRef<ExprAttr> input = getShape(adaptor.getInput(), 2);
   return input.empty() ? failure() : infer(types, {input[0], multiplyDims(adaptor.getHeadsAttr(), input[1])});
 }
 
-// route_c7
 CONTRAFLOW_INFER(RouteOp) {
   ArrayRef<ExprAttr> logits = getShape(adaptor.getLogits(), 2);
   if (logits.empty())
@@ -152,40 +145,35 @@ CONTRAFLOW_INFER(RouteOp) {
   ExprAttr topK = multiplyDims(adaptor.getTopKAttr(), one);
   ExprAttr routing = getRoutingSize(multiplyDims(tokens, topK), experts);
   return failure(failed(infer(types, {tokens, topK})) || failed(infer(types, {tokens, experts})) ||
-                 failed(infer(types, {routing}, IntegerType::get(context, 32))) || failed(infer(types, {experts})));
+                 failed(infer(types, {routing}, IntegerType::get(context, 32))) ||
+                 failed(infer(types, {experts})));
 }
 
-// permute_c2
 CONTRAFLOW_INFER(PermuteOp) {
   ArrayRef<ExprAttr> input = getShape(adaptor.getInput(), 2);
   return input.empty() ? failure() : infer(types, {multiplyDims(input[0], adaptor.getTopKAttr()), input[1]});
 }
 
-// unpermute_c3
 CONTRAFLOW_INFER(UnpermuteOp) {
   ArrayRef<ExprAttr> input = getShape(adaptor.getInput(), 2), gates = getShape(adaptor.getGates(), 2);
   return input.empty() || gates.empty() ? failure() : infer(types, {gates[0], input[1]});
 }
 
-// linear_input_grad_c2
 CONTRAFLOW_INFER(LinearInputGradOp) {
   ArrayRef<ExprAttr> grad = getShape(adaptor.getGrad(), 2), weight = getShape(adaptor.getWeight(), 2);
   return grad.empty() || weight.empty() ? failure() : infer(types, {grad[0], weight[1]});
 }
 
-// linear_weight_grad_c2
 CONTRAFLOW_INFER(LinearWeightGradOp) {
   ArrayRef<ExprAttr> grad = getShape(adaptor.getGrad(), 2), input = getShape(adaptor.getInput(), 2);
   return grad.empty() || input.empty() ? failure() : infer(types, {grad[1], input[1]});
 }
 
-// grouped_linear_input_grad_c3
 CONTRAFLOW_INFER(GroupedLinearInputGradOp) {
   ArrayRef<ExprAttr> grad = getShape(adaptor.getGrad(), 2), weight = getShape(adaptor.getWeight(), 3);
   return grad.empty() || weight.empty() ? failure() : infer(types, {grad[0], weight[2]});
 }
 
-// grouped_linear_weight_grad_c2
 CONTRAFLOW_INFER(GroupedLinearWeightGradOp) {
   ArrayRef<ExprAttr> grad = getShape(adaptor.getGrad(), 2), input = getShape(adaptor.getInput(), 2);
   ArrayRef<ExprAttr> routing = getShape(adaptor.getRouting(), 1);
@@ -195,10 +183,10 @@ CONTRAFLOW_INFER(GroupedLinearWeightGradOp) {
   return infer(types, {subtractDims(routing[0], fixed), grad[1], input[1]});
 }
 
-// unpermute_rows_grad_c2
 CONTRAFLOW_INFER(UnpermuteRowsGradOp) {
   ArrayRef<ExprAttr> grad = getShape(adaptor.getGrad(), 2), gates = getShape(adaptor.getGates(), 2);
-  return grad.empty() || gates.empty() ? failure() : infer(types, {multiplyDims(gates[0], gates[1]), grad[1]});
+  return grad.empty() || gates.empty() ? failure()
+                                       : infer(types, {multiplyDims(gates[0], gates[1]), grad[1]});
 }
 
 #undef CONTRAFLOW_INFER
@@ -207,10 +195,18 @@ CONTRAFLOW_INFER(UnpermuteRowsGradOp) {
 // Matrix products, normalisation, positions, attention
 //===----------------------------------------------------------------------===//
 
+LogicalResult EmbeddingOp::verify() {
+  // embedding_c1
+  return Check(*this).results(1);
+}
+
 LogicalResult LinearOp::verify() {
   // linear_c1
-  return Check(*this).equal(1, "columns of input", getDim(getInput(), 1), "columns of weight",
-                            getDim(getWeight(), 1));
+  if (failed(Check(*this).equal(1, "columns of input", getDim(getInput(), 1), "columns of weight",
+                                getDim(getWeight(), 1))))
+    return failure();
+  // linear_c2
+  return Check(*this).results(2);
 }
 
 LogicalResult GroupedLinearOp::verify() {
@@ -220,8 +216,11 @@ LogicalResult GroupedLinearOp::verify() {
                          getDim(getWeight(), 2))))
     return failure();
   // grouped_linear_c2
-  return check.equal(2, "elements of routing", getDim(getRouting(), 0), "3 * rows + experts + 1",
-                     getRoutingSize(getDim(getInput(), 0), getDim(getWeight(), 0)));
+  if (failed(check.equal(2, "elements of routing", getDim(getRouting(), 0), "3 * rows + experts + 1",
+                         getRoutingSize(getDim(getInput(), 0), getDim(getWeight(), 0)))))
+    return failure();
+  // grouped_linear_c3
+  return check.results(3);
 }
 
 LogicalResult RmsNormOp::verify() {
@@ -244,8 +243,7 @@ LogicalResult RopeOp::verify() {
 }
 
 /// As the description of nn.rope says.
-template <typename RopeLikeOp>
-static SmallVector<double> computeFrequencies(RopeLikeOp op) {
+template <typename RopeLikeOp> static SmallVector<double> computeFrequencies(RopeLikeOp op) {
   int64_t headDim = getInt(op.getHeadDim());
   double theta = getFloat(op.getTheta()), factor = getFloat(op.getFactor());
   auto dimension = [&](double beta) {
@@ -268,14 +266,17 @@ SmallVector<double> RopeOp::getFrequencies() { return computeFrequencies(*this);
 SmallVector<double> RopeInputGradOp::getFrequencies() { return computeFrequencies(*this); }
 
 LogicalResult AttentionOp::verify() {
-  return verifyAttention(*this, {getQuery(), getKey(), getValue(), getOutput(), getLse(), getStarts(), getHeads(),
-                                 getKvHeads(), getSeq(), getScale()});
+  return verifyAttention(*this, {getQuery(), getKey(), getValue(), getOutput(), getLse(), getStarts(),
+                                 getHeads(), getKvHeads(), getSeq(), getScale()});
 }
 
 LogicalResult CrossEntropyOp::verify() {
   // cross_entropy_c1
-  return Check(*this).equal(1, "rows of logits", getDim(getLogits(), 0), "elements of targets",
-                            getDim(getTargets(), 0));
+  if (failed(Check(*this).equal(1, "rows of logits", getDim(getLogits(), 0), "elements of targets",
+                                getDim(getTargets(), 0))))
+    return failure();
+  // cross_entropy_c2
+  return Check(*this).results(2);
 }
 
 //===----------------------------------------------------------------------===//
@@ -315,7 +316,10 @@ LogicalResult ConcatOp::verify() {
       failed(check.multiple(1, "columns of rhs", getDim(getRhs(), 1), "heads", getHeads())))
     return failure();
   // concat_c2
-  return check.equal(2, "rows of lhs", getDim(getLhs(), 0), "rows of rhs", getDim(getRhs(), 0));
+  if (failed(check.equal(2, "rows of lhs", getDim(getLhs(), 0), "rows of rhs", getDim(getRhs(), 0))))
+    return failure();
+  // concat_c3
+  return check.results(3);
 }
 
 LogicalResult SliceOp::verify() {
@@ -328,13 +332,20 @@ LogicalResult SliceOp::verify() {
   // slice_c2
   if (failed(check.integer(2, "offset", getOffset(), 0)) || failed(check.integer(2, "size", getSize(), 1)))
     return failure();
-  return check.atMost(2, "heads * (offset + size)", multiplyDims(getHeads(), addDims(getOffset(), getSize())),
-                      "columns of input", columns);
+  if (failed(check.atMost(2, "heads * (offset + size)",
+                          multiplyDims(getHeads(), addDims(getOffset(), getSize())), "columns of input",
+                          columns)))
+    return failure();
+  // slice_c3
+  return check.results(3);
 }
 
 LogicalResult BroadcastOp::verify() {
   // broadcast_c1
-  return Check(*this).integer(1, "heads", getHeads(), 1);
+  if (failed(Check(*this).integer(1, "heads", getHeads(), 1)))
+    return failure();
+  // broadcast_c2
+  return Check(*this).results(2);
 }
 
 /// The product of all dimensions.
@@ -347,8 +358,8 @@ static ExprAttr getElementCount(TensorType type) {
 
 LogicalResult ReshapeOp::verify() {
   // reshape_c1
-  return Check(*this).equal(1, "elements of input", getElementCount(getInput().getType()), "elements of output",
-                            getElementCount(getOutput().getType()));
+  return Check(*this).equal(1, "elements of input", getElementCount(getInput().getType()),
+                            "elements of output", getElementCount(getOutput().getType()));
 }
 
 //===----------------------------------------------------------------------===//
@@ -359,7 +370,8 @@ LogicalResult RouteOp::verify() {
   Check check(*this);
   ExprAttr experts = getDim(getLogits(), 1);
   // route_c1
-  if (getBias() && failed(check.equal(1, "elements of bias", getDim(getBias(), 0), "columns of logits", experts)))
+  if (getBias() &&
+      failed(check.equal(1, "elements of bias", getDim(getBias(), 0), "columns of logits", experts)))
     return failure();
   // route_c2
   if (getValid() && failed(check.equal(2, "elements of valid", getDim(getValid(), 0), "rows of logits",
@@ -382,11 +394,14 @@ LogicalResult RouteOp::verify() {
     return failure();
   std::optional<int64_t> groups = getKnownInt(getGroups());
   if (groups && *groups > 1 && isBound(getGroupScore()) && getString(getGroupScore()) == "top2sum" &&
-      failed(check.atMost(5, "2 * groups of top2sum", ExprAttr::getConstant(getContext(), 2 * *groups), "experts",
-                          experts)))
+      failed(check.atMost(5, "2 * groups of top2sum", ExprAttr::getConstant(getContext(), 2 * *groups),
+                          "experts", experts)))
     return failure();
   // route_c6
-  return failure(failed(check.truth(6, "normalize", getNormalize())) || failed(check.number(6, "scale", getScale())));
+  if (failed(check.truth(6, "normalize", getNormalize())) || failed(check.number(6, "scale", getScale())))
+    return failure();
+  // route_c7
+  return check.results(7);
 }
 
 /// There are offsets behind the three tables of `rows` entries.
@@ -399,7 +414,11 @@ LogicalResult PermuteOp::verify() {
   // permute_c1
   if (failed(Check(*this).integer(1, "top_k", getTopK(), 1)))
     return failure();
-  return verifyRoutingSize(*this, 1, getDim(getRouting(), 0), multiplyDims(getDim(getInput(), 0), getTopK()));
+  if (failed(verifyRoutingSize(*this, 1, getDim(getRouting(), 0),
+                               multiplyDims(getDim(getInput(), 0), getTopK()))))
+    return failure();
+  // permute_c2
+  return Check(*this).results(2);
 }
 
 LogicalResult UnpermuteOp::verify() {
@@ -408,7 +427,10 @@ LogicalResult UnpermuteOp::verify() {
                                 multiplyDims(getDim(getGates(), 0), getDim(getGates(), 1)))))
     return failure();
   // unpermute_c2
-  return verifyRoutingSize(*this, 2, getDim(getRouting(), 0), getDim(getInput(), 0));
+  if (failed(verifyRoutingSize(*this, 2, getDim(getRouting(), 0), getDim(getInput(), 0))))
+    return failure();
+  // unpermute_c3
+  return Check(*this).results(3);
 }
 
 LogicalResult BalanceLossOp::verify() {

@@ -29,6 +29,7 @@ def NN_EmbeddingOp : NN_ComputeOp<"embedding", ["embedding"],
   let results = (outs NN_Matrix:$output);
   let assemblyFormat = "$ids `,` $table " # NN_Functional<["ids", "table"], ["output"]>.text;
   let extraClassDeclaration = NN_WeightDecl<0>.text;
+  let hasVerifier = 1;
 }
 
 def NN_LinearOp : NN_ComputeOp<"linear", ["linear"], [InferTypeOpAdaptor, NN_Cost, NN_WeightGradient]> {

@@ -26,11 +26,19 @@ static Expr asDim(ExprAttr attr) {
   return value ? Expr::constant(*value) : getExpr(attr);
 }
 
-ExprAttr addDims(ExprAttr lhs, ExprAttr rhs) { return getExprAttr(lhs.getContext(), asDim(lhs) + asDim(rhs)); }
-ExprAttr subtractDims(ExprAttr lhs, ExprAttr rhs) { return getExprAttr(lhs.getContext(), asDim(lhs) - asDim(rhs)); }
-ExprAttr multiplyDims(ExprAttr lhs, ExprAttr rhs) { return getExprAttr(lhs.getContext(), asDim(lhs) * asDim(rhs)); }
+ExprAttr addDims(ExprAttr lhs, ExprAttr rhs) {
+  return getExprAttr(lhs.getContext(), asDim(lhs) + asDim(rhs));
+}
+ExprAttr subtractDims(ExprAttr lhs, ExprAttr rhs) {
+  return getExprAttr(lhs.getContext(), asDim(lhs) - asDim(rhs));
+}
+ExprAttr multiplyDims(ExprAttr lhs, ExprAttr rhs) {
+  return getExprAttr(lhs.getContext(), asDim(lhs) * asDim(rhs));
+}
 
-ExprAttr getDim(Value tensor, unsigned index) { return llvm::cast<TensorType>(tensor.getType()).getShape()[index]; }
+ExprAttr getDim(Value tensor, unsigned index) {
+  return llvm::cast<TensorType>(tensor.getType()).getShape()[index];
+}
 
 ExprAttr getRoutingSize(ExprAttr rows, ExprAttr experts) {
   Expr size = Expr::constant(int64_t(3)) * asDim(rows) + asDim(experts) + Expr::constant(int64_t(1));
@@ -55,23 +63,25 @@ InFlightDiagnostic Check::error(int constraint) const {
   return op->emitOpError() << "(C" << constraint << ") ";
 }
 
-LogicalResult Check::equal(int constraint, StringRef lhsName, ExprAttr lhs, StringRef rhsName, ExprAttr rhs) const {
+LogicalResult Check::equal(int constraint, StringRef lhsName, ExprAttr lhs, StringRef rhsName,
+                           ExprAttr rhs) const {
   if (lhs == rhs)
     return success();
   return error(constraint) << lhsName << " must equal " << rhsName << ", found " << lhs.getText() << " and "
                            << rhs.getText();
 }
 
-LogicalResult Check::multiple(int constraint, StringRef dividendName, ExprAttr dividend, StringRef divisorName,
-                              ExprAttr divisor) const {
+LogicalResult Check::multiple(int constraint, StringRef dividendName, ExprAttr dividend,
+                              StringRef divisorName, ExprAttr divisor) const {
   std::optional<int64_t> a = getKnownInt(dividend), b = getKnownInt(divisor);
   if (!a || !b || (*b > 0 && *a % *b == 0))
     return success();
-  return error(constraint) << dividendName << " must be a multiple of " << divisorName << ", found " << *a << " and "
-                           << *b;
+  return error(constraint) << dividendName << " must be a multiple of " << divisorName << ", found " << *a
+                           << " and " << *b;
 }
 
-LogicalResult Check::atMost(int constraint, StringRef lhsName, ExprAttr lhs, StringRef rhsName, ExprAttr rhs) const {
+LogicalResult Check::atMost(int constraint, StringRef lhsName, ExprAttr lhs, StringRef rhsName,
+                            ExprAttr rhs) const {
   std::optional<int64_t> a = getKnownInt(lhs), b = getKnownInt(rhs);
   if (!a || !b || *a <= *b)
     return success();
@@ -144,16 +154,29 @@ LogicalResult Check::oneOf(int constraint, StringRef name, ExprAttr attr, ArrayR
   }
   InFlightDiagnostic diagnostic = error(constraint) << name << " must be ";
   llvm::interleave(
-      choices, [&](StringRef choice) { diagnostic << "\"" << choice << "\""; }, [&] { diagnostic << " or "; });
+      choices, [&](StringRef choice) { diagnostic << "\"" << choice << "\""; },
+      [&] { diagnostic << " or "; });
   return diagnostic << ", found " << attr.getText();
+}
+
+LogicalResult Check::results(int constraint) const {
+  SmallVector<Type> types;
+  if (failed(llvm::cast<InferTypeOpInterface>(op).inferReturnTypes(
+          op->getContext(), op->getLoc(), op->getOperands(), op->getRawDictionaryAttrs(),
+          op->getPropertiesStorage(), op->getRegions(), types)))
+    return failure();
+  for (auto [i, found, wanted] : llvm::enumerate(op->getResultTypes(), types))
+    if (found != wanted)
+      return error(constraint) << "result #" << i << " must be " << wanted << ", found " << found;
+  return success();
 }
 
 //===----------------------------------------------------------------------===//
 // Shared by a forward operation and its gradient
 //===----------------------------------------------------------------------===//
 
-LogicalResult verifyRope(Operation *op, Value input, ExprAttr headDim, ExprAttr seq, ExprAttr theta, ExprAttr style,
-                         ArrayRef<std::pair<StringRef, ExprAttr>> positiveNumbers) {
+LogicalResult verifyRope(Operation *op, Value input, ExprAttr headDim, ExprAttr seq, ExprAttr theta,
+                         ExprAttr style, ArrayRef<std::pair<StringRef, ExprAttr>> positiveNumbers) {
   Check check(op);
   // rope_c1
   if (failed(check.integer(1, "head_dim", headDim, 2)) ||
@@ -184,7 +207,8 @@ LogicalResult verifyRope(Operation *op, Value input, ExprAttr headDim, ExprAttr 
 LogicalResult verifyAttention(Operation *op, const AttentionShape &shape) {
   Check check(op);
   // attention_c1
-  if (failed(check.integer(1, "heads", shape.heads, 1)) || failed(check.integer(1, "kv_heads", shape.kvHeads, 1)) ||
+  if (failed(check.integer(1, "heads", shape.heads, 1)) ||
+      failed(check.integer(1, "kv_heads", shape.kvHeads, 1)) ||
       failed(check.multiple(1, "heads", shape.heads, "kv_heads", shape.kvHeads)))
     return failure();
   // attention_c2

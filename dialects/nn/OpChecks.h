@@ -1,8 +1,9 @@
 //===- OpChecks.h - what verifiers of compute operations share ------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Dimensions and attributes may hold configuration values. A relation is checked as far as it is known: dimensions are
-// equal when their normal forms are, and what needs numbers (divisors, ranges) waits until the numbers are there.
+// Dimensions and attributes may hold configuration values. A relation is checked as far as it is known:
+// dimensions are equal when their normal forms are, and what needs numbers (divisors, ranges) waits until the
+// numbers are there.
 //
 //===----------------------------------------------------------------------===//
 #ifndef CONTRAFLOW_DIALECTS_NN_OPCHECKS_H
@@ -54,6 +55,10 @@ public:
   mlir::LogicalResult oneOf(int constraint, llvm::StringRef name, ExprAttr attr,
                             llvm::ArrayRef<llvm::StringRef> choices) const;
 
+  /// Results have the types that the operation infers; the generic check of inferred types says it in two
+  /// errors.
+  mlir::LogicalResult results(int constraint) const;
+
   /// The diagnostic of a broken constraint, to be completed.
   mlir::InFlightDiagnostic error(int constraint) const;
 
@@ -67,16 +72,16 @@ private:
 };
 
 // Checks that a forward operation and its gradient share.
-mlir::LogicalResult verifyRope(mlir::Operation *op, mlir::Value input, ExprAttr headDim, ExprAttr seq, ExprAttr theta,
-                               ExprAttr style,
+mlir::LogicalResult verifyRope(mlir::Operation *op, mlir::Value input, ExprAttr headDim, ExprAttr seq,
+                               ExprAttr theta, ExprAttr style,
                                llvm::ArrayRef<std::pair<llvm::StringRef, ExprAttr>> positiveNumbers);
 struct AttentionShape {
   mlir::Value query, key, value, output, lse, starts;
   ExprAttr heads, kvHeads, seq, scale;
 };
 mlir::LogicalResult verifyAttention(mlir::Operation *op, const AttentionShape &shape);
-mlir::LogicalResult verifyBalanceLoss(mlir::Operation *op, mlir::Value scores, mlir::Value valid, ExprAttr topK,
-                                      ExprAttr seq);
+mlir::LogicalResult verifyBalanceLoss(mlir::Operation *op, mlir::Value scores, mlir::Value valid,
+                                      ExprAttr topK, ExprAttr seq);
 
 } // namespace contraflow::nn
 
