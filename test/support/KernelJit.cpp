@@ -123,6 +123,7 @@ static LogicalResult emitKernel(cpu::KernelEmission &emission) {
       .Case([&](nn::MatmulAnchorAttr) { return cpu::emitMatmul(emission); })
       .Case([&](nn::GroupedMatmulAnchorAttr) { return cpu::emitGroupedMatmul(emission); })
       .Case([&](nn::AttentionAnchorAttr) { return cpu::emitAttention(emission); })
+      .Case([&](nn::AttentionGradAnchorAttr) { return cpu::emitAttentionGrad(emission); })
       .Default([&](Attribute) { return emission.op.emitError("no lowering for this anchor"); });
 }
 

@@ -51,6 +51,7 @@ Value Emitter::splatI32(int32_t value) {
   return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vecI32(), value));
 }
 Value Emitter::trueValue() { return arith::ConstantIntOp::create(builder, loc, 1, 1); }
+Value Emitter::falseValue() { return arith::ConstantIntOp::create(builder, loc, 0, 1); }
 
 Value Emitter::laneIds() {
   SmallVector<int32_t> ids = llvm::to_vector(llvm::seq<int32_t>(0, target.lanes));
@@ -115,6 +116,10 @@ Value Emitter::loadMasked(Value pointer, Value mask) {
 void Emitter::storeMasked(Value value, Value pointer, Value mask) {
   LLVM::MaskedStoreOp::create(builder, loc, value, pointer, mask, builder.getI32IntegerAttr(4));
 }
+Value Emitter::andNot(Value a, Value b) {
+  Value all = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(mask(), true));
+  return arith::AndIOp::create(builder, loc, a, arith::XOrIOp::create(builder, loc, b, all));
+}
 Value Emitter::maskBelow(Value count) {
   // In 32 bits, so that the comparison needs as many registers as the data.
   Value clamped = max(min(count, constant(target.lanes)), constant(0));
@@ -138,6 +143,14 @@ SmallVector<Value> Emitter::forLoop(Value begin, Value end, int64_t step, ValueR
   if (!inits.empty())
     scf::YieldOp::create(builder, loc, results);
   return SmallVector<Value>(loop.getResults());
+}
+
+void Emitter::forVectors(int64_t elements, function_ref<void(Value, Value)> body) {
+  int64_t whole = elements / target.lanes * target.lanes;
+  if (whole)
+    forLoop(constant(0), constant(whole), target.lanes, [&](Value index) { body(index, Value()); });
+  if (whole < elements)
+    body(constant(whole), maskBelow(constant(elements - whole)));
 }
 
 void Emitter::ifThen(Value condition, function_ref<void()> then) {

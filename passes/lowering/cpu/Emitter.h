@@ -82,6 +82,7 @@ public:
   mlir::Value splat(float value);
   mlir::Value splatI32(int32_t value);
   mlir::Value trueValue();
+  mlir::Value falseValue();
   /// 0, 1, ..., lanes - 1 as i32.
   mlir::Value laneIds();
 
@@ -120,9 +121,19 @@ public:
   mlir::Value loadI32(mlir::Value pointer) { return load(i32(), pointer); }
   mlir::Value loadVec(mlir::Value pointer) { return load(vec(), pointer); }
   void store(mlir::Value value, mlir::Value pointer, unsigned alignment = 4);
+  /// Of whole vectors in scratch, at multiples of their size.
+  mlir::Value loadAligned(mlir::Value pointer) { return load(vec(), pointer, target.lanes * 4); }
+  void storeAligned(mlir::Value value, mlir::Value pointer) { store(value, pointer, target.lanes * 4); }
   /// Lanes outside the mask read as zero.
   mlir::Value loadMasked(mlir::Value pointer, mlir::Value mask);
   void storeMasked(mlir::Value value, mlir::Value pointer, mlir::Value mask);
+  /// With all lanes where the mask is null.
+  mlir::Value loadMaybe(mlir::Value pointer, mlir::Value mask) { return mask ? loadMasked(pointer, mask) : loadVec(pointer); }
+  void storeMaybe(mlir::Value value, mlir::Value pointer, mlir::Value mask) {
+    mask ? storeMasked(value, pointer, mask) : store(value, pointer);
+  }
+  /// The lanes of `a` that are not in `b`.
+  mlir::Value andNot(mlir::Value a, mlir::Value b);
   /// The mask of lanes below `count` (i64; may be negative or larger than the number of lanes).
   mlir::Value maskBelow(mlir::Value count);
 
@@ -131,6 +142,8 @@ public:
   llvm::SmallVector<mlir::Value>
   forLoop(mlir::Value begin, mlir::Value end, int64_t step, mlir::ValueRange inits,
           llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> body);
+  /// Visits `elements` elements vector by vector; the mask is null but for a last partial vector.
+  void forVectors(int64_t elements, llvm::function_ref<void(mlir::Value index, mlir::Value mask)> body);
   void ifThen(mlir::Value condition, llvm::function_ref<void()> then);
   void ifThenElse(mlir::Value condition, llvm::function_ref<void()> then, llvm::function_ref<void()> otherwise);
   void call(llvm::StringRef function, mlir::ValueRange arguments);

@@ -89,7 +89,7 @@ static void emitPackColumns(Emitter &e, ValueRange args, int64_t vectors) {
       Value from = e.offset(source, e.mul(k, stride)), to = e.offset(panel, e.mul(k, width));
       for (int64_t v = 0; v < vectors; ++v) {
         Value part = e.offset(from, v * lanes);
-        e.store(masked ? e.loadMasked(part, masks[v]) : e.loadVec(part), e.offset(to, v * lanes), 64);
+        e.storeAligned(masked ? e.loadMasked(part, masks[v]) : e.loadVec(part), e.offset(to, v * lanes));
       }
     });
   };
@@ -114,7 +114,7 @@ static void emitPackTransposed(Emitter &e, ValueRange args, int64_t vectors) {
     transpose(e, rows);
     Value to = e.offset(panel, e.mul(k, width));
     for (int64_t i = 0; i < lanes; ++i)
-      e.store(rows[i], e.offset(to, i * width + v * lanes), 64);
+      e.storeAligned(rows[i], e.offset(to, i * width + v * lanes));
   };
   for (int64_t v = 0; v < vectors; ++v) {
     Value full = e.less(e.constant((v + 1) * lanes - 1), columns);
@@ -130,7 +130,7 @@ static void emitPackStrided(Emitter &e, ValueRange args, int64_t vectors) {
   e.forLoop(e.constant(0), args[4], 1, [&](Value k) {
     Value from = e.offset(args[0], e.mul(k, args[1])), to = e.offset(args[3], e.mul(k, width));
     for (int64_t v = 0; v < vectors; ++v)
-      e.store(e.splat(0.0f), e.offset(to, v * e.target.lanes), 64);
+      e.storeAligned(e.splat(0.0f), e.offset(to, v * e.target.lanes));
     e.forLoop(e.constant(0), args[5], 1, [&](Value n) {
       e.store(e.loadF32(e.offset(from, e.mul(n, args[2]))), e.offset(to, n));
     });
@@ -215,7 +215,7 @@ static void emitMicroKernel(Emitter &e, ValueRange args, TileShape shape) {
     Value terms = e.offset(a, e.mul(k, shape.depthStride)), b = e.offset(panel, e.mul(k, width));
     SmallVector<Value> columns, results;
     for (int64_t v = 0; v < shape.vectors; ++v)
-      columns.push_back(e.load(e.vec(), e.offset(b, v * lanes), 64));
+      columns.push_back(e.loadAligned(e.offset(b, v * lanes)));
     for (int64_t i = 0; i < shape.rows; ++i) {
       Value term = e.broadcast(e.loadF32(e.offset(terms, i * shape.rowStride)));
       for (int64_t v = 0; v < shape.vectors; ++v)
@@ -267,6 +267,44 @@ void GemmEmitter::multiply(const PanelProduct &product) {
   for (int64_t remainder : product.remainders)
     if (remainder)
       e.ifThen(e.equal(left, e.constant(remainder)), [&] { multiplyTile(remainder, product, full); });
+}
+
+//===----------------------------------------------------------------------===//
+// Panels that stay
+//===----------------------------------------------------------------------===//
+
+void GemmEmitter::forPanels(int64_t columns, function_ref<void(Value, int64_t)> body) {
+  int64_t width = target.tileColumns(), whole = columns / width * width;
+  if (whole)
+    e.forLoop(e.constant(0), e.constant(whole), width, [&](Value begin) { body(begin, width); });
+  if (whole < columns)
+    body(e.constant(whole), columns - whole);
+}
+
+int64_t GemmEmitter::getPackedElements(const CpuTarget &target, int64_t depth, int64_t columns) {
+  return getPanelElements(target, depth, target.tileVectors) * llvm::divideCeil(columns, target.tileColumns());
+}
+
+PackedMatrix GemmEmitter::pack(Matrix b, Value depth, int64_t mostDepth, int64_t columns, Value pointer) {
+  int64_t elements = getPanelElements(target, mostDepth, target.tileVectors);
+  forPanels(columns, [&](Value begin, int64_t width) {
+    Matrix part = b;
+    part.pointer = b.at(e, e.constant(0), begin);
+    packPanel(part, depth, e.constant(width), llvm::divideCeil(width, target.lanes),
+              e.offset(pointer, e.mul(e.div(begin, target.tileColumns()), elements)));
+  });
+  return {pointer, mostDepth, columns};
+}
+
+void GemmEmitter::multiplyPacked(PanelProduct product, const PackedMatrix &b) {
+  int64_t elements = getPanelElements(target, b.depth, target.tileVectors);
+  Matrix c = product.c;
+  forPanels(b.columns, [&](Value begin, int64_t width) {
+    product.panel = {e.offset(b.pointer, e.mul(e.div(begin, target.tileColumns()), elements)),
+                     static_cast<int64_t>(llvm::divideCeil(width, target.lanes)), e.constant(width)};
+    product.c.pointer = e.offset(c.pointer, begin);
+    multiply(product);
+  });
 }
 
 //===----------------------------------------------------------------------===//

@@ -44,6 +44,14 @@ struct Panel {
   mlir::Value columns;
 };
 
+/// All panels of a B of static width, packed with the same depth.
+struct PackedMatrix {
+  mlir::Value pointer;
+  /// Upper bound of the depth, which panels are apart by.
+  int64_t depth = 0;
+  int64_t columns = 0;
+};
+
 /// The products of some rows of A with one panel.
 struct PanelProduct {
   Matrix a;
@@ -79,10 +87,16 @@ public:
   /// Copies B[0 .. depth) x [0 .. columns) to a panel at `pointer`.
   Panel packPanel(Matrix b, mlir::Value depth, mlir::Value columns, int64_t vectors, mlir::Value pointer);
 
+  /// Copies B[0 .. depth) x [0 .. columns) to panels at `pointer`; `mostDepth` bounds the depth.
+  PackedMatrix pack(Matrix b, mlir::Value depth, int64_t mostDepth, int64_t columns, mlir::Value pointer);
+  static int64_t getPackedElements(const CpuTarget &target, int64_t depth, int64_t columns);
+
   /// Copies rows [0, rows) of A to tiles at `pointer`, depth * tileRows elements each.
   void packRows(Matrix a, mlir::Value rows, mlir::Value depth, mlir::Value pointer);
 
   void multiply(const PanelProduct &product);
+  /// All panels of B; `product` has everything but the panel, and its C begins at column 0.
+  void multiplyPacked(PanelProduct product, const PackedMatrix &b);
 
   /// C (+)= A B within one task, panel by panel: each panel is packed, multiplied with all rows and dropped.
   struct Product {
@@ -103,6 +117,8 @@ public:
   static int64_t getScratchElements(const CpuTarget &target, int64_t depthBlock, int64_t packedRows);
 
 private:
+  /// Visits the panels of `columns` columns.
+  void forPanels(int64_t columns, llvm::function_ref<void(mlir::Value begin, int64_t columns)> body);
   /// Multiplies the tile of `rows` rows that begins at `row`.
   void multiplyTile(int64_t rows, const PanelProduct &product, mlir::Value row);
   void multiplyPanel(const Product &product, PanelProduct &panel, mlir::Value begin, int64_t columns,

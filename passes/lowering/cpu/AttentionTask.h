@@ -1,0 +1,113 @@
+//===- AttentionTask.h - what attention and its gradient share ------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Both directions visit the queries of one head in blocks. The scores of a block against all keys that any of
+// its queries sees stay in scratch, so that the softmax is exact and takes two passes:
+//
+//                keys  depthBegin        diagonal
+//                      |                 v
+//   queries  r0  . . . s s s s s s s s s s 0 . .      s: score, then probability
+//                . . . 0 0 s s s s s s s s s 0 .      0: cleared, because the matrix products that read the block
+//                . . . 0 0 s s s s s s s s s s 0         go tile by tile, not row by row
+//            r1  . . . 0 0 0 0 s s s s s s s s s      .: never read
+//                                        ^ begin of the row's first visible key: starts
+//
+//===----------------------------------------------------------------------===//
+#ifndef CONTRAFLOW_PASSES_LOWERING_CPU_ATTENTIONTASK_H
+#define CONTRAFLOW_PASSES_LOWERING_CPU_ATTENTIONTASK_H
+
+#include "passes/lowering/cpu/Gemm.h"
+
+namespace contraflow::cpu {
+
+/// Sizes of an attention kernel, and how its operands are accessed (inputs first, then results).
+struct AttentionShape {
+  int64_t batch, seq, heads, size, valueSize, kvHeads;
+  float scale;
+  bool causal;
+  /// The input that holds the first visible key of each row; -1 where there is none.
+  int64_t startsInput;
+  llvm::SmallVector<StridedAccess> accesses;
+
+  int64_t headsPerGroup() const { return heads / kvHeads; }
+  /// `startsInput` is the number of inputs without starts.
+  static mlir::FailureOr<AttentionShape> read(nn::KernelOp op, unsigned inputsWithoutStarts);
+};
+
+/// Scratch of a task, handed out in order.
+class ScratchLayout {
+public:
+  int64_t take(int64_t elements) {
+    int64_t at = total;
+    total += llvm::alignTo(elements, 16);
+    return at;
+  }
+  int64_t getBytes() const { return total * 4; }
+
+private:
+  int64_t total = 0;
+};
+
+/// Queries of a block: a multiple of every tile and panel, so that blocks of queries and of keys
+/// begin at tiles. Larger blocks let a packed operand serve more rows, smaller ones keep the scores in cache.
+constexpr int64_t kQueryBlock = 96;
+
+/// Emits the pieces of one task: sequence `batch`, key/value head `kvHead`.
+class AttentionTask {
+public:
+  AttentionTask(KernelEmission &kernel, Emitter &e, const AttentionShape &shape, const Task &task, mlir::Value batch)
+      : gemm(kernel, e), e(e), shape(shape), task(task), batch(batch) {}
+
+  /// Distance between rows of scores: no multiple of a page, with room for one more vector than there are keys.
+  static int64_t scoreStride(const CpuTarget &target, int64_t seq);
+  /// Elements of all panels of keys [0, seq) x depth.
+  static int64_t keyPanelElements(const CpuTarget &target, int64_t seq, int64_t depth);
+
+  /// Operand `index` of one head: rows are positions, columns elements of the head (dimension `columnDim`).
+  Matrix head(unsigned index, mlir::Value head, unsigned columnDim);
+  mlir::Value scratch(int64_t offset) { return e.offset(task.scratch, offset); }
+  /// The address of operand `index`, one element per position.
+  mlir::Value rowElement(unsigned index, mlir::Value head, mlir::Value position);
+
+  /// Packs the transpose of a head's rows [0, keys): panels of keys, `depth` deep.
+  void packKeys(Matrix rows, mlir::Value keys, int64_t depth, mlir::Value panels);
+  /// scores[r][key] = sum over `depth` of a[r][.] * panel[.][key], where a begins at the block.
+  void multiplyKeys(Matrix a, mlir::Value panels, int64_t depth, mlir::Value scores);
+
+  /// Positions [first, first + rows) of the sequence. Sets what follows.
+  void beginBlock(mlir::Value first, mlir::Value rows);
+  mlir::Value first, rows;
+  /// Keys [depthBegin, depthEnd) are seen by any query; depthBegin is a multiple of kQueryBlock.
+  mlir::Value depthBegin, depthEnd;
+  /// The values that `rows` and `depthEnd` modulo the tile can have besides 0.
+  llvm::SmallVector<int64_t> rowRemainders, keyRemainders;
+  /// The keys that the tile of queries beginning at row r of the block can see, and the queries of the block that
+  /// can see the tile of keys beginning at a key.
+  std::pair<mlir::Value, mlir::Value> keysOfTile(mlir::Value row);
+  std::pair<mlir::Value, mlir::Value> queriesOfTile(mlir::Value key);
+
+  /// Keys [begin, end) that row r of the block sees.
+  struct Visible {
+    mlir::Value begin, end;
+  };
+  Visible visible(mlir::Value row);
+  /// Visits the vectors of a row that hold visible keys, with a mask where some lanes are not visible.
+  llvm::SmallVector<mlir::Value>
+  forVisible(const Visible &keys, mlir::ValueRange inits,
+             llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value key, mlir::Value mask, mlir::ValueRange)>
+                 body);
+  /// Clears the vectors of a row that products read and that hold no visible key.
+  void clearInvisible(const Visible &keys, mlir::Value row, mlir::ValueRange rowsOfScores);
+
+  GemmEmitter gemm;
+
+private:
+  Emitter &e;
+  const AttentionShape &shape;
+  const Task &task;
+  mlir::Value batch;
+};
+
+} // namespace contraflow::cpu
+
+#endif

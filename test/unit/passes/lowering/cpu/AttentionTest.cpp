@@ -1,0 +1,159 @@
+//===- AttentionTest.cpp - attention of odd sizes, shared heads, documents //
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "test/unit/passes/lowering/cpu/KernelTest.h"
+
+#include "llvm/Support/FormatVariadic.h"
+
+#include <cmath>
+
+using namespace contraflow;
+using namespace contraflow::test;
+
+namespace {
+
+struct Case {
+  int64_t batch, seq, heads, kvHeads, size, valueSize;
+  bool causal = true, documents = false;
+  double scale = 0.5;
+};
+
+void PrintTo(const Case &p, std::ostream *out) {
+  *out << "batch " << p.batch << " seq " << p.seq << " heads " << p.heads << "/" << p.kvHeads << " sizes " << p.size
+       << ", " << p.valueSize << (p.causal ? " causal" : "") << (p.documents ? " documents" : "");
+}
+
+/// Text of the kernel: `inputs` and `results` name the kind of each operand.
+class AttentionText {
+public:
+  explicit AttentionText(const Case &p) : p(p) {}
+
+  std::vector<int64_t> shape(char kind) const {
+    int64_t rows = p.batch * p.seq;
+    switch (kind) {
+    case 'q': return {rows, p.heads * p.size};
+    case 'k': return {rows, p.kvHeads * p.size};
+    case 'v': return {rows, p.kvHeads * p.valueSize};
+    case 'o': return {rows, p.heads * p.valueSize};
+    case 'l': return {rows, p.heads};
+    default: return {rows};
+    }
+  }
+  std::string map(char kind) const {
+    std::string row = llvm::formatv("d0 * {0} + d1", p.seq), head;
+    if (kind == 'q' || kind == 'k')
+      head = llvm::formatv(", d2 * {0} + d3", p.size);
+    else if (kind == 'v' || kind == 'o')
+      head = llvm::formatv(", d2 * {0} + d4", p.valueSize);
+    else if (kind == 'l')
+      head = ", d2";
+    return "affine_map<(d0, d1, d2, d3, d4) -> (" + row + head + ")>";
+  }
+  ParsedKernel parse(llvm::StringRef anchor, std::string inputs, llvm::StringRef results) const {
+    std::vector<std::string> types;
+    std::string maps, gathers, tied, resultTypes;
+    for (char kind : inputs)
+      types.push_back(tensorText(shape(kind), kind == 's' ? " : i32" : ""));
+    for (char kind : inputs + results.str()) {
+      maps += (maps.empty() ? "" : ", ") + map(kind);
+      gathers += gathers.empty() ? "[]" : ", []";
+    }
+    for (char kind : results) {
+      tied += tied.empty() ? "-1" : ", -1";
+      resultTypes += (resultTypes.empty() ? "" : ", ") + tensorText(shape(kind));
+    }
+    std::string head = llvm::formatv("#nn.{0}<heads = {1}, kvHeads = {2}, seq = {3}, scale = {4:F6} : f32, causal = {5}> "
+                                     "domain [{6}, {3}, {1}, {7}, {8}]",
+                                     anchor, p.heads, p.kvHeads, p.seq, p.scale, p.causal ? "true" : "false", p.batch,
+                                     p.size, p.valueSize);
+    std::string rest =
+        llvm::formatv("maps [{0}] gathers [{1}] tied [{2}] -> {3}", maps, gathers, tied, resultTypes);
+    return parseKernel(context(), head, types, rest);
+  }
+
+private:
+  const Case &p;
+};
+
+Array makeStarts(const Case &p, std::mt19937 &random) {
+  Array starts({p.batch * p.seq});
+  for (int64_t row = 0, begin = 0; row < starts.size(); ++row) {
+    int64_t position = row % p.seq;
+    if (position == 0)
+      begin = 0;
+    else if (random() % 40 == 0)
+      begin = position;
+    starts[row] = begin;
+  }
+  return starts;
+}
+
+std::vector<Array> makeInputs(const Case &p, const AttentionText &text, std::mt19937 &random) {
+  std::vector<Array> inputs;
+  for (char kind : {'q', 'k', 'v'})
+    inputs.push_back(randomArray(text.shape(kind), random));
+  if (p.documents)
+    inputs.push_back(makeStarts(p, random));
+  return inputs;
+}
+
+void checkForward(const Case &p, const cpu::CpuTarget &target) {
+  SCOPED_TRACE(testing::PrintToString(p) + " lanes " + std::to_string(target.lanes));
+  std::mt19937 random(p.seq);
+  AttentionText text(p);
+  std::vector<Array> inputs = makeInputs(p, text, random);
+  // Scores of unit size have errors of a few units of 2^-24, which the exponential passes on.
+  expectMatches(text.parse("attention", p.documents ? "qkvs" : "qkv", "ol"), inputs, target, 2e-6, false);
+}
+
+/// Output and lse come from the interpreter, rounded to f32 as forward would leave them.
+void checkGradient(const Case &p, const cpu::CpuTarget &target) {
+  SCOPED_TRACE(testing::PrintToString(p) + " lanes " + std::to_string(target.lanes));
+  std::mt19937 random(p.seq);
+  AttentionText text(p);
+  std::vector<Array> inputs = makeInputs(p, text, random), outputs;
+  ParsedKernel forward = text.parse("attention", p.documents ? "qkvs" : "qkv", "ol");
+  std::vector<const Array *> pointers;
+  for (const Array &input : inputs)
+    pointers.push_back(&input);
+  ASSERT_TRUE(mlir::succeeded(interpretKernel(forward.op, pointers, outputs)));
+  for (Array &output : outputs)
+    for (double &x : output.data)
+      x = static_cast<float>(x);
+  inputs.insert(inputs.begin() + 3, {outputs[0], outputs[1], randomArray(text.shape('o'), random)});
+  expectMatches(text.parse("attention_grad", p.documents ? "qkvolos" : "qkvolo", "qkv"), inputs, target, 4e-6, false);
+}
+
+const Case kCases[] = {
+    {2, 17, 2, 2, 5, 3},
+    {1, 1, 1, 1, 1, 1},
+    {1, 3, 1, 1, 17, 1},
+    {2, 127, 2, 1, 24, 16},
+    {1, 200, 4, 2, 12, 33, true, true},
+    {1, 96, 3, 1, 33, 17, false},
+    {2, 130, 2, 2, 31, 20, false, true},
+    {1, 300, 2, 2, 48, 32},
+    {1, 289, 2, 1, 9, 40, true, true, 1.5},
+    {1, 450, 1, 1, 16, 16, true, false, -0.3},
+};
+
+TEST(Attention, Forward) {
+  for (const cpu::CpuTarget &target : runnableTargets())
+    for (const Case &p : kCases)
+      checkForward(p, target);
+}
+
+TEST(Attention, Gradient) {
+  for (const cpu::CpuTarget &target : runnableTargets())
+    for (const Case &p : kCases)
+      checkGradient(p, target);
+}
+
+/// Scores of hundreds neither overflow nor lose the largest terms.
+TEST(Attention, LargeScores) {
+  Case p{1, 100, 1, 1, 64, 8, true, false, 20.0};
+  std::mt19937 random(1);
+  AttentionText text(p);
+  expectMatches(text.parse("attention", "qkv", "ol"), makeInputs(p, text, random), runnableTargets()[0], 1e-4, false);
+}
+
+} // namespace
