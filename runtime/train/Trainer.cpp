@@ -265,6 +265,9 @@ void Trainer::save() {
 }
 
 void Trainer::finish() {
+  // Everything is saved: from here on a signal ends the process as usual.
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
   int64_t steps = state.step - firstStep;
   if (steps > 0) {
     double seconds = base::seconds() - beginSeconds;
