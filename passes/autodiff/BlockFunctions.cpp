@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/autodiff/BlockFunctions.h"
 
+#include "dialects/nn/Signature.h"
+
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
@@ -17,22 +19,20 @@ namespace contraflow::autodiff {
 // Roles
 //===----------------------------------------------------------------------===//
 
-static constexpr llvm::StringLiteral kRole = "nn.role";
-
 void setArgumentRole(func::FuncOp function, unsigned index, RoleAttr role) {
-  function.setArgAttr(index, kRole, role);
+  function.setArgAttr(index, nn::kRoleName, role);
 }
 
 void setResultRole(func::FuncOp function, unsigned index, RoleAttr role) {
-  function.setResultAttr(index, kRole, role);
+  function.setResultAttr(index, nn::kRoleName, role);
 }
 
 RoleAttr getArgumentRole(func::FuncOp function, unsigned index) {
-  return function.getArgAttrOfType<RoleAttr>(index, kRole);
+  return function.getArgAttrOfType<RoleAttr>(index, nn::kRoleName);
 }
 
 RoleAttr getResultRole(func::FuncOp function, unsigned index) {
-  return function.getResultAttrOfType<RoleAttr>(index, kRole);
+  return function.getResultAttrOfType<RoleAttr>(index, nn::kRoleName);
 }
 
 /// Where a role stands in the list of arguments: what the caller has, then what was saved, then gradients.

@@ -38,7 +38,7 @@ llvm::MapVector<nn::BlockOp, BlockUse> computeBlockUses(nn::GraphOp graph, int64
 /// Attribute of `X.forward`: names of the trainable parameters that no gradient reaches.
 constexpr llvm::StringLiteral kWithoutGradient = "nn.without_gradient";
 
-/// Sets `nn.role` on the arguments and results of functions; `nn.role` is spelled here only.
+/// Sets the role of an argument or a result.
 void setArgumentRole(mlir::func::FuncOp function, unsigned index, nn::RoleAttr role);
 void setResultRole(mlir::func::FuncOp function, unsigned index, nn::RoleAttr role);
 /// Null where there is none.

@@ -1,0 +1,56 @@
+// RUN: contraflow-opt %s -autodiff-build-functions -split-input-file -verify-diagnostics
+
+// expected-error@+1 {{no nn.graph '@train' in the module}}
+module {
+}
+
+// -----
+
+nn.block @f(%x: <3 x 2>, %ids: <3 : i32>) -> () {
+  %loss, %lse = nn.cross_entropy %x, %ids : <3 x 2>, <3 : i32>
+  // expected-error@+1 {{'nn.loss' op 'main' has weight 0.5, but losses of one name have one weight, and another has 1.0}}
+  nn.loss "main" weight(0.5) %loss : <1>
+  nn.yield
+}
+nn.block @g(%ids: <3 : i32>) -> (<3 x 2>) {
+  %w = nn.param "w" : <5 x 2>
+  %x = nn.embedding %ids, %w : (<3 : i32>, <5 x 2>) -> <3 x 2>
+  %loss, %lse = nn.cross_entropy %x, %ids : <3 x 2>, <3 : i32>
+  // expected-note@+1 {{the other loss}}
+  nn.loss "main" weight(1.0) %loss : <1>
+  nn.yield %x : <3 x 2>
+}
+nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
+  %x = nn.call @g(%tokens) : (<3 : i32>) -> (<3 x 2>)
+  nn.call @f(%x, %tokens) : (<3 x 2>, <3 : i32>) -> ()
+}
+
+// -----
+
+nn.block @f(%ids: <3 : i32>) -> () {
+  %w = nn.param "w" : <5 x 2>
+  %x = nn.embedding %ids, %w : (<3 : i32>, <5 x 2>) -> <3 x 2>
+  // expected-error@+1 {{'nn.cross_entropy' op has no gradient through its result 'lse', but a gradient arrives there}}
+  %loss, %lse = nn.cross_entropy %x, %ids : <3 x 2>, <3 : i32>
+  %z = nn.reshape %lse : <3> -> <3 x 1>
+  %l, %m = nn.cross_entropy %z, %ids : <3 x 1>, <3 : i32>
+  nn.loss "z" weight(1) %l : <1>
+  nn.yield
+}
+nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
+  nn.call @f(%tokens) : (<3 : i32>) -> ()
+}
+
+// -----
+
+nn.block @f(%ids: <3 : i32>) -> (<3 x 2>) {
+  %w = nn.param "w" : <5 x 2>
+  %x = nn.embedding %ids, %w : (<3 : i32>, <5 x 2>) -> <3 x 2>
+  nn.yield %x : <3 x 2>
+}
+nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
+  // expected-error@+1 {{'nn.if' op in a graph that autodiff takes; bind the model first}}
+  nn.if true {
+    %x = nn.call @f(%tokens) : (<3 : i32>) -> (<3 x 2>)
+  }
+}
