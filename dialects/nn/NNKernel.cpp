@@ -131,6 +131,8 @@ LogicalResult verifyTied(KernelOp op) {
     if (tied >= 0 && op.getInputType(tied) != op.getResultType(i))
       return op.emitOpError() << "(C3) result " << i << " has type " << op.getResultType(i) << ", tied input " << tied
                               << " has type " << op.getInputType(tied);
+    if (tied >= 0 && llvm::count(op.getTied(), tied) > 1)
+      return op.emitOpError() << "(C3) input " << tied << " is tied to more than one result";
   }
   return success();
 }

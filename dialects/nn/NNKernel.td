@@ -131,27 +131,28 @@ def NN_KernelOp : NN_Op<"kernel", [IsolatedFromAbove, Pure]> {
     be yielded a value that is the same for all columns. Other anchors have an empty region.
 
     ```mlir
-    %y, %rstd = nn.kernel "rms_norm" #nn.rows domain [2048, 256] ins(%x, %w : <2048 x 256>, <256>)
+    %y, %sum = nn.kernel "normalise" #nn.rows domain [2048, 256] ins(%x, %w : <2048 x 256>, <256>)
       maps [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d1)>,
             affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0)>]
       gathers [[], [], [], []] tied [-1, -1] -> <2048 x 256>, <2048> {
     ^bb0(%a: f32, %b: f32):
-      %sq = arith.mulf %a, %a : f32
-      %sum = nn.row_sum %sq
-      ...
-      nn.kernel_yield %n, %r : f32, f32
+      %total = nn.row_sum %a
+      %scaled = arith.mulf %a, %b : f32
+      %share = arith.divf %scaled, %total : f32
+      nn.kernel_yield %share, %total : f32, f32
     }
     ```
 
     Constraints:
     - (C1) there is one map and one gather list per input and result, one tied entry per result
     - (C2) every map has as many results as its tensor has dimensions, and domain-many dimensions
-    - (C3) a tied input has the type of its result
+    - (C3) a tied input has the type of its result, and is tied to one result
     - (C4) gathered inputs are i32 and have maps without symbols
     - (C5) region arguments and yielded values are as the anchor wants
   }];
   let arguments = (ins StrAttr:$label, AnyAttr:$anchor, DenseI64ArrayAttr:$domain,
-                       Variadic<NN_Tensor>:$inputs, AffineMapArrayAttr:$maps, ArrayAttr:$gathers,
+                       Variadic<NN_Tensor>:$inputs, AffineMapArrayAttr:$maps,
+                       TypedArrayAttrBase<DenseI64ArrayAttr, "array of lists of inputs">:$gathers,
                        DenseI64ArrayAttr:$tied);
   let results = (outs Variadic<NN_Tensor>:$results);
   let regions = (region AnyRegion:$body);
