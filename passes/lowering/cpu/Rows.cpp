@@ -31,7 +31,7 @@ namespace {
 /// Bytes (see RegionInfo::costPerColumn) that a task moves: a few microseconds.
 constexpr int64_t kTaskCost = 128 << 10;
 /// Vectors that one chain of additions takes, times the unroll factor.
-constexpr int64_t kSegmentVectors = 512;
+constexpr int64_t kSegmentVectors = 64;
 /// Fewer tasks than this are cut in pieces when rows are long.
 constexpr int64_t kFewTasks = 16;
 /// Pieces of a row whose partial sums go through the workspace.
