@@ -1,9 +1,10 @@
 //===- NNGrad.cpp - gradient rules of the operations of nn ----------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// One rule per operation. A rule builds the gradient of every float operand, needed or not: what nobody uses is
-// left out when autodiff cuts its functions. It prefers what is cheap to keep: results over operands where
-// both serve (sigmoid, tanh), operands over intermediate values where one pass computes them again (rms_norm, swiglu).
+// One rule per operation. A rule builds the gradient of every float operand, needed or not: what nobody uses
+// is left out when autodiff cuts its functions. It prefers what is cheap to keep: results over operands where
+// both serve (sigmoid, tanh), operands over intermediate values where one pass computes them again (rms_norm,
+// swiglu).
 //===----------------------------------------------------------------------===//
 #include "dialects/nn/KernelBuilder.h"
 #include "dialects/nn/NN.h"
@@ -25,7 +26,9 @@ static LogicalResult refuseGradient(Operation *op, ValueRange resultGrads, unsig
 // Tables and matrix products
 //===----------------------------------------------------------------------===//
 
-LogicalResult EmbeddingOp::buildInputGrads(OpBuilder &, ValueRange, MutableArrayRef<Value>) { return success(); }
+LogicalResult EmbeddingOp::buildInputGrads(OpBuilder &, ValueRange, MutableArrayRef<Value>) {
+  return success();
+}
 
 Value EmbeddingOp::buildWeightGrad(OpBuilder &builder, unsigned, ValueRange resultGrads) {
   return EmbeddingWeightGradOp::create(builder, getLoc(), getTable().getType(), resultGrads[0], getIds());
@@ -43,7 +46,8 @@ Value LinearOp::buildWeightGrad(OpBuilder &builder, unsigned, ValueRange resultG
 
 LogicalResult GroupedLinearOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                                MutableArrayRef<Value> operandGrads) {
-  operandGrads[0] = GroupedLinearInputGradOp::create(builder, getLoc(), resultGrads[0], getWeight(), getRouting());
+  operandGrads[0] =
+      GroupedLinearInputGradOp::create(builder, getLoc(), resultGrads[0], getWeight(), getRouting());
   return success();
 }
 
@@ -57,8 +61,8 @@ Value GroupedLinearOp::buildWeightGrad(OpBuilder &builder, unsigned, ValueRange 
 
 LogicalResult RmsNormOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                          MutableArrayRef<Value> operandGrads) {
-  operandGrads[0] = RmsNormInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getInput(),
-                                               getWeight(), getEpsAttr());
+  operandGrads[0] = RmsNormInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0],
+                                               getInput(), getWeight(), getEpsAttr());
   return success();
 }
 
@@ -81,9 +85,9 @@ LogicalResult AttentionOp::buildInputGrads(OpBuilder &builder, ValueRange result
   if (failed(refuseGradient(*this, resultGrads, 1, "lse")))
     return failure();
   auto gradients = AttentionInputGradOp::create(
-      builder, getLoc(), TypeRange{getQuery().getType(), getKey().getType(), getValue().getType()}, resultGrads[0],
-      getQuery(), getKey(), getValue(), getOutput(), getLse(), getStarts(), getCausalAttr(), getHeadsAttr(),
-      getKvHeadsAttr(), getSeqAttr(), getScaleAttr());
+      builder, getLoc(), TypeRange{getQuery().getType(), getKey().getType(), getValue().getType()},
+      resultGrads[0], getQuery(), getKey(), getValue(), getOutput(), getLse(), getStarts(), getCausalAttr(),
+      getHeadsAttr(), getKvHeadsAttr(), getSeqAttr(), getScaleAttr());
   llvm::copy(gradients.getResults(), operandGrads.begin());
   return success();
 }
@@ -94,8 +98,9 @@ LogicalResult AttentionOp::buildInputGrads(OpBuilder &builder, ValueRange result
 
 /// The gradient of an operand that was repeated to the type of `gradient`.
 static Value reduceTo(OpBuilder &builder, Type type, Value gradient) {
-  return gradient.getType() == type ? gradient
-                                    : ReduceSumOp::create(builder, gradient.getLoc(), type, gradient).getResult();
+  return gradient.getType() == type
+             ? gradient
+             : ReduceSumOp::create(builder, gradient.getLoc(), type, gradient).getResult();
 }
 
 LogicalResult AddOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
@@ -125,7 +130,8 @@ LogicalResult MulOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
 LogicalResult SwigluOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                         MutableArrayRef<Value> operandGrads) {
   Type type = getOutput().getType();
-  auto gradients = SwigluInputGradOp::create(builder, getLoc(), type, type, resultGrads[0], getGate(), getUp());
+  auto gradients =
+      SwigluInputGradOp::create(builder, getLoc(), type, type, resultGrads[0], getGate(), getUp());
   llvm::copy(gradients.getResults(), operandGrads.begin());
   return success();
 }
@@ -138,26 +144,29 @@ LogicalResult ScaleOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrad
 
 LogicalResult SigmoidOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                          MutableArrayRef<Value> operandGrads) {
-  operandGrads[0] = SigmoidInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getOutput());
+  operandGrads[0] =
+      SigmoidInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getOutput());
   return success();
 }
 
 LogicalResult TanhOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                       MutableArrayRef<Value> operandGrads) {
-  operandGrads[0] = TanhInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getOutput());
+  operandGrads[0] =
+      TanhInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getOutput());
   return success();
 }
 
 LogicalResult SiluOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                       MutableArrayRef<Value> operandGrads) {
-  operandGrads[0] = SiluInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getInput());
+  operandGrads[0] =
+      SiluInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getInput());
   return success();
 }
 
 LogicalResult GeluOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                       MutableArrayRef<Value> operandGrads) {
-  operandGrads[0] = GeluInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getInput(),
-                                            getApproximateAttr());
+  operandGrads[0] = GeluInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0],
+                                            getInput(), getApproximateAttr());
   return success();
 }
 
@@ -171,7 +180,8 @@ LogicalResult ConcatOp::buildInputGrads(OpBuilder &builder, ValueRange resultGra
   int64_t left = getLhs().getType().getDim(1) / heads, right = getRhs().getType().getDim(1) / heads;
   auto slice = [&](Type type, int64_t offset, int64_t size) {
     return SliceOp::create(builder, getLoc(), type, resultGrads[0], getHeadsAttr(),
-                           ExprAttr::getConstant(getContext(), offset), ExprAttr::getConstant(getContext(), size));
+                           ExprAttr::getConstant(getContext(), offset),
+                           ExprAttr::getConstant(getContext(), size));
   };
   operandGrads[0] = slice(getLhs().getType(), 0, left);
   operandGrads[1] = slice(getRhs().getType(), left, right);
@@ -187,8 +197,8 @@ LogicalResult SliceOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrad
 
 LogicalResult BroadcastOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                            MutableArrayRef<Value> operandGrads) {
-  operandGrads[0] = BroadcastInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0],
-                                                 getHeadsAttr());
+  operandGrads[0] =
+      BroadcastInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getHeadsAttr());
   return success();
 }
 
@@ -204,27 +214,28 @@ LogicalResult ReshapeOp::buildInputGrads(OpBuilder &builder, ValueRange resultGr
 
 LogicalResult RouteOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                        MutableArrayRef<Value> operandGrads) {
-  // The choice, and with it the load and the bias, is piecewise constant: its gradient is zero where there is one.
+  // The choice, and with it the load and the bias, is piecewise constant: its gradient is zero where there is
+  // one.
   if (!resultGrads[0] && !resultGrads[1])
     return success();
-  operandGrads[0] =
-      RouteInputGradOp::create(builder, getLoc(), getLogits().getType(), getScores(), getRouting(), resultGrads[0],
-                               resultGrads[1], getTopKAttr(), getScoreAttr(), getNormalizeAttr(), getScaleAttr());
+  operandGrads[0] = RouteInputGradOp::create(builder, getLoc(), getLogits().getType(), getScores(),
+                                             getRouting(), resultGrads[0], resultGrads[1], getTopKAttr(),
+                                             getScoreAttr(), getNormalizeAttr(), getScaleAttr());
   return success();
 }
 
 LogicalResult PermuteOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                          MutableArrayRef<Value> operandGrads) {
-  operandGrads[0] = PermuteInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getRouting(),
-                                               getTopKAttr());
+  operandGrads[0] = PermuteInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0],
+                                               getRouting(), getTopKAttr());
   return success();
 }
 
 LogicalResult UnpermuteOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                            MutableArrayRef<Value> operandGrads) {
   operandGrads[0] = UnpermuteRowsGradOp::create(builder, getLoc(), resultGrads[0], getRouting(), getGates());
-  operandGrads[2] = UnpermuteGatesGradOp::create(builder, getLoc(), getGates().getType(), resultGrads[0], getInput(),
-                                                 getRouting());
+  operandGrads[2] = UnpermuteGatesGradOp::create(builder, getLoc(), getGates().getType(), resultGrads[0],
+                                                 getInput(), getRouting());
   return success();
 }
 
@@ -260,14 +271,18 @@ LogicalResult FillOp::verify() {
   return emitOpError("(C1) 'with' is not a number: ") << llvm::toString(number.takeError());
 }
 
-int64_t FillOp::getFlops() { return 0; }
+int64_t FillOp::getFlops() {
+  return 0;
+}
 
 LogicalResult FillOp::buildKernels(OpBuilder &builder, SmallVectorImpl<Value> &replacements) {
   replacements.push_back(buildFill(builder, getLoc(), getOutput().getType(), getFloat(getWith())));
   return success();
 }
 
-int64_t CopyOp::getFlops() { return 0; }
+int64_t CopyOp::getFlops() {
+  return 0;
+}
 
 LogicalResult CopyOp::buildKernels(OpBuilder &builder, SmallVectorImpl<Value> &replacements) {
   replacements.push_back(

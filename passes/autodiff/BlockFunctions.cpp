@@ -37,10 +37,10 @@ RoleAttr getResultRole(func::FuncOp function, unsigned index) {
 
 /// Where a role stands in the list of arguments: what the caller has, then what was saved, then gradients.
 static unsigned getRank(RoleKind kind) {
-  static constexpr RoleKind order[] = {
-      RoleKind::input,       RoleKind::output,     RoleKind::param, RoleKind::param_arg, RoleKind::saved,
-      RoleKind::saved_input, RoleKind::output_grad, RoleKind::grad,  RoleKind::grad_arg,  RoleKind::loss,
-      RoleKind::load};
+  static constexpr RoleKind order[] = {RoleKind::input,       RoleKind::output, RoleKind::param,
+                                       RoleKind::param_arg,   RoleKind::saved,  RoleKind::saved_input,
+                                       RoleKind::output_grad, RoleKind::grad,   RoleKind::grad_arg,
+                                       RoleKind::loss,        RoleKind::load};
   return llvm::find(order, kind) - order;
 }
 
@@ -48,7 +48,9 @@ static unsigned getRank(RoleKind kind) {
 // What the graph knows
 //===----------------------------------------------------------------------===//
 
-static bool isFloat(Value value) { return cast<nn::TensorType>(value.getType()).getElementType().isF32(); }
+static bool isFloat(Value value) {
+  return cast<nn::TensorType>(value.getType()).getElementType().isF32();
+}
 
 /// For each argument of a block: whether a gradient comes out, given which outputs one comes in at.
 static SmallVector<bool> computeInputGradients(nn::BlockOp block, const BlockUse &use) {
@@ -166,10 +168,12 @@ LogicalResult BlockFunctions::unrollBackward(const BlockUse &use) {
   SmallVector<Seed> seeds;
   for (auto [output, hasGradient] : llvm::zip(outputs, use.outputGradients))
     if (hasGradient && isFloat(output.value))
-      seeds.push_back({output.value, addArgument(output.value.getType(), RoleKind::output_grad, output.name)});
+      seeds.push_back(
+          {output.value, addArgument(output.value.getType(), RoleKind::output_grad, output.name)});
   for (auto [value, weight] : lossValues) {
     Attribute seed = nn::getFloatAttr(builder.getContext(), weight / use.microBatches);
-    seeds.push_back({value, nn::FillOp::create(builder, value.getLoc(), value.getType(), cast<nn::ExprAttr>(seed))});
+    seeds.push_back(
+        {value, nn::FillOp::create(builder, value.getLoc(), value.getType(), cast<nn::ExprAttr>(seed))});
   }
 
   SmallVector<Leaf> leaves;
@@ -230,7 +234,9 @@ static std::string getKeptName(Value value, const llvm::DenseMap<Value, Slot> &s
 
 /// Finds the values that go from one function to another and names them, in the order in which they are made.
 void BlockFunctions::nameKeptValues() {
-  auto values = [](ArrayRef<Slot> list) { return llvm::map_to_vector(list, [](const Slot &s) { return s.value; }); };
+  auto values = [](ArrayRef<Slot> list) {
+    return llvm::map_to_vector(list, [](const Slot &s) { return s.value; });
+  };
   SmallVector<Value> roots = values(inputGradients);
   llvm::append_range(roots, values(immediateGradients));
   Slice input = computeSlice(roots, [&](Operation *op) { return !forwardOps.contains(op); });
@@ -288,7 +294,8 @@ func::FuncOp BlockFunctions::emit(OpBuilder &builder, StringRef what, ArrayRef<S
 
   MLIRContext *context = builder.getContext();
   auto type = builder.getFunctionType(ValueRange(arguments).getTypes(), ValueRange(roots).getTypes());
-  auto function = func::FuncOp::create(builder, block.getLoc(), (block.getSymName() + "." + what).str(), type);
+  auto function =
+      func::FuncOp::create(builder, block.getLoc(), (block.getSymName() + "." + what).str(), type);
   OpBuilder inside = OpBuilder::atBlockBegin(function.addEntryBlock());
 
   IRMapping mapping;
@@ -301,7 +308,8 @@ func::FuncOp BlockFunctions::emit(OpBuilder &builder, StringRef what, ArrayRef<S
     if (slice.ops.contains(&op))
       inside.clone(op, mapping);
 
-  // Memory is given to results, so each must be a value of its own: what is an argument or already returned is copied.
+  // Memory is given to results, so each must be a value of its own: what is an argument or already returned
+  // is copied.
   SmallVector<Value> returned;
   for (auto [index, slot] : llvm::enumerate(results)) {
     Value value = mapping.lookup(slot.value);
@@ -323,8 +331,8 @@ static SmallVector<Slot> join(std::initializer_list<ArrayRef<Slot>> lists) {
 }
 
 func::FuncOp BlockFunctions::buildForward(OpBuilder &builder) {
-  return emit(builder, "forward", join({outputs, saved, losses, loads}), {RoleKind::input, RoleKind::param_arg},
-              [](Operation *) { return true; });
+  return emit(builder, "forward", join({outputs, saved, losses, loads}),
+              {RoleKind::input, RoleKind::param_arg}, [](Operation *) { return true; });
 }
 
 func::FuncOp BlockFunctions::buildEvaluate(OpBuilder &builder, bool keepLosses) {

@@ -1,9 +1,9 @@
 //===- BlockFunctions.h - one block, cut into the functions of a step -----===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A block is first unrolled into the whole of its step: one straight line of operations, forward, then gradients,
-// with an argument for everything that comes from outside. Every function is then a slice of
-// this line: choose results, walk back, and what the walk meets but may not enter becomes an argument. So what is
+// A block is first unrolled into the whole of its step: one straight line of operations, forward, then
+// gradients, with an argument for everything that comes from outside. Every function is then a slice of this
+// line: choose results, walk back, and what the walk meets but may not enter becomes an argument. So what is
 // saved is found, not decided: it is what the slice of a backward meets in the forward part.
 //
 //     line:            x, w, d_y, acc | y = linear x, w | dx = ..., dw = ..., acc' = accumulate acc, dw
@@ -25,8 +25,8 @@ namespace contraflow::autodiff {
 
 /// What the graph knows about a kind of block.
 struct BlockUse {
-  /// Per output: whether any use in the graph sends a gradient. Where none does, the functions have no argument
-  /// for it; where some do, those that don't pass zeros.
+  /// Per output: whether any use in the graph sends a gradient. Where none does, the functions have no
+  /// argument for it; where some do, those that don't pass zeros.
   llvm::SmallVector<bool> outputGradients;
   /// Losses enter the gradient with weight / micro-batches.
   int64_t microBatches = 1;
@@ -59,7 +59,8 @@ public:
   /// Unrolls a bound block. Without `use`, there is no gradient part.
   static mlir::FailureOr<std::unique_ptr<BlockFunctions>> build(nn::BlockOp block, const BlockUse *use);
 
-  /// Each builds `<block>.<what>` where `builder` stands; the backward functions are null when they would return nothing.
+  /// Each builds `<block>.<what>` where `builder` stands; the backward functions are null when they would
+  /// return nothing.
   mlir::func::FuncOp buildForward(mlir::OpBuilder &builder);
   mlir::func::FuncOp buildEvaluate(mlir::OpBuilder &builder, bool keepLosses);
   mlir::func::FuncOp buildBackwardInput(mlir::OpBuilder &builder);

@@ -1,9 +1,9 @@
 //===- BuildFunctions.cpp - functions for every kind of block -------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Finds the blocks that the graphs call and lets BlockFunctions write them; kinds are written once, however often
-// they are called. What the graph itself computes is little: ids moved along the sequence, and
-// sums of gradients where a value has several readers.
+// Finds the blocks that the graphs call and lets BlockFunctions write them; kinds are written once, however
+// often they are called. What the graph itself computes is little: ids moved along the sequence, and sums of
+// gradients where a value has several readers.
 //===----------------------------------------------------------------------===//
 #include "passes/autodiff/BlockFunctions.h"
 #include "passes/autodiff/Passes.h"
@@ -33,8 +33,9 @@ std::string getShapeName(Type type) {
 }
 
 /// A function whose arguments and one result have the type `type`, unless the module has it already.
-void buildGraphFunction(OpBuilder &builder, ModuleOp module, StringRef name, Type type, ArrayRef<StringRef> arguments,
-                        int64_t tied, llvm::function_ref<Value(OpBuilder &, ValueRange)> body) {
+void buildGraphFunction(OpBuilder &builder, ModuleOp module, StringRef name, Type type,
+                        ArrayRef<StringRef> arguments, int64_t tied,
+                        llvm::function_ref<Value(OpBuilder &, ValueRange)> body) {
   if (module.lookupSymbol(name))
     return;
   SmallVector<Type> types(arguments.size(), type);
@@ -49,14 +50,16 @@ void buildGraphFunction(OpBuilder &builder, ModuleOp module, StringRef name, Typ
 /// `graph.shift...`: ids moved along their sequence.
 void buildShifts(OpBuilder &builder, ModuleOp module, nn::GraphOp graph) {
   for (auto shift : graph.getBody().getOps<nn::ShiftOp>()) {
-    std::string name = ("graph.shift." + getShapeName(shift.getType()) + ".by." +
-                        llvm::Twine(nn::getInt(shift.getBy())) + ".seq." + llvm::Twine(nn::getInt(shift.getSeq())))
-                           .str();
-    buildGraphFunction(builder, module, name, shift.getType(), {"ids"}, -1, [&](OpBuilder &inside, ValueRange in) {
-      IRMapping mapping;
-      mapping.map(shift.getIds(), in[0]);
-      return inside.clone(*shift, mapping)->getResult(0);
-    });
+    std::string name =
+        ("graph.shift." + getShapeName(shift.getType()) + ".by." + llvm::Twine(nn::getInt(shift.getBy())) +
+         ".seq." + llvm::Twine(nn::getInt(shift.getSeq())))
+            .str();
+    buildGraphFunction(builder, module, name, shift.getType(), {"ids"}, -1,
+                       [&](OpBuilder &inside, ValueRange in) {
+                         IRMapping mapping;
+                         mapping.map(shift.getIds(), in[0]);
+                         return inside.clone(*shift, mapping)->getResult(0);
+                       });
   }
 }
 
@@ -68,8 +71,8 @@ void buildSums(OpBuilder &builder, ModuleOp module, nn::GraphOp graph) {
       auto isCall = [](Operation *user) { return isa<nn::CallOp>(user); };
       if (!type.getElementType().isF32() || llvm::count_if(value.getUsers(), isCall) < 2)
         continue;
-      buildGraphFunction(builder, module, "graph.add." + getShapeName(type), type, {"accumulator", "value"}, 0,
-                         [&](OpBuilder &inside, ValueRange in) {
+      buildGraphFunction(builder, module, "graph.add." + getShapeName(type), type, {"accumulator", "value"},
+                         0, [&](OpBuilder &inside, ValueRange in) {
                            return nn::AccumulateOp::create(inside, module.getLoc(), in[0], in[1]).getResult();
                          });
     }
@@ -109,7 +112,8 @@ LogicalResult checkGraph(nn::GraphOp graph) {
     for (Operation &inner : block.getBody().front())
       for (Value value : inner.getResults())
         if (auto type = dyn_cast<nn::TensorType>(value.getType()); !type || !type.isBound())
-          return inner.emitOpError("has an unbound type in a block that autodiff takes; bind the model first");
+          return inner.emitOpError(
+              "has an unbound type in a block that autodiff takes; bind the model first");
   }
   return success();
 }

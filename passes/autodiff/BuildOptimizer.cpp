@@ -1,8 +1,9 @@
 //===- BuildOptimizer.cpp - what a step does once -------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Whole-region work (zeroing, the norm of all gradients) sees a region as one vector, so that it costs the same
-// code for 6 and for 60 layers; AdamW is written per kind of block, because its parameters differ in shape and decay.
+// Whole-region work (zeroing, the norm of all gradients) sees a region as one vector, so that it costs the
+// same code for 6 and for 60 layers; AdamW is written per kind of block, because its parameters differ in
+// shape and decay.
 //===----------------------------------------------------------------------===//
 #include "dialects/nn/ParameterLayout.h"
 #include "passes/autodiff/BlockFunctions.h"
@@ -42,7 +43,8 @@ struct Hyperparameters {
       auto field = llvm::find_if(fields, [&](const auto &f) { return f.first == entry.getName(); });
       auto number = dyn_cast<FloatAttr>(entry.getValue());
       if (field == std::end(fields) || !number)
-        return module.emitError("'nn.optimizer' holds the floats beta1, beta2, eps, weight_decay and clip_norm, found '")
+        return module.emitError(
+                   "'nn.optimizer' holds the floats beta1, beta2, eps, weight_decay and clip_norm, found '")
                << entry.getName().getValue() << " = " << entry.getValue() << "'";
       *field->second = number.getValueAsDouble();
     }
@@ -137,7 +139,8 @@ private:
       llvm::DenseSet<Value> biases;
       for (auto update : block.getBody().getOps<nn::UpdateOp>())
         if (biases.insert(update.getBias()).second)
-          loads += llvm::alignTo(cast<nn::TensorType>(update.getLoad().getType()).getNumElements(), kLoadAlignment);
+          loads += llvm::alignTo(cast<nn::TensorType>(update.getLoad().getType()).getNumElements(),
+                                 kLoadAlignment);
     }
     FunctionWriter writer(builder, module.getLoc(), "step.begin");
     auto zero = [&](int64_t count, RoleKind kind, StringRef name) {
@@ -157,9 +160,11 @@ private:
     Value gradients =
         writer.argument(getVector(&getContext(), layout.getNumElements()), RoleKind::grad, "gradients");
     Value scalars = writer.argument(getVector(&getContext(), kScalarCount), RoleKind::scalars, "scalars");
-    Value squares = nn::SumSquaresOp::create(writer.body(), writer.loc(), getVector(&getContext(), 1), gradients);
-    writer.replace(scalars, nn::ClipFactorOp::create(writer.body(), writer.loc(), scalars.getType(), squares, scalars,
-                                                     nn::getFloatAttr(&getContext(), values.clipNorm)));
+    Value squares =
+        nn::SumSquaresOp::create(writer.body(), writer.loc(), getVector(&getContext(), 1), gradients);
+    writer.replace(scalars,
+                   nn::ClipFactorOp::create(writer.body(), writer.loc(), scalars.getType(), squares, scalars,
+                                            nn::getFloatAttr(&getContext(), values.clipNorm)));
     writer.finish();
   }
 
@@ -187,9 +192,10 @@ private:
     for (const Operands &operands : list) {
       Type type = operands.slot.getType();
       double decay = operands.slot.getType().getRank() >= 2 ? values.weightDecay : 0.0;
-      auto adamw = nn::AdamwOp::create(writer.body(), loc, TypeRange{type, type, type}, operands.param, operands.grad,
-                                       operands.first, operands.second, scalars, number(values.beta1),
-                                       number(values.beta2), number(values.eps), number(decay));
+      auto adamw =
+          nn::AdamwOp::create(writer.body(), loc, TypeRange{type, type, type}, operands.param, operands.grad,
+                              operands.first, operands.second, scalars, number(values.beta1),
+                              number(values.beta2), number(values.eps), number(decay));
       writer.replace(operands.param, adamw.getNewParam());
       writer.replace(operands.first, adamw.getNewFirstMoment());
       writer.replace(operands.second, adamw.getNewSecondMoment());

@@ -11,7 +11,9 @@ namespace contraflow::autodiff {
 
 namespace {
 
-bool isFloat(Value value) { return cast<nn::TensorType>(value.getType()).getElementType().isF32(); }
+bool isFloat(Value value) {
+  return cast<nn::TensorType>(value.getType()).getElementType().isF32();
+}
 
 /// State of one sweep.
 class Sweep {
@@ -78,7 +80,8 @@ LogicalResult Sweep::visit(Operation &op) {
   for (auto [index, operand] : llvm::enumerate(op.getOperands())) {
     if (!active.contains(operand))
       continue;
-    // A weight that is not a parameter (the product of two activations, a reshaped parameter) passes its gradient on.
+    // A weight that is not a parameter (the product of two activations, a reshaped parameter) passes its
+    // gradient on.
     bool isWeight = rule.isWeight(index);
     Value gradient = isWeight ? rule.buildWeightGrad(builder, index, resultGrads) : operandGrads[index];
     if (gradient)
@@ -118,7 +121,8 @@ SmallVector<LeafGradient> Sweep::takeGradients() {
 
 } // namespace
 
-FailureOr<SmallVector<LeafGradient>> buildGradients(Block &body, ArrayRef<Seed> seeds, ArrayRef<Leaf> leaves) {
+FailureOr<SmallVector<LeafGradient>> buildGradients(Block &body, ArrayRef<Seed> seeds,
+                                                    ArrayRef<Leaf> leaves) {
   Sweep sweep(body, leaves);
   if (failed(sweep.run(seeds)))
     return failure();

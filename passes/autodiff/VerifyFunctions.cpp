@@ -1,8 +1,8 @@
 //===- VerifyFunctions.cpp - do the functions of a block fit together? ----===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Knows nothing of how the functions were built: whoever edits a dump (other saved values, recomputation) gets
-// the same checks. Every message says which numbered rule of the pass description is broken.
+// Knows nothing of how the functions were built: whoever edits a dump (other saved values, recomputation)
+// gets the same checks. Every message says which numbered rule of the pass description is broken.
 //===----------------------------------------------------------------------===//
 #include "passes/autodiff/BlockFunctions.h"
 #include "passes/autodiff/Passes.h"
@@ -40,7 +40,9 @@ const Signature *getSignature(StringRef what) {
       {"backward_weight",
        {input, output, param, param_arg, saved, saved_input, output_grad, grad, grad_arg},
        {grad, grad_arg}},
-      {"optimizer", {param, grad, first_moment, second_moment, scalars}, {param, first_moment, second_moment}},
+      {"optimizer",
+       {param, grad, first_moment, second_moment, scalars},
+       {param, first_moment, second_moment}},
       {"update", {param, param_arg, load}, {param, param_arg}},
   };
   const auto *found = llvm::find_if(signatures, [&](const Signature &s) { return s.what == what; });
@@ -72,8 +74,8 @@ LogicalResult checkFunction(func::FuncOp function, const Signature &signature) {
     if (!role)
       return function.emitOpError("(C1) ") << side << " " << index << " has no 'nn.role'";
     if (!llvm::is_contained(isResult ? signature.results : signature.arguments, role.getKind()))
-      return function.emitOpError("(C1) ")
-             << side << " " << index << " is " << describe(role) << ", which '" << signature.what << "' does not have";
+      return function.emitOpError("(C1) ") << side << " " << index << " is " << describe(role) << ", which '"
+                                           << signature.what << "' does not have";
     if (!names[isResult].insert((stringifyRoleKind(role.getKind()) + ":" + role.getName()).str()).second)
       return function.emitOpError("(C1) two ") << side << "s are " << describe(role);
     return success();
@@ -93,14 +95,15 @@ LogicalResult checkFunction(func::FuncOp function, const Signature &signature) {
     int64_t target = role.getTied();
     // An output of a function of the graph may be a sum in place; outputs of blocks are fresh.
     if (isTiedKind(role.getKind()) != (target >= 0))
-      return function.emitOpError("(C2) result ")
-             << i << " is " << describe(role) << ", which is " << (target >= 0 ? "never" : "always") << " tied";
+      return function.emitOpError("(C2) result ") << i << " is " << describe(role) << ", which is "
+                                                  << (target >= 0 ? "never" : "always") << " tied";
     if (target >= 0) {
-      RoleAttr argument = target < function.getNumArguments() ? getArgumentRole(function, target) : RoleAttr();
+      RoleAttr argument =
+          target < function.getNumArguments() ? getArgumentRole(function, target) : RoleAttr();
       if (!argument || argument.getKind() != role.getKind() || argument.getName() != role.getName() ||
           function.getArgument(target).getType() != returned[i].getType())
-        return function.emitOpError("(C2) result ")
-               << i << " is " << describe(role) << ", but argument " << target << ", to which it is tied, is not";
+        return function.emitOpError("(C2) result ") << i << " is " << describe(role) << ", but argument "
+                                                    << target << ", to which it is tied, is not";
       if (!tied.insert(target).second)
         return function.emitOpError("(C2) two results are tied to argument ") << target;
     }
@@ -165,7 +168,8 @@ private:
 };
 
 /// (C5) everything taken is made, with the same type.
-LogicalResult BlockChecker::compare(const Values &made, func::FuncOp maker, const Values &taken, func::FuncOp taker) {
+LogicalResult BlockChecker::compare(const Values &made, func::FuncOp maker, const Values &taken,
+                                    func::FuncOp taker) {
   for (auto [name, type] : taken) {
     auto entry = made.find(name);
     if (entry == made.end())
@@ -224,7 +228,8 @@ LogicalResult BlockChecker::checkGradients() {
 LogicalResult BlockChecker::checkInterface() {
   Values inputs, paramArgs, params, outputs;
   for (BlockArgument argument : block.getBody().getArguments())
-    (block.isParamArg(argument.getArgNumber()) ? paramArgs : inputs)[block.getArgName(argument.getArgNumber())] =
+    (block.isParamArg(argument.getArgNumber()) ? paramArgs
+                                               : inputs)[block.getArgName(argument.getArgNumber())] =
         argument.getType();
   for (auto param : block.getBody().getOps<nn::ParamOp>())
     params[param.getName()] = param.getType();

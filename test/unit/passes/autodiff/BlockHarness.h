@@ -24,7 +24,8 @@ class BlockHarness {
 public:
   /// `text` is a module with one block. Every output gets a gradient.
   explicit BlockHarness(const std::string &text, int64_t microBatches = 1) {
-    context.loadDialect<nn::NNDialect, mlir::func::FuncDialect, mlir::arith::ArithDialect, mlir::math::MathDialect>();
+    context.loadDialect<nn::NNDialect, mlir::func::FuncDialect, mlir::arith::ArithDialect,
+                        mlir::math::MathDialect>();
     module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
     if (!module) {
       ADD_FAILURE() << "does not parse:\n" << text;
@@ -52,8 +53,8 @@ public:
 
   explicit operator bool() const { return backward != nullptr; }
 
-  /// Random values for inputs and parameters, zeros for accumulators. Ids are below `idLimit`, some of them -1; an
-  /// argument called `starts` holds positions within sequences of `seq`.
+  /// Random values for inputs and parameters, zeros for accumulators. Ids are below `idLimit`, some of them
+  /// -1; an argument called `starts` holds positions within sequences of `seq`.
   Arrays makeArguments(int64_t idLimit, int64_t seq, unsigned seed) {
     std::mt19937 random(seed);
     Arrays values;
@@ -83,7 +84,8 @@ public:
     return values;
   }
 
-  /// Calls a function with what `values` has under the name of each argument, else with zeros; adds its results to `values`.
+  /// Calls a function with what `values` has under the name of each argument, else with zeros; adds its
+  /// results to `values`.
   bool run(mlir::func::FuncOp function, Arrays &values) {
     if (!function)
       return true;

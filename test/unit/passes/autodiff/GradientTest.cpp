@@ -1,8 +1,8 @@
 //===- GradientTest.cpp - gradient rules against finite differences -------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Every rule is tested as users meet it: a block around the operation, the forward and backward functions that
-// autodiff writes, in double precision, against central differences of sum(output * random) + losses.
+// Every rule is tested as users meet it: a block around the operation, the forward and backward functions
+// that autodiff writes, in double precision, against central differences of sum(output * random) + losses.
 //===----------------------------------------------------------------------===//
 #include "test/unit/passes/autodiff/BlockHarness.h"
 
@@ -14,8 +14,8 @@ using test::Array;
 
 namespace {
 
-/// Relative to the largest gradient of the tensor. Central differences with h = 1e-5 are good to h^2 = 1e-10 plus
-/// rounding 1e-16 / h = 1e-11; constants of kernels are f32 (6e-8).
+/// Relative to the largest gradient of the tensor. Central differences with h = 1e-5 are good to h^2 = 1e-10
+/// plus rounding 1e-16 / h = 1e-11; constants of kernels are f32 (6e-8).
 constexpr double kTolerance = 1e-6;
 constexpr double kStep = 1e-5;
 /// Elements compared per tensor; all if there are fewer.
@@ -90,7 +90,11 @@ void checkBlock(const Case &test) {
   unsigned compared = 0;
   for (const auto &[key, array] : arguments) {
     auto [kind, name] = llvm::StringRef(key).split(':');
-    std::string gradient = ((kind == "input" ? "input_grad:" : kind == "param" ? "grad:" : "grad_arg:") + name).str();
+    std::string gradient = ((kind == "input"   ? "input_grad:"
+                             : kind == "param" ? "grad:"
+                                               : "grad_arg:") +
+                            name)
+                               .str();
     if (!merged.count(gradient))
       continue;
     ++compared;
@@ -133,7 +137,8 @@ std::vector<Case> makeOperationCases() {
       addSizes(cases, op, binary(op, rhs));
   addSizes(cases, "nn.swiglu", binary("nn.swiglu", "<$T x $C>"));
   // One value on both sides: two contributions.
-  addSizes(cases, "nn.mul", "(%x: <$T x $C>) -> (<$T x $C>) { %y = nn.mul %x, %x : <$T x $C>\n nn.yield %y : <$T x $C> }");
+  addSizes(cases, "nn.mul",
+           "(%x: <$T x $C>) -> (<$T x $C>) { %y = nn.mul %x, %x : <$T x $C>\n nn.yield %y : <$T x $C> }");
 
   for (auto [rows, in, out] : {std::tuple{1, 17, 127}, {3, 127, 1}, {17, 3, 17}, {127, 1, 3}})
     cases.push_back({"nn.linear", replace("(%x: <$T x $I>) -> (<$T x $O>) { %w = nn.param \"w\" : <$O x $I>\n"
@@ -147,56 +152,76 @@ std::vector<Case> makeOperationCases() {
                              "nn.yield %y : <$T x $C> }",
                              {{"$T", rows}, {"$V", vocab}, {"$C", width}}),
                      vocab});
-  for (auto [rows, columns, width] : {std::tuple{1, 127, 127}, {17, 3, 3}, {3, 51, 17}, {127, 6, 3}, {3, 17, 1}})
-    cases.push_back({"nn.rms_norm",
-                     replace("(%x: <$T x $C>) -> (<$T x $C>) { %w = nn.param \"w\" : <$W>\n"
-                             "%y = nn.rms_norm %x, %w eps(1.0e-3) : <$T x $C>, <$W>\n nn.yield %y : <$T x $C> }",
-                             {{"$T", rows}, {"$C", columns}, {"$W", width}})});
+  for (auto [rows, columns, width] :
+       {std::tuple{1, 127, 127}, {17, 3, 3}, {3, 51, 17}, {127, 6, 3}, {3, 17, 1}})
+    cases.push_back(
+        {"nn.rms_norm",
+         replace("(%x: <$T x $C>) -> (<$T x $C>) { %w = nn.param \"w\" : <$W>\n"
+                 "%y = nn.rms_norm %x, %w eps(1.0e-3) : <$T x $C>, <$W>\n nn.yield %y : <$T x $C> }",
+                 {{"$T", rows}, {"$C", columns}, {"$W", width}})});
   for (const char *style : {"interleaved", "half"})
     for (auto [rows, seq, heads, width] : {std::tuple{3, 3, 1, 2}, {51, 17, 3, 6}, {127, 127, 1, 4}})
-      cases.push_back({"nn.rope", replace("(%x: <$T x $C>) -> (<$T x $C>) {\n %y = nn.rope %x head_dim($D) seq($S) "
-                                          "theta(100.0) style(\"" + std::string(style) +
-                                              "\") : <$T x $C>\n nn.yield %y : <$T x $C> }",
-                                          {{"$T", rows}, {"$C", heads * width}, {"$D", width}, {"$S", seq}})});
+      cases.push_back(
+          {"nn.rope", replace("(%x: <$T x $C>) -> (<$T x $C>) {\n %y = nn.rope %x head_dim($D) seq($S) "
+                              "theta(100.0) style(\"" +
+                                  std::string(style) + "\") : <$T x $C>\n nn.yield %y : <$T x $C> }",
+                              {{"$T", rows}, {"$C", heads * width}, {"$D", width}, {"$S", seq}})});
 
   struct Attention {
     int64_t batch, seq, heads, kvHeads, d, dv;
     bool causal, starts;
   };
-  for (const Attention &a : {Attention{1, 1, 1, 1, 3, 1, true, false}, Attention{2, 3, 2, 2, 3, 5, true, false},
-                             Attention{1, 17, 3, 1, 5, 3, false, false}, Attention{1, 17, 4, 2, 3, 3, true, true},
-                             Attention{1, 127, 1, 1, 1, 3, true, false}})
-    cases.push_back({"nn.attention",
-                     replace("(%q: <$T x $Q>, %k: <$T x $K>, %v: <$T x $V>, %starts: <$T : i32>) -> (<$T x $O>) {\n"
-                             "%o, %lse = nn.attention %q, %k, %v " +
-                                 std::string(a.starts ? "starts(%starts : <$T : i32>) " : "") +
-                                 (a.causal ? "causal " : "") +
-                                 "heads($H) kv_heads($G) seq($S) scale(0.6)\n"
-                                 ": (<$T x $Q>, <$T x $K>, <$T x $V>) -> (<$T x $O>, <$T x $H>)\n"
-                                 "nn.yield %o : <$T x $O> }",
-                             {{"$T", a.batch * a.seq}, {"$Q", a.heads * a.d}, {"$K", a.kvHeads * a.d},
-                              {"$V", a.kvHeads * a.dv}, {"$O", a.heads * a.dv}, {"$H", a.heads}, {"$G", a.kvHeads},
-                              {"$S", a.seq}}),
-                     1, a.seq});
+  for (const Attention &a :
+       {Attention{1, 1, 1, 1, 3, 1, true, false}, Attention{2, 3, 2, 2, 3, 5, true, false},
+        Attention{1, 17, 3, 1, 5, 3, false, false}, Attention{1, 17, 4, 2, 3, 3, true, true},
+        Attention{1, 127, 1, 1, 1, 3, true, false}})
+    cases.push_back(
+        {"nn.attention",
+         replace("(%q: <$T x $Q>, %k: <$T x $K>, %v: <$T x $V>, %starts: <$T : i32>) -> (<$T x $O>) {\n"
+                 "%o, %lse = nn.attention %q, %k, %v " +
+                     std::string(a.starts ? "starts(%starts : <$T : i32>) " : "") +
+                     (a.causal ? "causal " : "") +
+                     "heads($H) kv_heads($G) seq($S) scale(0.6)\n"
+                     ": (<$T x $Q>, <$T x $K>, <$T x $V>) -> (<$T x $O>, <$T x $H>)\n"
+                     "nn.yield %o : <$T x $O> }",
+                 {{"$T", a.batch * a.seq},
+                  {"$Q", a.heads * a.d},
+                  {"$K", a.kvHeads * a.d},
+                  {"$V", a.kvHeads * a.dv},
+                  {"$O", a.heads * a.dv},
+                  {"$H", a.heads},
+                  {"$G", a.kvHeads},
+                  {"$S", a.seq}}),
+         1, a.seq});
 
   for (auto [rows, heads, left, right] : {std::tuple{1, 1, 17, 3}, {17, 3, 1, 3}, {127, 1, 1, 1}})
-    cases.push_back({"nn.concat",
-                     replace("(%a: <$T x $L>, %b: <$T x $R>) -> (<$T x $C>) {\n"
-                             "%y = nn.concat %a, %b heads($H) : (<$T x $L>, <$T x $R>) -> <$T x $C>\n"
-                             "nn.yield %y : <$T x $C> }",
-                             {{"$T", rows}, {"$H", heads}, {"$L", heads * left}, {"$R", heads * right},
-                              {"$C", heads * (left + right)}})});
-  for (auto [rows, heads, width, offset, size] : {std::tuple{1, 1, 17, 3, 3}, {17, 3, 3, 0, 1}, {3, 127, 3, 2, 1}})
-    cases.push_back({"nn.slice", replace("(%x: <$T x $C>) -> (<$T x $O>) {\n"
-                                         "%y = nn.slice %x heads($H) offset($F) size($Z) : <$T x $C> -> <$T x $O>\n"
-                                         "nn.yield %y : <$T x $O> }",
-                                         {{"$T", rows}, {"$H", heads}, {"$C", heads * width}, {"$F", offset},
-                                          {"$Z", size}, {"$O", heads * size}})});
+    cases.push_back(
+        {"nn.concat", replace("(%a: <$T x $L>, %b: <$T x $R>) -> (<$T x $C>) {\n"
+                              "%y = nn.concat %a, %b heads($H) : (<$T x $L>, <$T x $R>) -> <$T x $C>\n"
+                              "nn.yield %y : <$T x $C> }",
+                              {{"$T", rows},
+                               {"$H", heads},
+                               {"$L", heads * left},
+                               {"$R", heads * right},
+                               {"$C", heads * (left + right)}})});
+  for (auto [rows, heads, width, offset, size] :
+       {std::tuple{1, 1, 17, 3, 3}, {17, 3, 3, 0, 1}, {3, 127, 3, 2, 1}})
+    cases.push_back(
+        {"nn.slice", replace("(%x: <$T x $C>) -> (<$T x $O>) {\n"
+                             "%y = nn.slice %x heads($H) offset($F) size($Z) : <$T x $C> -> <$T x $O>\n"
+                             "nn.yield %y : <$T x $O> }",
+                             {{"$T", rows},
+                              {"$H", heads},
+                              {"$C", heads * width},
+                              {"$F", offset},
+                              {"$Z", size},
+                              {"$O", heads * size}})});
   for (auto [rows, heads, width] : {std::tuple{1, 3, 17}, {17, 1, 3}, {3, 127, 1}})
-    cases.push_back({"nn.broadcast", replace("(%x: <$T x $C>) -> (<$T x $O>) {\n"
-                                             "%y = nn.broadcast %x heads($H) : <$T x $C> -> <$T x $O>\n"
-                                             "nn.yield %y : <$T x $O> }",
-                                             {{"$T", rows}, {"$H", heads}, {"$C", width}, {"$O", heads * width}})});
+    cases.push_back(
+        {"nn.broadcast", replace("(%x: <$T x $C>) -> (<$T x $O>) {\n"
+                                 "%y = nn.broadcast %x heads($H) : <$T x $C> -> <$T x $O>\n"
+                                 "nn.yield %y : <$T x $O> }",
+                                 {{"$T", rows}, {"$H", heads}, {"$C", width}, {"$O", heads * width}})});
   cases.push_back({"nn.reshape", "(%x: <17 x 6>) -> (<51 x 2>) { %y = nn.reshape %x : <17 x 6> -> <51 x 2>\n"
                                  "nn.yield %y : <51 x 2> }"});
 
@@ -210,42 +235,56 @@ std::vector<Case> makeOperationCases() {
 
   for (const char *valid : {"", "valid(%ids : <$T : i32>)"})
     for (auto [rows, seq, experts, k] : {std::tuple{3, 3, 3, 1}, {34, 17, 8, 2}, {17, 17, 17, 3}})
-      cases.push_back({"nn.balance_loss",
-                       replace("(%logits: <$T x $E>, %ids: <$T : i32>) -> () {\n %s = nn.sigmoid %logits : <$T x $E>\n"
-                               "%l = nn.balance_loss %s " + std::string(valid) +
-                                   " top_k($K) seq($S) : <$T x $E>\n"
-                                   "nn.loss \"balance\" weight(2.0) %l : <1>\n nn.yield }",
-                               {{"$T", rows}, {"$E", experts}, {"$K", k}, {"$S", seq}}),
-                       2});
+      cases.push_back(
+          {"nn.balance_loss",
+           replace("(%logits: <$T x $E>, %ids: <$T : i32>) -> () {\n %s = nn.sigmoid %logits : <$T x $E>\n"
+                   "%l = nn.balance_loss %s " +
+                       std::string(valid) +
+                       " top_k($K) seq($S) : <$T x $E>\n"
+                       "nn.loss \"balance\" weight(2.0) %l : <1>\n nn.yield }",
+                   {{"$T", rows}, {"$E", experts}, {"$K", k}, {"$S", seq}}),
+           2});
 
   struct Route {
     int64_t rows, experts, k, groups, limit;
     const char *score, *group, *normalize;
   };
-  for (const Route &r : {Route{1, 3, 1, 1, 1, "sigmoid", "max", "true"}, Route{17, 8, 2, 4, 2, "sigmoid", "top2sum", "true"},
-                         Route{17, 9, 3, 3, 1, "softmax", "max", "false"}, Route{127, 4, 2, 1, 1, "softmax", "max", "true"},
-                         Route{3, 17, 3, 1, 1, "sigmoid", "max", "false"}})
-    cases.push_back({"nn.route",
-                     replace("(%logits: <$T x $E>) -> (<$T x $K>, <$T x $E>) {\n"
-                             "%g, %s, %r, %l = nn.route %logits top_k($K) groups($G) group_limit($M) group_score(\"" +
-                                 std::string(r.group) + "\") score(\"" + r.score + "\") normalize(" + r.normalize +
-                                 ") scale(2.5) : <$T x $E>\n nn.yield %g, %s : <$T x $K>, <$T x $E> }",
-                             {{"$T", r.rows}, {"$E", r.experts}, {"$K", r.k}, {"$G", r.groups}, {"$M", r.limit}})});
+  for (const Route &r :
+       {Route{1, 3, 1, 1, 1, "sigmoid", "max", "true"}, Route{17, 8, 2, 4, 2, "sigmoid", "top2sum", "true"},
+        Route{17, 9, 3, 3, 1, "softmax", "max", "false"}, Route{127, 4, 2, 1, 1, "softmax", "max", "true"},
+        Route{3, 17, 3, 1, 1, "sigmoid", "max", "false"}})
+    cases.push_back(
+        {"nn.route",
+         replace("(%logits: <$T x $E>) -> (<$T x $K>, <$T x $E>) {\n"
+                 "%g, %s, %r, %l = nn.route %logits top_k($K) groups($G) group_limit($M) group_score(\"" +
+                     std::string(r.group) + "\") score(\"" + r.score + "\") normalize(" + r.normalize +
+                     ") scale(2.5) : <$T x $E>\n nn.yield %g, %s : <$T x $K>, <$T x $E> }",
+                 {{"$T", r.rows}, {"$E", r.experts}, {"$K", r.k}, {"$G", r.groups}, {"$M", r.limit}})});
 
   // Operations over routed rows, behind a router whose logits are an input.
   auto routed = [&](const char *name, std::string results, std::string body) {
-    for (auto [rows, experts, k, width] : {std::tuple{1, 3, 2, 17}, {17, 3, 1, 3}, {17, 8, 3, 1}, {3, 17, 3, 5}})
+    for (auto [rows, experts, k, width] :
+         {std::tuple{1, 3, 2, 17}, {17, 3, 1, 3}, {17, 8, 3, 1}, {3, 17, 3, 5}})
       cases.push_back(
-          {name, replace("(%logits: <$T x $E>, %x: <$T x $C>, %rows: <$R x $C>) -> (" + results +
-                             ") {\n%g, %s, %r, %l = nn.route %logits top_k($K) score(\"sigmoid\") normalize(true) "
-                             "scale(1.5) : <$T x $E>\n" + body,
-                         {{"$T", rows}, {"$E", experts}, {"$K", k}, {"$C", width}, {"$R", rows * k}, {"$O", width + 2},
-                          {"$N", 3 * rows * k + experts + 1}})});
+          {name,
+           replace("(%logits: <$T x $E>, %x: <$T x $C>, %rows: <$R x $C>) -> (" + results +
+                       ") {\n%g, %s, %r, %l = nn.route %logits top_k($K) score(\"sigmoid\") normalize(true) "
+                       "scale(1.5) : <$T x $E>\n" +
+                       body,
+                   {{"$T", rows},
+                    {"$E", experts},
+                    {"$K", k},
+                    {"$C", width},
+                    {"$R", rows * k},
+                    {"$O", width + 2},
+                    {"$N", 3 * rows * k + experts + 1}})});
   };
-  routed("nn.permute", "<$R x $C>",
-         "%y = nn.permute %x, %r top_k($K) : (<$T x $C>, <$N : i32>) -> <$R x $C>\n nn.yield %y : <$R x $C> }");
+  routed(
+      "nn.permute", "<$R x $C>",
+      "%y = nn.permute %x, %r top_k($K) : (<$T x $C>, <$N : i32>) -> <$R x $C>\n nn.yield %y : <$R x $C> }");
   routed("nn.unpermute", "<$T x $C>",
-         "%y = nn.unpermute %rows, %r, %g : (<$R x $C>, <$N : i32>, <$T x $K>) -> <$T x $C>\n nn.yield %y : <$T x $C> }");
+         "%y = nn.unpermute %rows, %r, %g : (<$R x $C>, <$N : i32>, <$T x $K>) -> <$T x $C>\n nn.yield %y : "
+         "<$T x $C> }");
   routed("nn.grouped_linear", "<$R x $O>",
          "%w = nn.param \"w.{e}\" over e : <$E x $O x $C>\n"
          "%y = nn.grouped_linear %rows, %w, %r : (<$R x $C>, <$E x $O x $C>, <$N : i32>) -> <$R x $O>\n"
@@ -303,13 +342,15 @@ TEST(Gradient, OfLatentAttention) {
     %k0 = nn.slice %kv heads(2) offset(0) size(3) : <10 x 16> -> <10 x 6>
     %v = nn.slice %kv heads(2) offset(3) size(5) : <10 x 16> -> <10 x 10>
     %key = nn.concat %k0, %kr heads(2) : (<10 x 6>, <10 x 4>) -> <10 x 10>
-    %o, %lse = nn.attention %query, %key, %v starts(%starts : <10 : i32>) causal heads(2) kv_heads(2) seq(5) scale(0.447)
+    %o, %lse = nn.attention %query, %key, %v starts(%starts : <10 : i32>) causal
+             heads(2) kv_heads(2) seq(5) scale(0.447)
              : (<10 x 10>, <10 x 10>, <10 x 10>) -> (<10 x 10>, <10 x 2>)
     %wo = nn.param "o_proj.weight" : <7 x 10>
     %y = nn.linear %o, %wo : (<10 x 10>, <7 x 10>) -> <10 x 7>
     %out = nn.add %x, %y : <10 x 7>
     nn.yield %out : <10 x 7>
-  })", 1, 5});
+  })",
+              1, 5});
 }
 
 TEST(Gradient, OfExperts) {
@@ -331,7 +372,8 @@ TEST(Gradient, OfExperts) {
     %sum = nn.unpermute %y, %r, %g : (<18 x 5>, <61 : i32>, <9 x 2>) -> <9 x 5>
     %out = nn.add %x, %sum : <9 x 5>
     nn.yield %out : <9 x 5>
-  })", 2, 3});
+  })",
+              2, 3});
 }
 
 /// The logits of a router come from a weight: its gradient passes gates and balance loss.
@@ -365,7 +407,8 @@ TEST(Gradient, OfSharedParameters) {
     nn.loss "main" weight(1) %loss : <1>
     nn.loss "again" weight(0.25) %loss : <1>
     nn.yield %e : <5 x 3>
-  })", 7});
+  })",
+              7});
 }
 
 /// A weight that is computed: the gradient of the weight goes on to what it was computed from.
@@ -401,6 +444,45 @@ TEST(Gradient, OfLossIsDividedByMicroBatches) {
   for (int64_t i = 0; i < 12; ++i)
     EXPECT_DOUBLE_EQ(arguments["input_grad:x"][i], 4 * other["input_grad:x"][i]);
   EXPECT_EQ(arguments["loss:main"].data, other["loss:main"].data);
+}
+
+/// A kind gets a gradient for an output if any call does; logits that nobody differentiates have none.
+TEST(BlockUses, FollowLossesThroughTheGraph) {
+  mlir::MLIRContext context;
+  context.loadDialect<nn::NNDialect>();
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(R"(
+    nn.block @two(%x: <3 x 2>) -> (<3 x 2>, <3 x 2>) {
+      %a = nn.tanh %x : <3 x 2>
+      %b = nn.silu %x : <3 x 2>
+      nn.yield %a, %b : <3 x 2>, <3 x 2>
+    }
+    nn.block @head(%x: <3 x 2>, %ids: <3 : i32>) -> (<3 x 2>) {
+      %loss, %lse = nn.cross_entropy %x, %ids : <3 x 2>, <3 : i32>
+      nn.loss "main" weight(1) %loss : <1>
+      nn.yield %x : <3 x 2>
+    }
+    nn.block @embed(%ids: <3 : i32>) -> (<3 x 2>) {
+      %w = nn.param "w" : <5 x 2>
+      %x = nn.embedding %ids, %w : (<3 : i32>, <5 x 2>) -> <3 x 2>
+      nn.yield %x : <3 x 2>
+    }
+    nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
+      %x = nn.call @embed(%tokens) : (<3 : i32>) -> (<3 x 2>)
+      %a, %b = nn.call @two(%x) : (<3 x 2>) -> (<3 x 2>, <3 x 2>)
+      %c, %d = nn.call @two(%b) : (<3 x 2>) -> (<3 x 2>, <3 x 2>)
+      %logits = nn.call @head(%c, %tokens) : (<3 x 2>, <3 : i32>) -> (<3 x 2>)
+      %e, %f = nn.call @two(%logits) : (<3 x 2>) -> (<3 x 2>, <3 x 2>)
+    })",
+                                                        &context);
+  ASSERT_TRUE(module);
+  auto uses = computeBlockUses(module->lookupSymbol<nn::GraphOp>("train"), 3);
+  auto get = [&](llvm::StringRef name) { return uses.lookup(module->lookupSymbol<nn::BlockOp>(name)); };
+  // The loss of @head reaches output 0 of the second call, and through it output 1 of the first.
+  EXPECT_EQ(get("two").outputGradients, (llvm::SmallVector<bool>{true, true}));
+  // @two could send a gradient to the logits: its kind gets gradients elsewhere. This call passes zeros on.
+  EXPECT_EQ(get("head").outputGradients, (llvm::SmallVector<bool>{true}));
+  EXPECT_EQ(get("embed").outputGradients, (llvm::SmallVector<bool>{true}));
+  EXPECT_EQ(get("embed").microBatches, 3);
 }
 
 /// Accumulators keep what they hold: micro-batches add up.
