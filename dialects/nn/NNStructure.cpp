@@ -83,7 +83,7 @@ public:
     expr.forEachName([&](StringRef name) {
       if (failed(result) || name == "true" || name == "false" || llvm::is_contained(names, name))
         return;
-      InFlightDiagnostic diagnostic = op->emitOpError() << "uses '" << name << "', which is not declared";
+      InFlightDiagnostic diagnostic = op->emitOpError() << "(C3) uses '" << name << "', which is not declared";
       if (StringRef nearest = getNearest(name, names); !nearest.empty())
         diagnostic << "; did you mean '" << nearest << "'?";
       result = diagnostic;
@@ -100,7 +100,7 @@ public:
         return text.str();
       llvm::Expected<Expr> expr = Expr::parse(text);
       if (!expr) {
-        result = op->emitOpError() << "name \"" << name << "\": " << llvm::toString(expr.takeError());
+        result = op->emitOpError() << "(C3) name \"" << name << "\": " << llvm::toString(expr.takeError());
         return std::nullopt;
       }
       result = checkExpr(op, *expr);
@@ -108,7 +108,7 @@ public:
     });
     if (failed(result))
       return result;
-    return wellFormed ? success() : op->emitOpError() << "name \"" << name << "\" has a brace without a partner";
+    return wellFormed ? success() : op->emitOpError() << "(C3) name \"" << name << "\" has a brace without a partner";
   }
 
   /// All of `op`, and what is nested in it.

@@ -40,13 +40,36 @@ void NNDialect::registerAttributes() {
 Attribute ExprAttr::parse(AsmParser &parser, Type) {
   if (failed(parser.parseLess()))
     return {};
-  std::optional<Expr> expr = Expr::parse(parser, /*dimension=*/false);
+  std::optional<Expr> expr;
+  if (succeeded(parser.parseOptionalColon())) {
+    SMLoc loc = parser.getCurrentLocation();
+    std::string text;
+    if (failed(parser.parseString(&text)))
+      return {};
+    llvm::Expected<Expr> parsed = Expr::parse(text);
+    if (!parsed) {
+      parser.emitError(loc, llvm::toString(parsed.takeError()));
+      return {};
+    }
+    expr = *parsed;
+  } else {
+    expr = Expr::parse(parser, /*dimension=*/false);
+  }
   if (!expr || failed(parser.parseGreater()))
     return {};
   return getExprAttr(parser.getContext(), *expr);
 }
 
-void ExprAttr::print(AsmPrinter &printer) const { printer << "<" << getText() << ">"; }
+/// An ordering does not fit between `<` and `>`, so it is quoted: `<: "(a > 1)">`.
+void ExprAttr::print(AsmPrinter &printer) const {
+  if (!getText().contains('<') && !getText().contains('>')) {
+    printer << "<" << getText() << ">";
+    return;
+  }
+  printer << "<: ";
+  printer.printString(getText());
+  printer << ">";
+}
 
 ExprAttr ExprAttr::getConstant(MLIRContext *context, int64_t value) {
   return ExprAttr::get(context, std::to_string(value));
