@@ -149,7 +149,8 @@ LogicalResult ParameterOp::verify() {
 //===----------------------------------------------------------------------===//
 
 void ProgramOp::build(OpBuilder &builder, OperationState &state, StringRef name, int64_t microBatches) {
-  build(builder, state, builder.getStringAttr(name), builder.getI64IntegerAttr(microBatches), IntegerAttr());
+  build(builder, state, builder.getStringAttr(name), builder.getI64IntegerAttr(microBatches), IntegerAttr(),
+        IntegerAttr());
   state.regions.front()->emplaceBlock();
 }
 

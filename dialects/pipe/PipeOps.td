@@ -51,7 +51,8 @@ def Pipe_ProgramOp : Pipe_Op<"program", [Symbol, IsolatedFromAbove, SingleBlock,
   let summary = "a list of runs that the runtime walks from top to bottom";
   let description = [{
     Buffers are declared first, then the runs follow in the order of execution. `arena` is the number
-    of bytes that all programs of the module share; the memory phase writes it.
+    of bytes that all programs of the module share; the memory phase writes it. `flops` are the floating-point operations of
+    all runs, as the model's operations cost them.
 
     ```mlir
     pipe.program @train micro_batches 1 arena 41324544 {
@@ -65,10 +66,11 @@ def Pipe_ProgramOp : Pipe_Op<"program", [Symbol, IsolatedFromAbove, SingleBlock,
     - (C1) `micro_batches` is positive
     - (C2) a program holds operations of this dialect only
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$micro_batches, OptionalAttr<I64Attr>:$arena);
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$micro_batches, OptionalAttr<I64Attr>:$flops,
+                       OptionalAttr<I64Attr>:$arena);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name `micro_batches` $micro_batches (`arena` $arena^)? attr-dict-with-keyword $body
+    $sym_name `micro_batches` $micro_batches (`flops` $flops^)? (`arena` $arena^)? attr-dict-with-keyword $body
   }];
   let builders = [OpBuilder<(ins "::llvm::StringRef":$name, "int64_t":$microBatches)>];
   let extraClassDeclaration = [{

@@ -624,6 +624,7 @@ struct BuildProgramPass : impl::BuildProgramPassBase<BuildProgramPass> {
     if (failed(writePrograms(*context)))
       return signalPassFailure();
     for (auto program : module.getOps<pipe::ProgramOp>()) {
+      countFlops(program);
       numRuns += llvm::range_size(program.getBody().getOps<pipe::RunOp>());
       numBuffers += llvm::range_size(program.getBody().getOps<pipe::BufferOp>());
     }
@@ -653,6 +654,15 @@ private:
     for (auto block : context.module.getOps<nn::BlockOp>())
       if (context.layout.hasKind(block))
         place(block.getSymName(), &context.layout.getKind(block));
+  }
+
+  void countFlops(pipe::ProgramOp program) {
+    int64_t flops = 0;
+    for (auto run : program.getBody().getOps<pipe::RunOp>())
+      if (auto count = getOperation().lookupSymbol(run.getFunction())->getAttrOfType<IntegerAttr>(nn::kFlopsName))
+        flops += count.getInt();
+    if (flops > 0)
+      program.setFlops(flops);
   }
 
   /// One `pipe.parameter` per tensor that a checkpoint has.

@@ -233,7 +233,9 @@ FailureOr<LoweringStatistics> lowerKernels(ModuleOp module, const CpuTarget &tar
   // Only now: the cache compares with kernels of functions that are done.
   for (func::FuncOp function : functions)
     function.erase();
-  module->setAttr(kScratchBytesName, Builder(module.getContext()).getI64IntegerAttr(lowering.statistics.scratchBytes));
+  // A module that was lowered before keeps what was found then.
+  if (!functions.empty() || !module->hasAttr(kScratchBytesName))
+    module->setAttr(kScratchBytesName, Builder(module.getContext()).getI64IntegerAttr(lowering.statistics.scratchBytes));
   return lowering.statistics;
 }
 

@@ -1,0 +1,105 @@
+//===- Compile.cpp - the commands that compile ----------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/driver/Commands.h"
+#include "compiler/driver/Phases.h"
+#include "compiler/driver/Verify.h"
+#include "compiler/linker/Linker.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cerrno>
+#include <cstring>
+#include <unistd.h>
+
+namespace contraflow::driver {
+namespace {
+
+CompileOptions getCompileOptions(const Options &options) {
+  CompileOptions result;
+  result.stopAfter = options.stopAfter;
+  result.startFrom = options.startFrom;
+  result.dumpPhases = options.dumpPhases;
+  result.reproducer = options.reproducer;
+  result.statistics = options.statistics;
+  result.timing = options.timing;
+  return result;
+}
+
+/// Where the IR of --stop-after goes; nothing is printed if it is on disk already.
+bool writeModule(Compilation &compilation, const Options &options) {
+  if (options.output.empty() && !options.dumpPhases.empty())
+    return true;
+  std::error_code code;
+  llvm::raw_fd_ostream stream(options.output.empty() ? "-" : options.output, code);
+  if (code)
+    return fail("cannot write '" + options.output + "': " + code.message());
+  stream << compilation.printModule();
+  return true;
+}
+
+/// The `models` of the nearest folder above the executable that has one; else that of the source tree.
+std::string findModels(llvm::StringRef executable) {
+  for (llvm::StringRef folder = llvm::sys::path::parent_path(executable); !folder.empty();
+       folder = llvm::sys::path::parent_path(folder))
+    for (const char *name : {"models", "share/contraflow/models"}) {
+      llvm::SmallString<128> path(folder);
+      llvm::sys::path::append(path, name);
+      if (llvm::sys::fs::is_directory(path))
+        return std::string(path);
+    }
+  return CONTRAFLOW_MODELS;
+}
+
+} // namespace
+
+int compile(const Options &options, const std::string &executable) {
+  std::string output = options.output.empty() ? "trainer" : options.output;
+  // Before the work, because it is the usual mistake of an installation.
+  llvm::Expected<std::string> stub = linker::findStub(executable);
+  bool links = options.stopAfter.empty() || options.stopAfter == "link";
+  if (links && !stub)
+    return fail(llvm::toString(stub.takeError())), 1;
+  if (!stub)
+    llvm::consumeError(stub.takeError());
+
+  Compilation compilation(getCompileOptions(options));
+  if (!compilation.load(options.input) || !compilation.run())
+    return 1;
+  if (compilation.isStopped() && !links)
+    return writeModule(compilation, options) ? 0 : 1;
+  return compilation.link(*stub, output) ? 0 : 1;
+}
+
+int train(const Options &options, const std::string &executable) {
+  Options compileOptions = options;
+  if (compileOptions.output.empty())
+    compileOptions.output = "trainer";
+  if (int status = compile(compileOptions, executable))
+    return status;
+  std::string path = compileOptions.output;
+  if (path.find('/') == std::string::npos)
+    path = "./" + path;
+  std::vector<std::string> arguments = {path, "train"};
+  arguments.insert(arguments.end(), options.trainerArguments.begin(), options.trainerArguments.end());
+  std::vector<char *> pointers;
+  for (std::string &argument : arguments)
+    pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  llvm::outs().flush();
+  execv(path.c_str(), pointers.data());
+  return fail("cannot start '" + path + "': " + std::strerror(errno)), 1;
+}
+
+int verify(const Options &options, const std::string &executable) {
+  std::string models = options.models.empty() ? findModels(executable) : options.models;
+  return verifyFolder(options.input, models, [&](const std::string &runFile, const std::string &trainer) {
+    Options compileOptions = options;
+    compileOptions.input = runFile;
+    compileOptions.output = trainer;
+    return compile(compileOptions, executable) == 0;
+  });
+}
+
+} // namespace contraflow::driver

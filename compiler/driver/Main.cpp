@@ -1,0 +1,46 @@
+//===- Main.cpp - contraflow ----------------------------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/driver/Commands.h"
+#include "compiler/driver/Inspect.h"
+#include "compiler/driver/Phases.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace contraflow::driver;
+
+static int run(int argc, char **argv) {
+  std::string error;
+  std::optional<Options> options = parseOptions(std::vector<std::string>(argv + 1, argv + argc), error);
+  if (!options)
+    return fail(error), 2;
+  static int anchor;
+  std::string executable = llvm::sys::fs::getMainExecutable(argv[0], &anchor);
+  switch (options->command) {
+  case Command::compile:
+    return compile(*options, executable);
+  case Command::train:
+    return train(*options, executable);
+  case Command::inspect:
+    return inspect(options->input, {options->json, options->tensors, options->memory, options->program});
+  case Command::verify:
+    return verify(*options, executable);
+  case Command::version:
+    llvm::outs() << "contraflow " << CONTRAFLOW_VERSION << " (LLVM " << LLVM_VERSION_STRING << ")\n";
+    return 0;
+  case Command::help:
+    llvm::outs() << getHelp(options->helpTopic);
+    return 0;
+  }
+  return 2;
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  try {
+    return run(argc, argv);
+  } catch (const std::exception &error) {
+    return fail(error.what()), 1;
+  }
+}

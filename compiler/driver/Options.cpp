@@ -1,0 +1,211 @@
+//===- Options.cpp - the command line of contraflow -----------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/driver/Options.h"
+
+#include "compiler/driver/Phases.h"
+
+#include <functional>
+
+namespace contraflow::driver {
+namespace {
+
+enum CommandBit : unsigned { kCompile = 1, kTrain = 2, kInspect = 4, kVerify = 8, kEvery = 15 };
+
+struct CommandInfo {
+  Command command;
+  unsigned bit;
+  const char *name;
+  const char *input;
+  const char *help;
+};
+
+constexpr CommandInfo kCommands[] = {
+    {Command::compile, kCompile, "compile", "RUN.json", "compiles a run file into a trainer"},
+    {Command::train, kTrain, "train", "RUN.json", "compiles a run file and starts the trainer with all other arguments"},
+    {Command::inspect, kInspect, "inspect", "RUN.json|TRAINER", "shows parameters, memory and the program"},
+    {Command::verify, kVerify, "verify", "FOLDER",
+     "compiles the model of a folder and compares training steps with those recorded there"},
+};
+
+struct Option {
+  const char *name;
+  const char *shortName;
+  /// What the value is called; "" for none.
+  const char *value;
+  unsigned commands;
+  std::string help;
+  /// False if the value makes no sense.
+  std::function<bool(Options &, const std::string &)> assign;
+};
+
+std::function<bool(Options &, const std::string &)> text(std::string Options::*member) {
+  return [=](Options &options, const std::string &value) { return options.*member = value, !value.empty(); };
+}
+std::function<bool(Options &, const std::string &)> flag(bool Options::*member) {
+  return [=](Options &options, const std::string &) { return options.*member = true; };
+}
+std::function<bool(Options &, const std::string &)> phase(std::string Options::*member) {
+  return [=](Options &options, const std::string &value) {
+    return options.*member = value, findPhase(value) != nullptr;
+  };
+}
+const std::vector<Option> &getTable() {
+  static const std::vector<Option> table = {
+      {"--output", "-o", "FILE", kCompile | kTrain, "where to write the trainer (default: trainer)", text(&Options::output)},
+      {"--stop-after", "", "PHASE", kCompile, "end after a phase and write its IR (to -o, default: standard output)",
+       phase(&Options::stopAfter)},
+      {"--start-from", "", "PHASE", kCompile,
+       "the input is IR from --dump-phases or --stop-after; continue with this phase", phase(&Options::startFrom)},
+      {"--dump-phases", "", "DIR", kCompile | kTrain | kVerify, "write NN-<phase>.mlir after every phase",
+       text(&Options::dumpPhases)},
+      {"--crash-reproducer", "", "FILE", kCompile | kVerify, "where to write IR and pipeline when a pass fails",
+       text(&Options::reproducer)},
+      {"--statistics", "", "", kCompile, "print what every pass did", flag(&Options::statistics)},
+      {"--timing", "", "", kCompile, "print the time of every phase", flag(&Options::timing)},
+      {"--json", "", "", kInspect, "print JSON", flag(&Options::json)},
+      {"--tensors", "", "", kInspect, "list every parameter", flag(&Options::tensors)},
+      {"--memory", "", "", kInspect, "show the memory map of a trainer", flag(&Options::memory)},
+      {"--program", "", "", kInspect, "list the rows of a trainer's programs", flag(&Options::program)},
+      {"--models", "", "DIR", kVerify, "folder of the architectures (default: found from where contraflow is)",
+       text(&Options::models)},
+      {"--help", "-h", "", kEvery, "this text",
+       [](Options &options, const std::string &) {
+         for (const CommandInfo &info : kCommands)
+           if (info.command == options.command)
+             options.helpTopic = info.name;
+         options.command = Command::help;
+         return true;
+       }},
+      {"--version", "", "", kEvery, "the version",
+       [](Options &options, const std::string &) {
+         options.command = Command::version;
+         return true;
+       }},
+  };
+  return table;
+}
+
+const Option *findOption(const std::string &name) {
+  for (const Option &option : getTable())
+    if (name == option.name || (*option.shortName && name == option.shortName))
+      return &option;
+  return nullptr;
+}
+
+std::string pad(std::string text, size_t width) {
+  text.resize(std::max(text.size() + 2, width), ' ');
+  return text;
+}
+
+std::string getSpelling(const Option &option) {
+  std::string left = std::string("  ") + (*option.shortName ? std::string(option.shortName) + ", " : "    ") + option.name;
+  return *option.value ? left + " " + option.value : left;
+}
+
+const CommandInfo *findCommand(const std::string &name) {
+  for (const CommandInfo &info : kCommands)
+    if (name == info.name)
+      return &info;
+  return nullptr;
+}
+
+} // namespace
+
+std::optional<Options> parseOptions(const std::vector<std::string> &arguments, std::string &error) {
+  Options options;
+  const CommandInfo *command = nullptr;
+  auto fail = [&](const std::string &message) {
+    error = message + "; see contraflow " + (command ? std::string(command->name) + " " : "") + "--help";
+    return std::nullopt;
+  };
+  size_t next = 0;
+  if (!arguments.empty()) {
+    command = findCommand(arguments[0]);
+    if (command) {
+      options.command = command->command;
+      next = 1;
+    } else if (!arguments[0].starts_with("-") && arguments[0] != "help") {
+      return fail("unknown command '" + arguments[0] + "'");
+    } else if (arguments[0] == "help") {
+      options.helpTopic = arguments.size() > 1 && findCommand(arguments[1]) ? arguments[1] : "";
+      return options;
+    }
+  }
+  bool isTrain = command && command->command == Command::train;
+  while (next < arguments.size()) {
+    std::string argument = arguments[next++];
+    if (!argument.starts_with("-") || argument == "-") {
+      if (!options.input.empty() && isTrain)
+        options.trainerArguments.push_back(argument);
+      else if (!options.input.empty() || !command)
+        return fail("unexpected argument '" + argument + "'");
+      else
+        options.input = argument;
+      continue;
+    }
+    size_t equals = argument.find('=');
+    const Option *option = findOption(argument.substr(0, equals));
+    if (!option || (command && !(option->commands & command->bit))) {
+      if (!isTrain || options.input.empty())
+        return fail((option ? "'" + std::string(option->name) + "' is no option of this command" : "unknown option '" + argument + "'"));
+      // Everything else is the trainer's, values included.
+      options.trainerArguments.push_back(argument);
+      while (next < arguments.size() && !arguments[next].starts_with("-"))
+        options.trainerArguments.push_back(arguments[next++]);
+      continue;
+    }
+    std::string value;
+    if (*option->value) {
+      if (equals != std::string::npos)
+        value = argument.substr(equals + 1);
+      else if (next < arguments.size())
+        value = arguments[next++];
+      else
+        return fail("'" + argument + "' wants " + option->value);
+    } else if (equals != std::string::npos) {
+      return fail("'" + std::string(option->name) + "' takes no value");
+    }
+    if (!option->assign(options, value))
+      return fail("'" + std::string(option->name) + "' got '" + value + "', expected " +
+                  (std::string(option->value) == "PHASE" ? "one of " + getPhaseNames() : option->value));
+    if (options.command == Command::help || options.command == Command::version)
+      return options;
+  }
+  if (command && options.input.empty())
+    return fail(std::string("expected ") + command->input);
+  return options;
+}
+
+std::string getHelp(const std::string &topic) {
+  const CommandInfo *command = findCommand(topic);
+  std::string help;
+  if (!command) {
+    help = "contraflow compiles the training step of a language model into one native trainer.\n\ncommands:\n";
+    for (const CommandInfo &info : kCommands)
+      help += pad("  contraflow " + std::string(info.name) + " " + info.input, 40) + info.help + "\n";
+    help += "\noptions:\n";
+  } else {
+    help = "usage: contraflow " + std::string(command->name) + " " + command->input + " [OPTION...]\n\n" +
+           command->help + "\n\noptions:\n";
+  }
+  for (const Option &option : getTable()) {
+    if (command && !(option.commands & command->bit))
+      continue;
+    help += pad(getSpelling(option), 34) + option.help;
+    if (!command && option.commands != kEvery) {
+      help += " [";
+      const char *separator = "";
+      for (const CommandInfo &info : kCommands)
+        if (option.commands & info.bit) {
+          help += separator + std::string(info.name);
+          separator = ", ";
+        }
+      help += "]";
+    }
+    help += "\n";
+  }
+  help += "\nphases: " + getPhaseNames() + "\n";
+  return help;
+}
+
+} // namespace contraflow::driver

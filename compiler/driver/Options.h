@@ -1,0 +1,48 @@
+//===- Options.h - the command line of contraflow -------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// One table (Options.cpp) makes the parser, `--help` and the lists of each command.
+//===----------------------------------------------------------------------===//
+#ifndef CONTRAFLOW_COMPILER_DRIVER_OPTIONS_H
+#define CONTRAFLOW_COMPILER_DRIVER_OPTIONS_H
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace contraflow::driver {
+
+enum class Command { compile, train, inspect, verify, help, version };
+
+struct Options {
+  Command command = Command::help;
+  /// Of which command `--help` tells; empty: of all.
+  std::string helpTopic;
+  /// The run file, IR, trainer or folder.
+  std::string input;
+  std::string output;
+  /// Names of phases; empty: not given.
+  std::string stopAfter;
+  std::string startFrom;
+  std::string dumpPhases;
+  std::string reproducer;
+  std::string models;
+  bool statistics = false;
+  bool timing = false;
+  bool json = false;
+  bool tensors = false;
+  bool memory = false;
+  bool program = false;
+  /// What `train` hands on.
+  std::vector<std::string> trainerArguments;
+};
+
+/// Nothing on an error, which `error` then says, without "error: ".
+std::optional<Options> parseOptions(const std::vector<std::string> &arguments, std::string &error);
+
+/// What `--help` prints about a command; empty: about all.
+std::string getHelp(const std::string &topic);
+
+} // namespace contraflow::driver
+
+#endif

@@ -1,0 +1,220 @@
+//===- Phases.cpp - from a run file to a trainer, phase by phase ----------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// After every phase the module says in `nn.phase` how far it is, so that IR on disk can be continued and can't be
+// continued at a wrong place. The run file travels as `nn.run`: what the trainer must know is in the IR.
+#include "compiler/driver/Phases.h"
+
+#include "compiler/frontend/Frontend.h"
+#include "compiler/linker/Linker.h"
+#include "compiler/linker/ManifestWriter.h"
+#include "dialects/RegisterAll.h"
+#include "passes/Pipelines.h"
+#include "passes/lowering/cpu/CpuPipeline.h"
+#include "passes/lowering/cpu/KernelsToLLVM.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <chrono>
+
+using namespace mlir;
+
+namespace contraflow::driver {
+
+static constexpr llvm::StringLiteral kPhaseName = "nn.phase";
+
+bool fail(const std::string &message) {
+  llvm::errs() << "contraflow: error: " << message << "\n";
+  return false;
+}
+
+const std::vector<Phase> &getPhases() {
+  static const std::vector<Phase> phases = [] {
+    std::vector<Phase> list = {{1, "frontend", "a model with sizes from a run file"}};
+    for (const PhasePipeline &pipeline : getPhasePipelines())
+      list.push_back({unsigned(list.size() + 1), pipeline.name.str(), pipeline.summary.str()});
+    list.push_back({unsigned(list.size() + 1), "link", "a trainer from code, program and runtime"});
+    return list;
+  }();
+  return phases;
+}
+
+const Phase *findPhase(const std::string &name) {
+  for (const Phase &phase : getPhases())
+    if (phase.name == name)
+      return &phase;
+  return nullptr;
+}
+
+std::string getPhaseNames() {
+  std::string names;
+  for (const Phase &phase : getPhases())
+    names += (names.empty() ? "" : ", ") + phase.name;
+  return names;
+}
+
+Compilation::Compilation(CompileOptions options) : options(std::move(options)) {
+  DialectRegistry registry;
+  registerAllDialects(registry);
+  cpu::registerCpuPipelineDialects(registry);
+  context = std::make_unique<MLIRContext>(registry);
+  context->loadAllAvailableDialects();
+  // One line per diagnostic with its place; notes below. Remarks are for contraflow-opt.
+  context->getDiagEngine().registerHandler([](Diagnostic &diagnostic) {
+    if (diagnostic.getSeverity() == DiagnosticSeverity::Remark)
+      return success();
+    auto print = [](Diagnostic &entry) {
+      if (auto place = dyn_cast<FileLineColLoc>(entry.getLocation()))
+        llvm::errs() << place.getFilename().getValue() << ":" << place.getLine() << ":" << place.getColumn() << ": ";
+      else if (!isa<UnknownLoc>(entry.getLocation()))
+        llvm::errs() << entry.getLocation() << ": ";
+      llvm::errs() << (entry.getSeverity() == DiagnosticSeverity::Error     ? "error: "
+                       : entry.getSeverity() == DiagnosticSeverity::Warning ? "warning: "
+                                                                            : "note: ")
+                   << entry << "\n";
+    };
+    print(diagnostic);
+    for (Diagnostic &note : diagnostic.getNotes())
+      print(note);
+    return success();
+  });
+}
+
+Compilation::~Compilation() = default;
+
+void Compilation::report(const frontend::JsonDiagnostics &diagnostics) {
+  for (const frontend::JsonDiagnostic &diagnostic : diagnostics)
+    llvm::errs() << diagnostic.str() << "\n";
+}
+
+bool Compilation::setRunFile(frontend::RunFile run) {
+  runFile = std::move(run);
+  return true;
+}
+
+bool Compilation::load(const std::string &input) {
+  if (!llvm::sys::fs::exists(input))
+    return fail("there is no file '" + input + "'");
+  if (llvm::sys::path::extension(input) != ".mlir") {
+    if (!options.startFrom.empty() && options.startFrom != "frontend")
+      return fail("'" + input + "' is no IR, expected a .mlir file to start from '" + options.startFrom + "'");
+    frontend::JsonDiagnostics diagnostics;
+    runFile = frontend::RunFile::load(input, diagnostics);
+    report(diagnostics);
+    return runFile.has_value();
+  }
+  module = parseSourceFile<ModuleOp>(input, context.get());
+  if (!module)
+    return false;
+  auto last = (*module)->getAttrOfType<StringAttr>(kPhaseName);
+  const Phase *phase = last ? findPhase(last.str()) : nullptr;
+  if (last && !phase)
+    return fail("'" + input + "' was written by an unknown phase '" + last.str() + "', expected one of " + getPhaseNames());
+  const Phase *start = options.startFrom.empty() ? nullptr : findPhase(options.startFrom);
+  if (!phase && (!start || start->number == 1))
+    return fail("'" + input + "' does not say in 'nn.phase' which phase wrote it; name the next one with --start-from");
+  done = phase ? phase->number : start->number - 1;
+  // Naming the phase that wrote the file means to go on after it.
+  if (start && start->number != done + 1 && start->number != done)
+    return fail("'" + input + "' was written by phase '" + last.str() + "', it can start from '" +
+                getPhases()[std::min<size_t>(done, getPhases().size() - 1)].name + "' and not from '" + start->name + "'");
+  return true;
+}
+
+bool Compilation::runFrontend() {
+  OwningOpRef<ModuleOp> built = frontend::buildModel(*context, *runFile);
+  if (!built)
+    return false;
+  module = std::move(built);
+  Builder builder(context.get());
+  (*module)->setAttr(linker::kRunName, builder.getStringAttr(runFile->resolve().dump()));
+  (*module)->setAttr(linker::kModelName, builder.getStringAttr(runFile->name));
+  return true;
+}
+
+bool Compilation::runPipeline(const Phase &phase) {
+  // The lowering depends on the machine that the run file names, so the driver calls it by itself.
+  if (phase.name == "lowering") {
+    llvm::Expected<cpu::CpuMachine> machine = linker::getMachine(*module);
+    if (!machine)
+      return fail(llvm::toString(machine.takeError()));
+    return succeeded(cpu::lowerKernels(*module, machine->target)) && succeeded(verify(*module));
+  }
+  PassManager passes(context.get());
+  if (!options.reproducer.empty())
+    passes.enableCrashReproducerGeneration(options.reproducer);
+  if (options.statistics)
+    passes.enableStatistics();
+  for (const PhasePipeline &pipeline : getPhasePipelines())
+    if (pipeline.name == phase.name)
+      pipeline.build(passes);
+  return succeeded(passes.run(*module));
+}
+
+bool Compilation::finishPhase(const Phase &phase, double seconds) {
+  done = phase.number;
+  (*module)->setAttr(kPhaseName, StringAttr::get(context.get(), phase.name));
+  if (options.timing)
+    llvm::errs() << llvm::formatv("{0,-10} {1,8:F3} s\n", phase.name, seconds);
+  if (options.dumpPhases.empty())
+    return true;
+  if (std::error_code code = llvm::sys::fs::create_directories(options.dumpPhases))
+    return fail("cannot make folder '" + options.dumpPhases + "': " + code.message());
+  llvm::SmallString<128> path(options.dumpPhases);
+  llvm::sys::path::append(path, llvm::formatv("{0:D2}-{1}.mlir", phase.number, phase.name).str());
+  std::error_code code;
+  llvm::raw_fd_ostream stream(path, code);
+  if (!code)
+    stream << printModule();
+  return code ? fail("cannot write '" + std::string(path) + "': " + code.message()) : true;
+}
+
+std::string Compilation::printModule() {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  // Constant tables stay readable in dumps of small models and bounded in large ones.
+  OpPrintingFlags flags;
+  module->print(stream, flags);
+  stream << "\n";
+  return text;
+}
+
+bool Compilation::run() {
+  for (const Phase &phase : getPhases()) {
+    if (phase.number <= done || phase.name == "link")
+      continue;
+    auto start = std::chrono::steady_clock::now();
+    if (!(phase.number == 1 ? runFrontend() : runPipeline(phase)))
+      return false;
+    std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    if (!finishPhase(phase, seconds.count()))
+      return false;
+    if (phase.name == options.stopAfter) {
+      stopped = true;
+      return true;
+    }
+  }
+  return true;
+}
+
+bool Compilation::link(const std::string &stub, const std::string &output) {
+  auto start = std::chrono::steady_clock::now();
+  llvm::Expected<linker::Trainer> trainer = linker::buildTrainer(*module);
+  if (!trainer)
+    return fail(llvm::toString(trainer.takeError()));
+  if (llvm::Error error = linker::writeTrainer(stub, output, trainer->sharedObject, trainer->manifest))
+    return fail(llvm::toString(std::move(error)));
+  std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  if (options.timing)
+    llvm::errs() << llvm::formatv("{0,-10} {1,8:F3} s\n", "link", seconds.count());
+  return true;
+}
+
+} // namespace contraflow::driver

@@ -1,0 +1,208 @@
+//===- ManifestWriter.cpp - what the trainer is told, from the programs ---===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/linker/ManifestWriter.h"
+
+#include "compiler/linker/Linker.h"
+#include "dialects/nn/Signature.h"
+#include "dialects/pipe/Pipe.h"
+#include "runtime/abi/Abi.h"
+#include "runtime/base/Hash.h"
+
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringSet.h"
+#include <nlohmann/json.hpp>
+
+using namespace mlir;
+
+namespace contraflow::linker {
+namespace {
+
+int64_t getAddress(Value buffer) {
+  pipe::Extent extent = pipe::getExtent(buffer);
+  return static_cast<int64_t>(extent.buffer.getOffset().value_or(0)) + extent.offset;
+}
+
+class ManifestWriter {
+public:
+  explicit ManifestWriter(ModuleOp module) : module(module) {}
+
+  llvm::Expected<abi::Manifest> write() {
+    manifest.version = CF_ABI_VERSION;
+    if (auto run = module->getAttrOfType<StringAttr>(kRunName))
+      manifest.run = run.str();
+    if (auto name = module->getAttrOfType<StringAttr>(kModelName))
+      manifest.model = name.str();
+    manifest.batch = getInt("nn.batch");
+    manifest.seq = getInt("nn.seq");
+    manifest.vocab = getInt("nn.vocab");
+    manifest.microBatches = getInt("nn.micro_batches");
+    for (auto parameter : module.getOps<pipe::ParameterOp>())
+      addParameter(parameter);
+    for (auto program : module.getOps<pipe::ProgramOp>())
+      if (llvm::Error error = addProgram(program))
+        return std::move(error);
+    addActivations();
+    return std::move(manifest);
+  }
+
+private:
+  int64_t getInt(StringRef name) {
+    auto value = module->getAttrOfType<IntegerAttr>(name);
+    return value ? value.getInt() : 1;
+  }
+
+  void addParameter(pipe::ParameterOp op) {
+    abi::Parameter parameter;
+    parameter.name = op.getName().str();
+    parameter.shape.assign(op.getShape().begin(), op.getShape().end());
+    parameter.offset = op.getOffset();
+    parameter.split = op.getSplit();
+    parameter.init = op.getInit() == "ones"    ? abi::Init::Ones
+                     : op.getInit() == "zeros" ? abi::Init::Zeros
+                                               : abi::Init::Normal;
+    parameter.trainable = !op.getFrozen();
+    parameter.decay = op.getDecay();
+    parameter.block = op.getBlock().str();
+    manifest.parameters.push_back(std::move(parameter));
+  }
+
+  llvm::Error addProgram(pipe::ProgramOp program) {
+    if (!program.getArena())
+      return llvm::createStringError("program '%s' has no addresses; run the memory phase first",
+                                     program.getSymName().str().c_str());
+    manifest.arenaBytes = std::max<int64_t>(manifest.arenaBytes, *program.getArena());
+    for (auto buffer : program.getBody().getOps<pipe::BufferOp>()) {
+      int64_t offset = buffer.getOffset().value_or(0), bytes = buffer.getBytes();
+      if (buffer.getKind() <= pipe::BufferKind::second_moments)
+        manifest.regions[stringifyBufferKind(buffer.getKind()).str()] = {offset, bytes};
+      if (buffer.isPersistent())
+        persistentEnd = std::max(persistentEnd, offset + bytes);
+    }
+    if (program.getSymName() == "train")
+      manifest.flopsPerStep = static_cast<double>(program.getFlops().value_or(0));
+    for (auto run : program.getBody().getOps<pipe::RunOp>())
+      addRow(program, run);
+    for (auto expose : program.getBody().getOps<pipe::ExposeOp>())
+      addExposed(program, expose);
+    // A program without rows is there all the same.
+    (void)manifest.programs[program.getSymName().str()];
+    return llvm::Error::success();
+  }
+
+  void addRow(pipe::ProgramOp program, pipe::RunOp run) {
+    auto [function, isNew] = functions.insert({run.getFunction(), int64_t(functions.size())});
+    if (isNew)
+      manifest.functions.push_back(run.getFunction().str());
+    abi::Row row;
+    row.function = function->second;
+    for (StringRef region : {"parameters", "gradients", "first_moments", "second_moments"}) {
+      auto found = manifest.regions.find(region.str());
+      row.bases.push_back(found == manifest.regions.end() ? -1
+                                                          : found->second.offset + int64_t(run.getRegionOffset()));
+    }
+    row.bases.push_back(run.getSaved() ? getAddress(run.getSaved()) : -1);
+    row.bases.push_back(run.getWorkspaceBytes() ? int64_t(run.getWorkspaceOffset().value_or(0)) : -1);
+    row.bases.push_back(run.getSavedInput() ? getAddress(run.getSavedInput()) : -1);
+    for (Value buffer : run.getBuffers())
+      row.bases.push_back(getAddress(buffer));
+    row.microBatch = run.isOfMicroBatch() ? int64_t(run.getMicroBatch()) : -1;
+    row.block = run.getBlock().str();
+    row.layer = run.getInstance().str();
+    row.direction = stringifyDirection(run.getDirection()).str();
+    manifest.programs[program.getSymName().str()].push_back(std::move(row));
+  }
+
+  /// Programs may expose the same thing; the manifest lists it once.
+  void addExposed(pipe::ProgramOp program, pipe::ExposeOp expose) {
+    int64_t address = getAddress(expose.getBuffer());
+    std::string name = expose.getName().str();
+    bool isNew = exposed.insert((stringifyExposeKind(expose.getKind()) + " " + name).str()).second;
+    switch (expose.getKind()) {
+    case pipe::ExposeKind::input:
+      for (auto [known, member] : {std::pair{"tokens", &abi::Inputs::tokens},
+                                   std::pair{"starts", &abi::Inputs::starts},
+                                   std::pair{"generate_tokens", &abi::Inputs::generateTokens},
+                                   std::pair{"generate_starts", &abi::Inputs::generateStarts}})
+        if (name == known)
+          manifest.inputs.*member = address;
+      return;
+    case pipe::ExposeKind::scalars:
+      manifest.scalars = address;
+      return;
+    case pipe::ExposeKind::loss:
+      if (isNew)
+        manifest.losses.push_back({name, address, expose.getWeight()->convertToDouble()});
+      return;
+    case pipe::ExposeKind::load:
+      if (isNew)
+        manifest.loads.push_back({name, address, expose.getShape().front()});
+      return;
+    case pipe::ExposeKind::output:
+      manifest.outputs.push_back({program.getSymName().str(), name, address,
+                                  std::vector<int64_t>(expose.getShape().begin(), expose.getShape().end())});
+      return;
+    }
+  }
+
+  /// What is not kept from step to step lies behind what is.
+  void addActivations() {
+    int64_t begin = llvm::alignTo(persistentEnd, 64);
+    manifest.regions["activations"] = {begin, std::max<int64_t>(manifest.arenaBytes - begin, 0)};
+  }
+
+  ModuleOp module;
+  abi::Manifest manifest;
+  llvm::MapVector<StringRef, int64_t> functions;
+  llvm::StringSet<> exposed;
+  int64_t persistentEnd = 0;
+};
+
+} // namespace
+
+llvm::Expected<cpu::CpuMachine> getMachine(ModuleOp module) {
+  std::string isa = "native";
+  if (auto run = module->getAttrOfType<StringAttr>(kRunName)) {
+    nlohmann::json json = nlohmann::json::parse(run.str(), nullptr, /*allow_exceptions=*/false);
+    if (json.is_object() && json.contains("target") && json["target"].is_object() && json["target"].contains("isa") &&
+        json["target"]["isa"].is_string())
+      isa = json["target"]["isa"].get<std::string>();
+  }
+  return cpu::CpuMachine::get(isa);
+}
+
+llvm::Expected<abi::Manifest> buildManifest(ModuleOp module) { return ManifestWriter(module).write(); }
+
+llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
+  llvm::Expected<cpu::CpuMachine> machine = getMachine(module);
+  if (!machine)
+    return machine.takeError();
+  llvm::Expected<abi::Manifest> manifest = buildManifest(module);
+  if (!manifest)
+    return manifest.takeError();
+
+  // Programs are data from here on; what is left is code.
+  for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
+    if (isa<pipe::ProgramOp, pipe::ParameterOp>(op))
+      op.erase();
+  llvm::Expected<cpu::CompiledObject> object = cpu::compileToObject(module, *machine);
+  if (!object)
+    return object.takeError();
+  manifest->scratchBytesPerWorker = object->scratchBytes;
+  manifest->isa = machine->enabled;
+
+  Trainer trainer;
+  llvm::Expected<std::string> shared = linkShared(object->object, manifest->functions);
+  if (!shared)
+    return shared.takeError();
+  trainer.sharedObject = std::move(*shared);
+  manifest->buildId = llvm::utohexstr(base::hash64(manifest->toJson(), base::hash64(trainer.sharedObject)), true, 16);
+  try {
+    manifest->validate();
+  } catch (const std::exception &error) {
+    return llvm::createStringError("the manifest is wrong: %s", error.what());
+  }
+  trainer.manifest = manifest->toJson();
+  return trainer;
+}
+
+} // namespace contraflow::linker

@@ -1,0 +1,35 @@
+//===- ManifestWriter.h - what the trainer is told, from the programs -----===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_COMPILER_LINKER_MANIFESTWRITER_H
+#define CONTRAFLOW_COMPILER_LINKER_MANIFESTWRITER_H
+
+#include "passes/lowering/cpu/CpuPipeline.h"
+#include "runtime/abi/Manifest.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/Support/Error.h"
+
+namespace contraflow::linker {
+
+/// Attributes of the module that only the link reads: the run file (JSON text), and the model's name.
+constexpr llvm::StringLiteral kRunName = "nn.run";
+constexpr llvm::StringLiteral kModelName = "nn.model_name";
+
+/// The machine that the run file of the module names.
+llvm::Expected<cpu::CpuMachine> getMachine(mlir::ModuleOp module);
+
+/// The manifest of a module whose programs have addresses, without what the object decides (functions are listed
+/// in the order of first use).
+llvm::Expected<abi::Manifest> buildManifest(mlir::ModuleOp module);
+
+struct Trainer {
+  std::string sharedObject;
+  std::string manifest;
+};
+
+/// Compiles what the lowering phase made; consumes the module.
+llvm::Expected<Trainer> buildTrainer(mlir::ModuleOp module);
+
+} // namespace contraflow::linker
+
+#endif

@@ -1,0 +1,68 @@
+//===- Pipelines.cpp - the phases between a bound model and code ----------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/Pipelines.h"
+
+#include "passes/autodiff/Passes.h"
+#include "passes/fusion/Passes.h"
+#include "passes/lowering/cpu/Passes.h"
+#include "passes/memory/Passes.h"
+#include "passes/schedule/Passes.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+
+using namespace mlir;
+
+namespace contraflow {
+namespace {
+
+void buildAutodiff(OpPassManager &pm) {
+  // Each kind of block becomes forward, evaluate and backward functions; the step gets its optimizer.
+  pm.addPass(autodiff::createBuildFunctionsPass());
+  pm.addPass(autodiff::createBuildOptimizerPass());
+  // Model flops are counted here: later phases may compute a thing twice.
+  pm.addPass(schedule::createCountOperationsPass());
+  pm.addPass(autodiff::createVerifyFunctionsPass());
+}
+
+void buildFusion(OpPassManager &pm) {
+  // Operations become kernels, and kernels that meet in memory become one.
+  fusion::buildFusionPipeline(pm);
+}
+
+void buildSchedule(OpPassManager &pm) {
+  // Graph and functions become the programs that the runtime walks; what models are made of is gone afterwards.
+  pm.addPass(schedule::createBuildProgramPass());
+  pm.addPass(schedule::createVerifyProgramPass());
+}
+
+void buildMemory(OpPassManager &pm) {
+  // First what each function needs, then one arena for all that the programs touch.
+  pm.addPass(memory::createPlanFunctionsPass());
+  pm.addPass(memory::createPlanProgramPass());
+  pm.addPass(memory::createVerifyPlanPass());
+}
+
+void buildLowering(OpPassManager &pm) {
+  // Kernels become loops over vectors and addresses, for the machine that we are on.
+  pm.addPass(cpu::createKernelsToLLVMPass());
+}
+
+constexpr PhasePipeline kPipelines[] = {
+    {"autodiff", "functions of a training step from the blocks of a model", buildAutodiff},
+    {"fusion", "kernels from operations", buildFusion},
+    {"schedule", "programs of a step from graph and functions", buildSchedule},
+    {"memory", "addresses of all values", buildMemory},
+    {"lowering", "vector code for the CPU from kernels", buildLowering},
+};
+
+} // namespace
+
+ArrayRef<PhasePipeline> getPhasePipelines() { return kPipelines; }
+
+void registerPhasePipelines() {
+  for (const PhasePipeline &phase : kPipelines)
+    PassPipelineRegistration<>(phase.name, phase.summary, [build = phase.build](OpPassManager &pm) { build(pm); });
+}
+
+} // namespace contraflow
