@@ -7,7 +7,7 @@
 // swiglu).
 //===----------------------------------------------------------------------===//
 #include "dialects/nn/KernelBuilder.h"
-#include "dialects/nn/NN.h"
+#include "dialects/nn/OpChecks.h"
 
 #include "mlir/IR/Builders.h"
 
@@ -265,10 +265,7 @@ LogicalResult CrossEntropyOp::buildInputGrads(OpBuilder &builder, ValueRange res
 
 LogicalResult FillOp::verify() {
   // fill_c1
-  llvm::Expected<double> number = getExpr(getWith()).evaluateFloat(ExprEnvironment());
-  if (number)
-    return success();
-  return emitOpError("(C1) 'with' is not a number: ") << llvm::toString(number.takeError());
+  return Check(*this).number(1, "with", getWith());
 }
 
 int64_t FillOp::getFlops() {

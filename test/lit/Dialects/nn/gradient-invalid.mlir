@@ -297,6 +297,14 @@ func.func @cross_entropy_input_grad_c1(%g: !nn.tensor<1>, %l: !nn.tensor<4 x 8>,
 
 // -----
 
+func.func @fill_c1() {
+  // expected-error @below {{'nn.fill' op (C1) with must be a number, found "one"}}
+  %d = nn.fill with("one") : <1>
+  return
+}
+
+// -----
+
 func.func @clip_factor_c1(%n: !nn.tensor<1>, %s: !nn.tensor<16>) {
   // expected-error @below {{'nn.clip_factor' op (C1) max_norm must be at least 0, found -1.0}}
   %t = nn.clip_factor %n, %s max_norm(-1.0)

@@ -141,6 +141,15 @@ func.func @optimizer(%p: !nn.tensor<inner x hidden>, %s: !nn.tensor<16>) {
   return
 }
 
+// CHECK-LABEL: func.func @fill_and_copy
+func.func @fill_and_copy(%x: !nn.tensor<tokens : i32>) {
+  // CHECK: %{{.*}} = nn.fill with(weight / 2) : <1>
+  %f = nn.fill with(weight / 2) : <1>
+  // CHECK: %{{.*}} = nn.copy %{{.*}} : <tokens : i32>
+  %c = nn.copy %x : <tokens : i32>
+  return
+}
+
 // CHECK-LABEL: func.func @zero_of_ids
 func.func @zero_of_ids() {
   // CHECK: %{{.*}} = nn.zero : <tokens : i32>

@@ -283,7 +283,7 @@ nn.block @repeat_c1(%x: <8 x 4>) -> () {
 
 // -----
 
-nn.graph(%tokens: <8 : i32>, %starts: <8 : i32>) {
+nn.graph @graph_c1(%tokens: <8 : i32>, %starts: <8 : i32>) {
   %w = nn.param "w" : <16 x 4>
   // expected-error @below {{'nn.embedding' op (C1) must be in a block, a graph only calls blocks}}
   %x = nn.embedding %tokens, %w : (<8 : i32>, <16 x 4>) -> <8 x 4>
@@ -292,7 +292,7 @@ nn.graph(%tokens: <8 : i32>, %starts: <8 : i32>) {
 // -----
 
 // expected-error @below {{'nn.graph' op (C2) takes token ids and document starts, both <tokens : i32>}}
-nn.graph(%tokens: <8 : i32>) {
+nn.graph @graph_c2(%tokens: <8 : i32>) {
 }
 
 // -----
@@ -329,14 +329,14 @@ nn.block @param_init() -> () {
 
 // -----
 
-nn.graph(%tokens: <8 : i32>, %starts: <8 : i32>) {
+nn.graph @shift_c1(%tokens: <8 : i32>, %starts: <8 : i32>) {
   // expected-error @below {{'nn.shift' op (C1) by must be 0 or more, found -1}}
   %x = nn.shift %tokens by(-1) seq(4) : <8 : i32>
 }
 
 // -----
 
-nn.graph(%tokens: <8 : i32>, %starts: <8 : i32>) {
+nn.graph @shift_c2(%tokens: <8 : i32>, %starts: <8 : i32>) {
   // expected-error @below {{'nn.shift' op (C2) 8 ids are not sequences of 3}}
   %x = nn.shift %tokens by(1) seq(3) : <8 : i32>
 }

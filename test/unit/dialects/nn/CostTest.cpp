@@ -89,7 +89,8 @@ TEST_F(Cost, RowwiseOperationsAreProportionalToElements) {
   check("%a, %b = nn.cross_entropy %logits, %ids : <8 x 4>, <8 : i32>", 4 * 8 * 4, 4 * (8 * 4 + 8 + 1 + 8));
   check("%y = nn.unpermute %rows, %routing, %gates : (<16 x 16>, <53 : i32>, <8 x 2>) -> <8 x 16>", 2 * 16 * 16,
         4 * (16 * 16 + 53 + 8 * 2 + 8 * 16));
-  check("%p, %m, %u = nn.adamw %x, %x, %x, %x, %scalars beta1(0.9) beta2(0.95) eps(1.0e-8) weight_decay(0.1) : <8 x 16>",
+  check("%p, %m, %u = nn.adamw %x, %x, %x, %x, %scalars beta1(0.9) beta2(0.95) eps(1.0e-8) weight_decay(0.1)"
+        " : <8 x 16>",
         16 * 8 * 16, 4 * (7 * 8 * 16 + 16));
 }
 

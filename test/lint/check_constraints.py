@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Every operation is printed in a test, and every numbered constraint has its branch and its test.
+
+`- (C2) ...` in the description of `nn.slice` wants `slice_c2` in a comment of the dialect's sources, and a function
+`@slice_c2...` in an `*invalid.mlir` of the dialect's tests.
+"""
+import re
+
+from common import ROOT, finish, tracked, where
+
+DEF = re.compile(r"^def\s+\w+\s*:\s*\w+_\w*Op<\"(\w+)\"(.*?)(?=^def\s|^class\s|\Z)", re.M | re.S)
+
+
+def read(paths):
+    return "\n".join(path.read_text() for path in paths)
+
+
+def check(path):
+    dialect = path.parent.name
+    sources = read(p for p in tracked(".cpp", ".h") if p.parent == path.parent)
+    tests = [p for p in tracked(".mlir") if p.parent == ROOT / "test/lit/Dialects" / dialect]
+    invalid = read(p for p in tests if p.name.endswith("invalid.mlir"))
+    valid = read(p for p in tests if not p.name.endswith("invalid.mlir"))
+    text = path.read_text()
+    for match in DEF.finditer(text):
+        op, line = match.group(1), text[:match.start()].count("\n") + 1
+        # What ends a region is often not printed: its parent's test is the test.
+        if not re.search(rf"CHECK.*\b{dialect}\.{op}\b", valid) and "Terminator" not in match.group(2):
+            yield f"{where(path, line)}: no CHECK line of {dialect}.{op} in test/lit/Dialects/{dialect}"
+        for number in re.findall(r"^\s*- \(C(\d+)\)", match.group(2), re.M):
+            label = f"{op}_c{number}"
+            if not re.search(rf"\b{label}\b", sources):
+                yield f"{where(path, line)}: no comment {label} at a branch of the verifier"
+            if not re.search(rf"@{label}(?!\d)", invalid):
+                yield f"{where(path, line)}: no function @{label} in an invalid.mlir"
+
+
+finish([f for p in tracked(".td") if ROOT / "dialects" in p.parents for f in check(p)])
