@@ -11,7 +11,7 @@ MODEL_WORDS = re.compile(r"\b(attention|rms_?norm|moe|mla|mtp|swiglu|deepseek|ll
 
 
 def kebab(name):
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
 
 
 def check_passes(path):
