@@ -284,8 +284,9 @@ void KernelEmission::callPhase(const KernelCode::Phase &phase) {
                                             {caller.ptrType(), caller.ptrType(), caller.i64(), caller.i64()});
     LLVM::LLVMFuncOp::create(top, op.getLoc(), parallelFor, type);
   }
+  Value operands = getEnvironment();
   Value body = LLVM::AddressOfOp::create(entry, op.getLoc(), caller.ptrType(), phase.function);
-  caller.call(parallelFor, {body, getEnvironment(), caller.constant(phase.tasks), caller.constant(1)});
+  caller.call(parallelFor, {body, operands, caller.constant(phase.tasks), caller.constant(1)});
 }
 
 LogicalResult KernelEmission::reuse(const KernelCode &other) {
