@@ -11,6 +11,7 @@ namespace contraflow::driver {
 /// running program.
 int compile(const Options &options, const std::string &executable);
 int train(const Options &options, const std::string &executable);
+int inspect(const Options &options);
 int verify(const Options &options, const std::string &executable);
 
 } // namespace contraflow::driver

@@ -1,5 +1,6 @@
 //===- Inspect.cpp - contraflow inspect -----------------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/driver/Commands.h"
 #include "compiler/driver/Inspect.h"
 
 #include "compiler/driver/Phases.h"
@@ -200,7 +201,9 @@ int inspectTrainer(const std::string &path, const InspectOptions &options) {
 
 } // namespace
 
-int inspect(const std::string &path, const InspectOptions &options) {
+int inspect(const Options &commandLine) {
+  const std::string &path = commandLine.input;
+  InspectOptions options = {commandLine.json, commandLine.tensors, commandLine.memory, commandLine.program};
   if (!llvm::sys::fs::exists(path))
     return fail("there is no file '" + path + "'"), 1;
   if (llvm::sys::path::extension(path) == ".json")

@@ -15,10 +15,6 @@ struct InspectOptions {
   bool program = false;
 };
 
-/// Describes a run file (parameters by block, from the graph alone) or a trainer (parameters, memory map, program).
-/// Returns the exit code.
-int inspect(const std::string &path, const InspectOptions &options);
-
 } // namespace contraflow::driver
 
 #endif

@@ -1,7 +1,6 @@
 //===- Main.cpp - contraflow ----------------------------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/driver/Commands.h"
-#include "compiler/driver/Inspect.h"
 #include "compiler/driver/Phases.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -23,7 +22,7 @@ static int run(int argc, char **argv) {
   case Command::train:
     return train(*options, executable);
   case Command::inspect:
-    return inspect(options->input, {options->json, options->tensors, options->memory, options->program});
+    return inspect(*options);
   case Command::verify:
     return verify(*options, executable);
   case Command::version:

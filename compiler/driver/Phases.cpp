@@ -14,10 +14,12 @@
 #include "passes/lowering/cpu/KernelsToLLVM.h"
 
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
@@ -145,7 +147,7 @@ bool Compilation::runPipeline(const Phase &phase) {
     llvm::Expected<cpu::CpuMachine> machine = linker::getMachine(*module);
     if (!machine)
       return fail(llvm::toString(machine.takeError()));
-    return succeeded(cpu::lowerKernels(*module, machine->target)) && succeeded(verify(*module));
+    return succeeded(cpu::lowerKernels(*module, machine->target)) && succeeded(mlir::verify(*module));
   }
   PassManager passes(context.get());
   if (!options.reproducer.empty())

@@ -23,7 +23,7 @@
 namespace contraflow::driver {
 namespace {
 
-std::string join(llvm::StringRef folder, llvm::StringRef name) {
+std::string joinPath(llvm::StringRef folder, llvm::StringRef name) {
   llvm::SmallString<128> path(folder);
   llvm::sys::path::append(path, name);
   return std::string(path);
@@ -64,7 +64,7 @@ std::string makeRunFile(const std::string &folder, const std::string &architectu
                         int64_t batch, int64_t sequence) {
   nlohmann::json run = {
       {"name", llvm::sys::path::filename(folder).str()},
-      {"model", getAbsolute(join(folder, "config.json"))},
+      {"model", getAbsolute(joinPath(folder, "config.json"))},
       {"architecture", architecture},
       {"batch", {{"sequence", sequence}, {"tokens", batch * sequence}, {"micro_batches", 1}}},
       {"loss", {{"mtp_weight", meta.value("mtp_weight", 0.0)}, {"balance_alpha", meta.value("balance_alpha", 0.0)}}},
@@ -91,9 +91,9 @@ bool runProbe(const std::string &folder, const std::string &trainer, const std::
   std::vector<std::string> arguments = {trainer,
                                         "probe",
                                         "--parameters",
-                                        join(folder, "model.safetensors"),
+                                        joinPath(folder, "model.safetensors"),
                                         "--ids",
-                                        join(folder, "io.safetensors"),
+                                        joinPath(folder, "io.safetensors"),
                                         "--steps",
                                         std::to_string(steps),
                                         "--out",
@@ -120,17 +120,17 @@ void print(const Comparison &comparison) {
 
 } // namespace
 
-int verifyFolder(const std::string &folder, const std::string &models, const CompileFunction &compile) {
+int verifyFolder(const std::string &folder, const VerifyOptions &options, const CompileFunction &compile) {
   for (const char *name : {"config.json", "model.safetensors", "io.safetensors", "meta.json"})
-    if (!llvm::sys::fs::exists(join(folder, name)))
+    if (!llvm::sys::fs::exists(joinPath(folder, name)))
       return fail("'" + folder + "' has no " + name), 1;
-  std::optional<nlohmann::json> config = readJson(join(folder, "config.json"));
-  std::optional<nlohmann::json> meta = readJson(join(folder, "meta.json"));
+  std::optional<nlohmann::json> config = readJson(joinPath(folder, "config.json"));
+  std::optional<nlohmann::json> meta = readJson(joinPath(folder, "meta.json"));
   if (!config || !meta)
     return 1;
   if (!config->contains("model_type") || !(*config)["model_type"].is_string())
-    return fail("'" + join(folder, "config.json") + "' has no text at 'model_type'"), 1;
-  abi::SafetensorsFile golden(join(folder, "io.safetensors"));
+    return fail("'" + joinPath(folder, "config.json") + "' has no text at 'model_type'"), 1;
+  abi::SafetensorsFile golden(joinPath(folder, "io.safetensors"));
   const abi::TensorView &ids = golden.get("input_ids");
   if (ids.shape.size() != 2)
     return fail("input_ids has shape " + abi::shapeText(ids.shape) + ", expected [sequences, tokens]"), 1;
@@ -139,8 +139,8 @@ int verifyFolder(const std::string &folder, const std::string &models, const Com
   if (llvm::sys::fs::createUniqueDirectory("contraflow-verify", work))
     return fail("cannot make a temporary folder"), 1;
   auto cleanup = llvm::scope_exit([&] { llvm::sys::fs::remove_directories(work); });
-  std::string run = join(work, "run.json"), trainer = join(work, "trainer"), result = join(work, "result.safetensors");
-  if (!writeRunFile(run, folder, models, (*config)["model_type"].get<std::string>(), *meta, ids.shape[0], ids.shape[1]) ||
+  std::string run = joinPath(work, "run.json"), trainer = joinPath(work, "trainer"), result = joinPath(work, "result.safetensors");
+  if (!writeRunFile(run, folder, options.models, (*config)["model_type"].get<std::string>(), *meta, ids.shape[0], ids.shape[1]) ||
       !compile(run, trainer) || !runProbe(folder, trainer, result, getSteps(golden)))
     return 1;
 
