@@ -215,17 +215,18 @@ LogicalResult BlockFunctions::unrollBackward(const BlockUse &use) {
   return success();
 }
 
-/// What to call a value that is kept: after the parameter that made it, or after its operation.
+/// What to call a value that is kept: after the weight that made it, or after its operation.
 static std::string getKeptName(Value value, const llvm::DenseMap<Value, Slot> &slots) {
   Operation *op = value.getDefiningOp();
+  auto rule = dyn_cast<nn::DifferentiableOp>(op);
   std::string name = op->getName().stripDialect().str();
-  for (Value operand : op->getOperands()) {
+  for (auto [index, operand] : llvm::enumerate(op->getOperands())) {
     auto slot = slots.find(operand);
-    if (slot != slots.end() && slot->second.kind == RoleKind::param) {
-      StringRef param = slot->second.name;
-      param.consume_back(".weight");
-      name = (param + "." + name).str();
-    }
+    if (slot == slots.end() || slot->second.kind != RoleKind::param || (rule && !rule.isWeight(index)))
+      continue;
+    StringRef param = slot->second.name;
+    param.consume_back(".weight");
+    name = (param + "." + name).str();
   }
   if (op->getNumResults() > 1)
     name += "." + std::to_string(cast<OpResult>(value).getResultNumber());
