@@ -117,7 +117,8 @@ std::unique_ptr<JitModule> JitModule::compile(ModuleOp module, const cpu::CpuMac
                                                          llvm::JITSymbolFlags::Exported};
   if (auto error = (*jit)->getMainJITDylib().define(llvm::orc::absoluteSymbols(symbols)))
     return report(std::move(error));
-  if (auto error = (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(result->object.object, "object")))
+  if (auto error =
+          (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(result->object.object, "object")))
     return report(std::move(error));
   result->implementation = std::make_unique<Implementation>();
   result->implementation->jit = std::move(*jit);
@@ -151,8 +152,7 @@ namespace {
 /// A tensor in memory, with guards around it.
 class Buffer {
 public:
-  explicit Buffer(nn::TensorType type)
-      : type(type), words(type.getNumElements() + 2 * kGuard, kPattern) {
+  explicit Buffer(nn::TensorType type) : type(type), words(type.getNumElements() + 2 * kGuard, kPattern) {
     float nan = std::numeric_limits<float>::quiet_NaN();
     for (int64_t i = 0; i < type.getNumElements(); ++i)
       std::memcpy(&words[kGuard + i], &nan, 4);

@@ -88,11 +88,12 @@ void ColumnReduceEmitter::emitTask(Emitter &e, const Task &task, Value column, i
 LogicalResult ColumnReduceEmitter::emit() {
   ArrayRef<int64_t> domain = op.getDomain();
   if (domain.size() != 2)
-    return op.emitError() << "kernel '" << op.getLabel() << "' reduces columns of a domain with " << domain.size()
-                          << " dimensions, wanted 2";
+    return op.emitError() << "kernel '" << op.getLabel() << "' reduces columns of a domain with "
+                          << domain.size() << " dimensions, wanted 2";
   for (unsigned i = 0; i < op.getNumResults(); ++i) {
     if (op.getTied()[i] < 0)
-      return op.emitError() << "kernel '" << op.getLabel() << "' adds to result " << i << ", which is not tied";
+      return op.emitError() << "kernel '" << op.getLabel() << "' adds to result " << i
+                            << ", which is not tied";
     if (!info.shape.isPerColumn(op.getNumInputs() + i) && domain[1] != 1)
       return op.emitError() << "kernel '" << op.getLabel() << "' has the same element of result " << i
                             << " for all columns";
@@ -112,8 +113,9 @@ LogicalResult ColumnReduceEmitter::emit() {
     else if (tasks == 1)
       emitTask(e, task, e.constant(0), lastVectors, masked);
     else
-      e.ifThenElse(e.less(task.index, e.constant(tasks - 1)), [&] { emitTask(e, task, column, perTask, false); },
-                   [&] { emitTask(e, task, column, lastVectors, masked); });
+      e.ifThenElse(
+          e.less(task.index, e.constant(tasks - 1)), [&] { emitTask(e, task, column, perTask, false); },
+          [&] { emitTask(e, task, column, lastVectors, masked); });
     return success();
   });
 }

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Vectors, unrolling and the order of sums are decided before LLVM sees the code, so of LLVM's own loop
-// transformations the ones that change code size most (vectorization, unrolling, interleaving, turning loops into library
-// calls) stay off. Nothing here allows LLVM to contract or reassociate floating point: bits depend on the kernels and the vector
-// width only.
+// transformations the ones that change code size most (vectorization, unrolling, interleaving, turning loops
+// into library calls) stay off. Nothing here allows LLVM to contract or reassociate floating point: bits
+// depend on the kernels and the vector width only.
 //
 //===----------------------------------------------------------------------===//
 
@@ -180,8 +180,8 @@ llvm::Expected<CompiledObject> compileToObject(ModuleOp module, const CpuMachine
   ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
       return failure();
-    llvm::raw_string_ostream(diagnostics) << (diagnostics.empty() ? "" : "\n") << diagnostic.getLocation() << ": "
-                                          << diagnostic;
+    llvm::raw_string_ostream(diagnostics)
+        << (diagnostics.empty() ? "" : "\n") << diagnostic.getLocation() << ": " << diagnostic;
     return success();
   });
   auto failed = [&](StringRef what) {

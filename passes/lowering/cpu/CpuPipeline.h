@@ -39,8 +39,8 @@ struct CompiledObject {
 void registerCpuPipelineDialects(mlir::DialectRegistry &registry);
 
 /// From `func.func` of kernels with locations (or what lowering-cpu-kernels-to-llvm makes of them) to
-/// machine code. The module is consumed: afterwards it holds the LLVM dialect. Diagnostics of the module's context come
-/// with the error.
+/// machine code. The module is consumed: afterwards it holds the LLVM dialect. Diagnostics of the module's
+/// context come with the error.
 llvm::Expected<CompiledObject> compileToObject(mlir::ModuleOp module, const CpuMachine &machine);
 
 } // namespace contraflow::cpu

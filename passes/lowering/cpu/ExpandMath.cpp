@@ -160,8 +160,8 @@ Value Formula::log1p(Value x) {
 Value Formula::tanh(Value x) {
   Value magnitude = abs(x);
   Value z = mul(x, x);
-  Value p = polynomial(z, {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f,
-                           -3.33332819422e-1f});
+  Value p = polynomial(
+      z, {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f});
   Value small = fma(mul(p, z), x, x);
   Value large = sub(f(1.0f), div(f(2.0f), add(exp(add(magnitude, magnitude)), f(1.0f))));
   return select(less(magnitude, f(0.625f)), small, copysign(large, x));
@@ -181,8 +181,8 @@ Value Formula::erf(Value x) {
   Value outer = copysign(sub(f(1.0f), exp(r)), x);
   // Beyond 4 the result is 1, and the polynomial, having left its range, may turn back.
   outer = select(less(f(4.0f), t), copysign(f(1.0f), x), outer);
-  Value p = polynomial(s, {-5.96761703e-4f, 4.99119423e-3f, -2.67681349e-2f, 1.12819925e-1f, -3.76125336e-1f,
-                           1.28379166e-1f});
+  Value p = polynomial(
+      s, {-5.96761703e-4f, 4.99119423e-3f, -2.67681349e-2f, 1.12819925e-1f, -3.76125336e-1f, 1.28379166e-1f});
   Value inner = fma(p, x, x);
   return select(less(f(0.927734375f), t), outer, inner);
 }
@@ -233,8 +233,8 @@ Value expand(OpBuilder &builder, Operation *op, bool hasFma) {
 
 /// Operations on values that every target has as instructions.
 bool isInstruction(Operation *op) {
-  return isa<math::AbsFOp, math::AbsIOp, math::CopySignOp, math::FmaOp, math::SqrtOp, math::FloorOp, math::CeilOp,
-             math::TruncOp, math::RoundEvenOp, math::IsNaNOp, math::IsInfOp, math::IsFiniteOp,
+  return isa<math::AbsFOp, math::AbsIOp, math::CopySignOp, math::FmaOp, math::SqrtOp, math::FloorOp,
+             math::CeilOp, math::TruncOp, math::RoundEvenOp, math::IsNaNOp, math::IsInfOp, math::IsFiniteOp,
              math::ClampFOp>(op);
 }
 

@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // One pass over the functions in the order of the module. A kernel whose like has been emitted before
-// (same anchor, domain, maps, types and region; labels and locations do not count) calls the code that is there: the
-// forward of training, of evaluation and of generation share their kernels, and so do kinds of blocks.
+// (same anchor, domain, maps, types and region; labels and locations do not count) calls the code that is
+// there: the forward of training, of evaluation and of generation share their kernels, and so do kinds of
+// blocks.
 //
 //===----------------------------------------------------------------------===//
 
@@ -40,8 +41,8 @@ LogicalResult emitKernel(KernelEmission &kernel) {
       .Case([&](nn::AttentionAnchorAttr) { return emitAttention(kernel); })
       .Case([&](nn::AttentionGradAnchorAttr) { return emitAttentionGrad(kernel); })
       .Default([&](Attribute anchor) {
-        return kernel.op.emitError() << "kernel '" << kernel.op.getLabel() << "' has an anchor without lowering: "
-                                     << anchor;
+        return kernel.op.emitError() << "kernel '" << kernel.op.getLabel()
+                                     << "' has an anchor without lowering: " << anchor;
       });
 }
 
@@ -123,8 +124,8 @@ LogicalResult FunctionLowering::lower(nn::ConstantTableOp op) {
   for (int64_t size : llvm::reverse(type.getStaticShape()))
     array = LLVM::LLVMArrayType::get(array, size);
   OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
-  LLVM::GlobalOp::create(builder, op.getLoc(), array, /*isConstant=*/true, LLVM::Linkage::Internal, table->second,
-                         op.getValue(), /*alignment=*/64);
+  LLVM::GlobalOp::create(builder, op.getLoc(), array, /*isConstant=*/true, LLVM::Linkage::Internal,
+                         table->second, op.getValue(), /*alignment=*/64);
   return success();
 }
 
@@ -235,7 +236,8 @@ FailureOr<LoweringStatistics> lowerKernels(ModuleOp module, const CpuTarget &tar
     function.erase();
   // A module that was lowered before keeps what was found then.
   if (!functions.empty() || !module->hasAttr(kScratchBytesName))
-    module->setAttr(kScratchBytesName, Builder(module.getContext()).getI64IntegerAttr(lowering.statistics.scratchBytes));
+    module->setAttr(kScratchBytesName,
+                    Builder(module.getContext()).getI64IntegerAttr(lowering.statistics.scratchBytes));
   return lowering.statistics;
 }
 

@@ -39,18 +39,21 @@ Value LaneMask::get(Emitter &e, ArrayRef<int64_t> needed) const {
     SmallVector<bool> active;
     for (int64_t lane : needed)
       active.push_back(known < 0 ? lane < e.target.lanes : lane < known);
-    return arith::ConstantOp::create(e.builder, e.loc, DenseElementsAttr::get(e.mask(), ArrayRef<bool>(active)));
+    return arith::ConstantOp::create(e.builder, e.loc,
+                                     DenseElementsAttr::get(e.mask(), ArrayRef<bool>(active)));
   }
   SmallVector<int32_t> lanes;
   for (int64_t lane : needed)
     lanes.push_back(std::min<int64_t>(lane, std::numeric_limits<int32_t>::max()));
-  Value numbers =
-      arith::ConstantOp::create(e.builder, e.loc, DenseElementsAttr::get(e.vecI32(), ArrayRef<int32_t>(lanes)));
+  Value numbers = arith::ConstantOp::create(e.builder, e.loc,
+                                            DenseElementsAttr::get(e.vecI32(), ArrayRef<int32_t>(lanes)));
   Value count = e.broadcast(e.toI32(e.min(remaining, e.constant(e.target.lanes))));
   return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::slt, numbers, count);
 }
 
-Value LaneMask::get(Emitter &e) const { return get(e, llvm::to_vector(llvm::seq<int64_t>(0, e.target.lanes))); }
+Value LaneMask::get(Emitter &e) const {
+  return get(e, llvm::to_vector(llvm::seq<int64_t>(0, e.target.lanes)));
+}
 
 //===----------------------------------------------------------------------===//
 // Affine expressions
@@ -122,8 +125,8 @@ LaneIndex LaneEvaluator::evaluate(AffineExpr expr) {
   case AffineExprKind::FloorDiv:
     return divide(std::move(left), binary.getLHS(), factor, /*remainder=*/false);
   default: // ceildiv(a, b) = floordiv(a + b - 1, b)
-    return divide(sum(std::move(left), LaneIndex::constant(lanes, factor - 1)), binary.getLHS() + (factor - 1),
-                  factor, /*remainder=*/false);
+    return divide(sum(std::move(left), LaneIndex::constant(lanes, factor - 1)),
+                  binary.getLHS() + (factor - 1), factor, /*remainder=*/false);
   }
 }
 
@@ -216,8 +219,8 @@ LaneIndex LaneEvaluator::divide(LaneIndex a, AffineExpr expr, int64_t by, bool r
 
 Value toVector(Emitter &e, const LaneIndex &index) {
   SmallVector<int32_t> pattern(index.pattern.begin(), index.pattern.end());
-  Value numbers =
-      arith::ConstantOp::create(e.builder, e.loc, DenseElementsAttr::get(e.vecI32(), ArrayRef<int32_t>(pattern)));
+  Value numbers = arith::ConstantOp::create(e.builder, e.loc,
+                                            DenseElementsAttr::get(e.vecI32(), ArrayRef<int32_t>(pattern)));
   if (index.base)
     numbers = e.add(numbers, e.broadcast(e.toI32(index.base)));
   if (index.varying)
@@ -259,7 +262,8 @@ static Value maskedLoad(Emitter &e, Value pointer, Type element, Value mask) {
 }
 
 /// A pattern within a few vectors is loaded as those vectors and shuffled; null where it is wider.
-static Value loadShuffled(Emitter &e, Value pointer, const LaneIndex &index, Type element, const LaneMask &mask) {
+static Value loadShuffled(Emitter &e, Value pointer, const LaneIndex &index, Type element,
+                          const LaneMask &mask) {
   int64_t lanes = e.target.lanes;
   int64_t low = *llvm::min_element(index.pattern), high = *llvm::max_element(index.pattern);
   int64_t span = high - low + 1;
@@ -290,7 +294,9 @@ static Value loadShuffled(Emitter &e, Value pointer, const LaneIndex &index, Typ
     SmallVector<int64_t> selected;
     for (int64_t number : index.pattern) {
       int64_t window = windowOf(number), element = number - starts[window];
-      selected.push_back(window == second && second != first ? lanes + element : window == first ? element : 0);
+      selected.push_back(window == second && second != first ? lanes + element
+                         : window == first                   ? element
+                                                             : 0);
     }
     return vector::ShuffleOp::create(e.builder, e.loc, loaded[first], loaded[second], selected);
   };
@@ -299,8 +305,8 @@ static Value loadShuffled(Emitter &e, Value pointer, const LaneIndex &index, Typ
   SmallVector<bool> fromFirst;
   for (int64_t number : index.pattern)
     fromFirst.push_back(windowOf(number) < 2);
-  Value choice =
-      arith::ConstantOp::create(e.builder, e.loc, DenseElementsAttr::get(e.mask(), ArrayRef<bool>(fromFirst)));
+  Value choice = arith::ConstantOp::create(e.builder, e.loc,
+                                           DenseElementsAttr::get(e.mask(), ArrayRef<bool>(fromFirst)));
   return e.select(choice, shuffle(0, 1), shuffle(2, windows - 1));
 }
 
@@ -323,7 +329,8 @@ Value loadLanes(Emitter &e, Value pointer, const LaneIndex &index, Type element,
   return valid ? e.select(valid, result, zeroVector(e, element)) : result;
 }
 
-void storeLanes(Emitter &e, Value value, Value pointer, const LaneIndex &index, const LaneMask &mask, Value valid) {
+void storeLanes(Emitter &e, Value value, Value pointer, const LaneIndex &index, const LaneMask &mask,
+                Value valid) {
   if (valid && !llvm::isa<VectorType>(valid.getType())) {
     e.ifThen(valid, [&] { storeLanes(e, value, pointer, index, mask); });
     return;

@@ -88,12 +88,12 @@ std::pair<int64_t, int64_t> getRange(mlir::AffineExpr expr, llvm::ArrayRef<int64
 /// Removes `mod` and `floordiv` that the sizes of the dimensions make pointless.
 mlir::AffineExpr simplifyWithin(mlir::AffineExpr expr, llvm::ArrayRef<int64_t> sizes, unsigned numSymbols);
 
-/// The elements at `index` from `pointer` on, as a vector; lanes outside of the mask hold anything. `valid` is
-/// null, an i1 or a mask: where it is false the lanes are zero, and the memory is still read.
+/// The elements at `index` from `pointer` on, as a vector; lanes outside of the mask hold anything. `valid`
+/// is null, an i1 or a mask: where it is false the lanes are zero, and the memory is still read.
 mlir::Value loadLanes(Emitter &e, mlir::Value pointer, const LaneIndex &index, mlir::Type element,
                       const LaneMask &mask, mlir::Value valid = {});
-void storeLanes(Emitter &e, mlir::Value value, mlir::Value pointer, const LaneIndex &index, const LaneMask &mask,
-                mlir::Value valid = {});
+void storeLanes(Emitter &e, mlir::Value value, mlir::Value pointer, const LaneIndex &index,
+                const LaneMask &mask, mlir::Value valid = {});
 /// The scalar element that a uniform index names.
 mlir::Value loadUniform(Emitter &e, mlir::Value pointer, const LaneIndex &index, mlir::Type element);
 mlir::Value uniformAddress(Emitter &e, mlir::Value pointer, const LaneIndex &index);

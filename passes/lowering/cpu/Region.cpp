@@ -151,10 +151,10 @@ FailureOr<RegionInfo> RegionInfo::get(nn::KernelOp op) {
   }
   std::reverse(info.reductions.begin(), info.reductions.end());
   // Symbols belong to rows: what is a column must not become a row, nor the other way round.
-  bool gathers = llvm::any_of(op.getGathers(), [](Attribute gather) {
-    return !llvm::cast<DenseI64ArrayAttr>(gather).empty();
-  });
-  info.shape = getShape(op, gathers || !info.reductions.empty() || isa<nn::ColumnReduceAnchorAttr>(op.getAnchor()));
+  bool gathers = llvm::any_of(
+      op.getGathers(), [](Attribute gather) { return !llvm::cast<DenseI64ArrayAttr>(gather).empty(); });
+  info.shape =
+      getShape(op, gathers || !info.reductions.empty() || isa<nn::ColumnReduceAnchorAttr>(op.getAnchor()));
 
   // Forwards: what changes along the row, and when it can be had.
   for (BlockArgument argument : body.getArguments())
@@ -200,8 +200,8 @@ FailureOr<RegionInfo> RegionInfo::get(nn::KernelOp op) {
 // Evaluation
 //===----------------------------------------------------------------------===//
 
-RegionEvaluator::RegionEvaluator(Emitter &e, nn::KernelOp op, const RegionInfo &info, ArrayRef<Value> pointers,
-                                 bool vectorRows)
+RegionEvaluator::RegionEvaluator(Emitter &e, nn::KernelOp op, const RegionInfo &info,
+                                 ArrayRef<Value> pointers, bool vectorRows)
     : e(e), op(op), info(info), pointers(pointers), vectorRows(vectorRows) {
   dims.assign(info.shape.sizes.size(), LaneIndex::constant(e.target.lanes, 0));
 }
@@ -277,7 +277,8 @@ Value RegionEvaluator::compute(Operation *inner, ArrayRef<Value> operands, bool 
 void RegionEvaluator::computeRow(int64_t until) {
   mlir::Block &body = op.getBody().front();
   auto wanted = [&](Value value) {
-    return info.isUsed(value) && !info.isPerColumn(value) && info.phase(value) == until && !row.contains(value);
+    return info.isUsed(value) && !info.isPerColumn(value) && info.phase(value) == until &&
+           !row.contains(value);
   };
   for (BlockArgument argument : body.getArguments())
     if (wanted(argument))

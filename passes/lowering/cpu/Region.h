@@ -33,7 +33,8 @@ struct KernelShape {
   bool isPerColumn(unsigned operand) const { return operands[operand].isFunctionOfDim(sizes.size() - 1); }
 };
 
-/// The shape of a kernel; `keepColumns` leaves the last dimension as it is, because something is summed over it.
+/// The shape of a kernel; `keepColumns` leaves the last dimension as it is, because something is summed over
+/// it.
 KernelShape getShape(nn::KernelOp op, bool keepColumns);
 
 //===----------------------------------------------------------------------===//

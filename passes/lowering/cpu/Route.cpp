@@ -4,8 +4,8 @@
 // The lanes of a vector are tokens: every lane keeps its own sorted list of the best experts seen so far, so
 // that the choice has no branches and no sums across lanes. Then a stable counting sort, in three
 // parallel phases: blocks of tokens choose and count, one task turns the counts into first positions, and
-// blocks of tokens number their rows from there. Blocks depend on the shape only, so the order of rows is that of a
-// sequential sort.
+// blocks of tokens number their rows from there. Blocks depend on the shape only, so the order of rows is
+// that of a sequential sort.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,7 +24,8 @@ constexpr int64_t kTaskSteps = 32 << 10;
 /// Counts of all blocks, which lie in the workspace.
 constexpr int64_t kMostCountBytes = 128 << 10;
 
-/// The best values seen so far, per lane: `values[0]` is the largest. Equal values stay in the order of their arrival.
+/// The best values seen so far, per lane: `values[0]` is the largest. Equal values stay in the order of their
+/// arrival.
 struct BestList {
   SmallVector<Value> values;
   /// i32 each; empty where nobody asks who it was.
@@ -113,7 +114,8 @@ LogicalResult RouteEmitter::verify() {
                    << " results, wanted " << inputs << " and " << results;
   if (anchor.getGroups() < 1 || experts % anchor.getGroups() != 0)
     return error() << experts << " experts in " << anchor.getGroups() << " groups";
-  int64_t available = anchor.getGroups() > 1 ? experts / anchor.getGroups() * anchor.getGroupLimit() : experts;
+  int64_t available =
+      anchor.getGroups() > 1 ? experts / anchor.getGroups() * anchor.getGroupLimit() : experts;
   if (topK < 1 || topK > available)
     return error() << "choice of " << topK << " of " << available << " experts";
   if (anchor.getCountsSeq() && tokens % anchor.getCountsSeq() != 0)
@@ -124,7 +126,8 @@ LogicalResult RouteEmitter::verify() {
 /// Sets the candidates of groups that are not among the best to -infinity.
 void RouteEmitter::selectGroups(Emitter &e, Value candidates) {
   int64_t groups = anchor.getGroups(), size = experts / groups;
-  int64_t top = std::min<int64_t>(anchor.getGroupTop(), size), limit = std::min<int64_t>(anchor.getGroupLimit(), groups);
+  int64_t top = std::min<int64_t>(anchor.getGroupTop(), size),
+          limit = std::min<int64_t>(anchor.getGroupLimit(), groups);
   auto candidate = [&](Value group, Value member) {
     return e.offset(candidates, e.mul(e.add(e.mul(group, size), member), lanes));
   };
@@ -166,7 +169,8 @@ SmallVector<Value> RouteEmitter::select(Emitter &e, const Task &task, const Lane
     LaneIndex number = LaneIndex::uniform(lanes, expert);
     Value value = loadLanes(e, task.operands[0], at(e, 0, token, number, zero()), e.f32(), mask);
     if (anchor.getHasBias())
-      value = e.addf(value, e.broadcast(loadUniform(e, task.operands[1], at(e, 1, zero(), number, zero()), e.f32())));
+      value = e.addf(
+          value, e.broadcast(loadUniform(e, task.operands[1], at(e, 1, zero(), number, zero()), e.f32())));
     return value;
   };
   bool grouped = anchor.getGroups() > 1;
@@ -176,14 +180,15 @@ SmallVector<Value> RouteEmitter::select(Emitter &e, const Task &task, const Lane
     });
     selectGroups(e, task.scratch);
   }
-  SmallVector<Value> best = e.forLoop(
-      e.constant(0), e.constant(experts), 1, BestList::empty(e, topK, true).flat(),
-      [&](Value expert, ValueRange carried) {
-        BestList list = BestList::fromFlat(carried, true);
-        Value value = grouped ? e.loadVec(e.offset(task.scratch, e.mul(expert, lanes))) : score(expert);
-        list.insert(e, value, e.broadcast(e.toI32(expert)));
-        return list.flat();
-      });
+  SmallVector<Value> best =
+      e.forLoop(e.constant(0), e.constant(experts), 1, BestList::empty(e, topK, true).flat(),
+                [&](Value expert, ValueRange carried) {
+                  BestList list = BestList::fromFlat(carried, true);
+                  Value value =
+                      grouped ? e.loadVec(e.offset(task.scratch, e.mul(expert, lanes))) : score(expert);
+                  list.insert(e, value, e.broadcast(e.toI32(expert)));
+                  return list.flat();
+                });
   return BestList::fromFlat(best, true).owners;
 }
 
@@ -197,7 +202,8 @@ Value RouteEmitter::isValid(Emitter &e, const Task &task, Value token) {
 
 LogicalResult RouteEmitter::emitRouting() {
   int64_t block = llvm::alignTo(std::max<int64_t>(kTaskSteps / experts, 1), lanes);
-  block = std::max<int64_t>(block, llvm::alignTo(llvm::divideCeil(tokens * experts * 8, kMostCountBytes), lanes));
+  block =
+      std::max<int64_t>(block, llvm::alignTo(llvm::divideCeil(tokens * experts * 8, kMostCountBytes), lanes));
   int64_t blocks = llvm::divideCeil(tokens, block), rows = tokens * topK;
   unsigned gates = op.getNumInputs(), routing = gates + 1, load = gates + 2;
   // Of every block: the rows of each expert, and the valid tokens of each expert.
@@ -233,7 +239,8 @@ LogicalResult RouteEmitter::emitRouting() {
       Value scale = e.splat(anchor.getScale().getValueAsDouble());
       for (auto [k, value] : llvm::enumerate(scores)) {
         Value gate = e.mulf(anchor.getNormalize() ? e.divf(value, divisor) : value, scale);
-        storeLanes(e, gate, task.operands[gates], at(e, gates, token, zero(), LaneIndex::constant(lanes, k)), mask);
+        storeLanes(e, gate, task.operands[gates], at(e, gates, token, zero(), LaneIndex::constant(lanes, k)),
+                   mask);
       }
     });
     // Count.
@@ -260,22 +267,24 @@ LogicalResult RouteEmitter::emitRouting() {
 
   emitted = kernel.parallel(1, 0, [&](Emitter &e, const Task &task) {
     Value offsets = e.offset(task.operands[routing], 3 * rows);
-    SmallVector<Value> total = e.forLoop(
-        e.constant(0), e.constant(experts), 1, ValueRange(e.constantI32(0)), [&](Value expert, ValueRange before) {
-          e.store(before[0], e.offset(offsets, expert));
-          SmallVector<Value> after = e.forLoop(
-              e.constant(0), e.constant(blocks), 1, {before[0], e.constantI32(0)}, [&](Value number, ValueRange sums) {
-                Value count = e.offset(rowCounts(e, task, number), expert);
-                Value here = e.loadI32(count);
-                e.store(sums[0], count);
-                Value valid = e.loadI32(e.offset(validCounts(e, task, number), expert));
-                return SmallVector<Value>{e.add(sums[0], here), e.add(sums[1], valid)};
-              });
-          LaneIndex index = at(e, load, zero(), LaneIndex::uniform(lanes, expert), zero());
-          e.store(arith::SIToFPOp::create(e.builder, e.loc, e.f32(), after[1]),
-                  uniformAddress(e, task.operands[load], index));
-          return SmallVector<Value>{after[0]};
-        });
+    SmallVector<Value> total =
+        e.forLoop(e.constant(0), e.constant(experts), 1, ValueRange(e.constantI32(0)),
+                  [&](Value expert, ValueRange before) {
+                    e.store(before[0], e.offset(offsets, expert));
+                    SmallVector<Value> after =
+                        e.forLoop(e.constant(0), e.constant(blocks), 1, {before[0], e.constantI32(0)},
+                                  [&](Value number, ValueRange sums) {
+                                    Value count = e.offset(rowCounts(e, task, number), expert);
+                                    Value here = e.loadI32(count);
+                                    e.store(sums[0], count);
+                                    Value valid = e.loadI32(e.offset(validCounts(e, task, number), expert));
+                                    return SmallVector<Value>{e.add(sums[0], here), e.add(sums[1], valid)};
+                                  });
+                    LaneIndex index = at(e, load, zero(), LaneIndex::uniform(lanes, expert), zero());
+                    e.store(arith::SIToFPOp::create(e.builder, e.loc, e.f32(), after[1]),
+                            uniformAddress(e, task.operands[load], index));
+                    return SmallVector<Value>{after[0]};
+                  });
     e.store(total[0], e.offset(offsets, experts));
     return success();
   });
@@ -300,33 +309,35 @@ LogicalResult RouteEmitter::emitCounts() {
   int64_t seq = anchor.getCountsSeq();
   unsigned counts = op.getNumInputs();
   int64_t chosenOffset = selectionBytes() / 4;
-  return kernel.parallel(tokens / seq, selectionBytes() + topK * lanes * 4, [&](Emitter &e, const Task &task) {
-    Value begin = e.mul(task.index, seq);
-    auto count = [&](Value expert) {
-      LaneIndex index =
-          at(e, counts, LaneIndex::uniform(lanes, begin, seq), LaneIndex::uniform(lanes, expert), zero());
-      return uniformAddress(e, task.operands[counts], index);
-    };
-    e.forLoop(e.constant(0), e.constant(experts), 1, [&](Value expert) { e.store(e.constantF32(0), count(expert)); });
-    e.forLoop(e.constant(0), e.constant(seq), lanes, [&](Value position) {
-      Value first = e.add(begin, position), remaining = e.sub(e.constant(seq), position);
-      LaneIndex token = LaneIndex::consecutive(lanes, first, 1);
-      LaneMask mask = seq % lanes ? LaneMask::below(remaining) : LaneMask();
-      Value chosen = e.offset(task.scratch, chosenOffset);
-      for (auto [k, expert] : llvm::enumerate(select(e, task, token, mask)))
-        e.store(expert, e.offset(chosen, k * lanes), 4 * lanes);
-      e.forLoop(e.constant(0), e.min(remaining, e.constant(lanes)), 1, [&](Value lane) {
-        Value valid = isValid(e, task, e.add(first, lane));
-        Value one = valid ? e.select(valid, e.constantF32(1), e.constantF32(0)) : e.constantF32(1);
-        e.forLoop(e.constant(0), e.constant(topK), 1, [&](Value k) {
-          Value expert = e.toI64(e.loadI32(e.offset(chosen, e.add(e.mul(k, lanes), lane))));
-          Value address = count(expert);
-          e.store(e.addf(e.loadF32(address), one), address);
+  return kernel.parallel(
+      tokens / seq, selectionBytes() + topK * lanes * 4, [&](Emitter &e, const Task &task) {
+        Value begin = e.mul(task.index, seq);
+        auto count = [&](Value expert) {
+          LaneIndex index =
+              at(e, counts, LaneIndex::uniform(lanes, begin, seq), LaneIndex::uniform(lanes, expert), zero());
+          return uniformAddress(e, task.operands[counts], index);
+        };
+        e.forLoop(e.constant(0), e.constant(experts), 1,
+                  [&](Value expert) { e.store(e.constantF32(0), count(expert)); });
+        e.forLoop(e.constant(0), e.constant(seq), lanes, [&](Value position) {
+          Value first = e.add(begin, position), remaining = e.sub(e.constant(seq), position);
+          LaneIndex token = LaneIndex::consecutive(lanes, first, 1);
+          LaneMask mask = seq % lanes ? LaneMask::below(remaining) : LaneMask();
+          Value chosen = e.offset(task.scratch, chosenOffset);
+          for (auto [k, expert] : llvm::enumerate(select(e, task, token, mask)))
+            e.store(expert, e.offset(chosen, k * lanes), 4 * lanes);
+          e.forLoop(e.constant(0), e.min(remaining, e.constant(lanes)), 1, [&](Value lane) {
+            Value valid = isValid(e, task, e.add(first, lane));
+            Value one = valid ? e.select(valid, e.constantF32(1), e.constantF32(0)) : e.constantF32(1);
+            e.forLoop(e.constant(0), e.constant(topK), 1, [&](Value k) {
+              Value expert = e.toI64(e.loadI32(e.offset(chosen, e.add(e.mul(k, lanes), lane))));
+              Value address = count(expert);
+              e.store(e.addf(e.loadF32(address), one), address);
+            });
+          });
         });
+        return success();
       });
-    });
-    return success();
-  });
 }
 
 } // namespace

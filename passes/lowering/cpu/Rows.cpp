@@ -3,8 +3,8 @@
 //
 // A row is walked in as many loops as its reductions depend on each other: loop p computes the reductions
 // whose inputs need p reductions before them, the last one writes the results. Values are computed again in
-// every loop that needs them, except for expensive ones, which stay in scratch, and for rows of a few vectors, which
-// stay in registers. Three ways to cut the domain, chosen by shape:
+// every loop that needs them, except for expensive ones, which stay in scratch, and for rows of a few
+// vectors, which stay in registers. Three ways to cut the domain, chosen by shape:
 //
 //   whole rows   a task has some rows; the lanes of a vector are neighbouring columns;
 //   pieces       few and long rows: a task has a piece of one row, every loop is a parallel phase, partial
@@ -12,8 +12,9 @@
 //   narrow       rows of fewer columns than a vector has lanes: the lanes are neighbouring rows.
 //
 // Sums have one order, whatever the number of threads: column c goes to lane c mod lanes of
-// accumulator (c / lanes) mod unroll; at most kSegmentVectors vectors are summed up that way, segments are added to each other,
-// and lanes are added in a tree at the end. The error of a sum over millions of columns stays at a few units in the last place.
+// accumulator (c / lanes) mod unroll; at most kSegmentVectors vectors are summed up that way, segments are
+// added to each other, and lanes are added in a tree at the end. The error of a sum over millions of columns
+// stays at a few units in the last place.
 //
 //===----------------------------------------------------------------------===//
 
@@ -73,8 +74,8 @@ public:
     if (narrow && rows >= 2 * lanes)
       return emitNarrow();
     int64_t rowCost = columns * info.costPerColumn();
-    bool longRows = info.reductions.empty() ? rowCost > kTaskCost
-                                            : rowCost > 4 * kTaskCost && rows < kFewTasks;
+    bool longRows =
+        info.reductions.empty() ? rowCost > kTaskCost : rowCost > 4 * kTaskCost && rows < kFewTasks;
     return longRows ? emitPieces() : emitWholeRows();
   }
 
@@ -105,7 +106,8 @@ private:
   /// What happens at one vector of columns in loop `phase`: reductions are added to `sums`, results written.
   Accumulators emitVector(RegionEvaluator &region, Emitter &e, RegionEvaluator::Block &block,
                           ArrayRef<Operation *> reductions, bool store, bool masked, ValueRange sums);
-  /// Loop `phase` over the columns [begin, end), `begin` a multiple of the unrolled vectors. Returns the sums.
+  /// Loop `phase` over the columns [begin, end), `begin` a multiple of the unrolled vectors. Returns the
+  /// sums.
   Accumulators emitColumns(RegionEvaluator &region, Emitter &e, Value begin, Value end, bool wholeRow,
                            ArrayRef<Operation *> reductions, bool store);
   Accumulators emitSegment(RegionEvaluator &region, Emitter &e, Value begin, Value end, bool wholeRow,
@@ -166,8 +168,8 @@ Accumulators RowsEmitter::emitVector(RegionEvaluator &region, Emitter &e, Region
   return result;
 }
 
-Accumulators RowsEmitter::emitSegment(RegionEvaluator &region, Emitter &e, Value begin, Value end, bool wholeRow,
-                                      ArrayRef<Operation *> reductions, bool store) {
+Accumulators RowsEmitter::emitSegment(RegionEvaluator &region, Emitter &e, Value begin, Value end,
+                                      bool wholeRow, ArrayRef<Operation *> reductions, bool store) {
   int64_t count = reductions.size(), columns = shape.columns();
   Accumulators identities;
   for (Operation *reduction : reductions)
@@ -248,8 +250,8 @@ Accumulators RowsEmitter::emitSegment(RegionEvaluator &region, Emitter &e, Value
   return SmallVector<Value>(branch.getResults());
 }
 
-Accumulators RowsEmitter::emitColumns(RegionEvaluator &region, Emitter &e, Value begin, Value end, bool wholeRow,
-                                      ArrayRef<Operation *> reductions, bool store) {
+Accumulators RowsEmitter::emitColumns(RegionEvaluator &region, Emitter &e, Value begin, Value end,
+                                      bool wholeRow, ArrayRef<Operation *> reductions, bool store) {
   int64_t segment = kSegmentVectors * unroll * lanes;
   bool sums = llvm::any_of(reductions, [](Operation *op) { return isa<nn::RowSumOp>(op); });
   if (!sums || shape.columns() <= segment)
@@ -357,8 +359,8 @@ void RowsEmitter::emitLoopedRow(RegionEvaluator &region, Emitter &e, Value scrat
     for (auto [k, value] : llvm::enumerate(kept))
       if (value.second == phase)
         keepNow.push_back({value.first, e.offset(scratch, k * stride)});
-    Accumulators sums =
-        emitColumns(region, e, e.constant(0), e.constant(shape.columns()), /*wholeRow=*/true, reductions, store);
+    Accumulators sums = emitColumns(region, e, e.constant(0), e.constant(shape.columns()), /*wholeRow=*/true,
+                                    reductions, store);
     for (auto [k, reduction] : llvm::enumerate(reductions))
       region.setReduction(reduction, reduce(e, reduction, sums[k]));
   }
@@ -367,9 +369,11 @@ void RowsEmitter::emitLoopedRow(RegionEvaluator &region, Emitter &e, Value scrat
 
 LogicalResult RowsEmitter::emitWholeRows() {
   int64_t rows = shape.rows(), columns = shape.columns();
-  int64_t rowsPerTask = std::clamp<int64_t>(kTaskCost / std::max<int64_t>(columns * info.costPerColumn(), 1), 1, rows);
+  int64_t rowsPerTask =
+      std::clamp<int64_t>(kTaskCost / std::max<int64_t>(columns * info.costPerColumn(), 1), 1, rows);
   int64_t vectors = llvm::divideCeil(columns, lanes);
-  bool unrolled = vectors <= kMostUnrolledVectors && vectors * info.instructionsPerColumn() <= kMostUnrolledInstructions;
+  bool unrolled =
+      vectors <= kMostUnrolledVectors && vectors * info.instructionsPerColumn() <= kMostUnrolledInstructions;
   int64_t scratch = unrolled ? 0 : findKept().size() * llvm::alignTo(columns, lanes) * 4;
   return kernel.parallel(llvm::divideCeil(rows, rowsPerTask), scratch, [&](Emitter &e, const Task &task) {
     Value begin = e.mul(task.index, rowsPerTask);
@@ -400,15 +404,16 @@ LogicalResult RowsEmitter::emitPieces() {
     vectors = std::max<int64_t>(vectors, llvm::divideCeil(columns, kMostPieces * lanes));
   int64_t piece = llvm::alignTo(vectors, unroll) * lanes;
   int64_t pieces = llvm::divideCeil(columns, piece);
-  if (!info.reductions.empty() &&
-      failed(kernel.requestWorkspace(info.reductions.size() * rows * pieces * 4)))
+  if (!info.reductions.empty() && failed(kernel.requestWorkspace(info.reductions.size() * rows * pieces * 4)))
     return failure();
 
   // Element of the workspace that holds the first piece of a reduction in a row.
   auto partials = [&](Emitter &e, const Task &task, int64_t reduction, Value row) {
     return e.offset(task.workspace, e.add(e.mul(row, pieces), reduction * rows * pieces));
   };
-  auto position = [&](Operation *reduction) { return llvm::find(info.reductions, reduction) - info.reductions.begin(); };
+  auto position = [&](Operation *reduction) {
+    return llvm::find(info.reductions, reduction) - info.reductions.begin();
+  };
   // Combines the pieces of all reductions that are over before `phase`, and computes the row's values.
   auto begin = [&](RegionEvaluator &region, Emitter &e, const Task &task, Value row, int64_t phase) {
     setRow(region, e, row);
@@ -450,8 +455,7 @@ LogicalResult RowsEmitter::emitPieces() {
       Value to = e.min(e.add(from, piece), e.constant(columns));
       Accumulators sums = emitColumns(region, e, from, to, /*wholeRow=*/false, reductions, store);
       for (auto [k, reduction] : llvm::enumerate(reductions))
-        e.store(reduce(e, reduction, sums[k]),
-                e.offset(partials(e, task, position(reduction), row), number));
+        e.store(reduce(e, reduction, sums[k]), e.offset(partials(e, task, position(reduction), row), number));
       return success();
     });
     if (failed(emitted))

@@ -18,9 +18,9 @@ protected:
   int64_t rows = GetParam().first, columns = GetParam().second;
 };
 INSTANTIATE_TEST_SUITE_P(Shapes, ColumnReduce,
-                         testing::Values(std::pair(1, 1), std::pair(3, 1), std::pair(1, 17), std::pair(127, 3),
-                                         std::pair(17, 16), std::pair(33, 127), std::pair(50, 256),
-                                         std::pair(9, 1000), std::pair(4, 3001)));
+                         testing::Values(std::pair(1, 1), std::pair(3, 1), std::pair(1, 17),
+                                         std::pair(127, 3), std::pair(17, 16), std::pair(33, 127),
+                                         std::pair(50, 256), std::pair(9, 1000), std::pair(4, 3001)));
 
 TEST_P(ColumnReduce, SumsOfProducts) {
   FunctionCase c;
@@ -33,8 +33,9 @@ TEST_P(ColumnReduce, SumsOfProducts) {
   unsigned first = k.input(sum, {k.d(1)}), second = k.input(other, {k.d(1)});
   k.tiedResult(first, {k.d(1)});
   k.tiedResult(second, {k.d(1)});
-  nn::KernelOp op =
-      k.build([](nn::Region &, In in) -> Scalars { return {in[0] * in[1] * in[2], in[0] - in[1]}; });
+  nn::KernelOp op = k.build([](nn::Region &, In in) -> Scalars {
+    return {in[0] * in[1] * in[2], in[0] - in[1]};
+  });
   c.check(op.getResults());
 }
 

@@ -27,7 +27,8 @@ template <typename Op> std::vector<float> apply(const std::vector<float> &x, Str
   OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
   OpBuilder builder = OpBuilder::atBlockEnd(module->getBody());
   auto type = nn::TensorType::get(&context, {kCount}, builder.getF32Type());
-  auto function = func::FuncOp::create(builder, module->getLoc(), "f", builder.getFunctionType({type}, {type}));
+  auto function =
+      func::FuncOp::create(builder, module->getLoc(), "f", builder.getFunctionType({type}, {type}));
   builder.setInsertionPointToStart(function.addEntryBlock());
   nn::KernelBuilder k(builder, module->getLoc(), "math", {1, kCount});
   k.input(function.getArgument(0), {k.d(1)});
@@ -80,7 +81,8 @@ std::vector<float> linear(double low, double high) {
   return x;
 }
 
-template <typename Op> void check(std::vector<float> x, double (*exact)(double), double bound, double absolute = 0) {
+template <typename Op>
+void check(std::vector<float> x, double (*exact)(double), double bound, double absolute = 0) {
   for (StringRef isa : {"native", "x86-64-v3"}) {
     std::vector<float> y = apply<Op>(x, isa);
     ASSERT_EQ(y.size(), x.size());
@@ -109,20 +111,22 @@ std::vector<float> with(std::vector<float> x, std::initializer_list<float> more)
 }
 
 TEST(ExpandMath, Exp) {
-  check<math::ExpOp>(with(linear(-104, 89), {0, -0.0f, 1, -1, 88, 88.72283f, 88.7229f, 1000, -87.34f, -103.97f, -200,
-                                             -1e30f, kInf, -kInf, kNaN}),
+  check<math::ExpOp>(with(linear(-104, 89), {0, -0.0f, 1, -1, 88, 88.72283f, 88.7229f, 1000, -87.34f,
+                                             -103.97f, -200, -1e30f, kInf, -kInf, kNaN}),
                      std::exp, 1.5);
   check<math::ExpOp>(spread(1e-30, 1, true), std::exp, 1.5);
 }
 TEST(ExpandMath, Exp2) {
-  check<math::Exp2Op>(with(linear(-149.5, 128), {0, 1, -1, 127.99f, 1000, -1000, kInf, -kInf, kNaN}), std::exp2, 1.5);
+  check<math::Exp2Op>(with(linear(-149.5, 128), {0, 1, -1, 127.99f, 1000, -1000, kInf, -kInf, kNaN}),
+                      std::exp2, 1.5);
 }
 TEST(ExpandMath, Log) {
   check<math::LogOp>(with(spread(1e-44, 3e38, false), {1, 0, -0.0f, -1, kInf, -kInf, kNaN}), std::log, 1.5);
   check<math::LogOp>(linear(0.5, 2), std::log, 1.5);
 }
 TEST(ExpandMath, Log1p) {
-  check<math::Log1pOp>(with(spread(1e-30, 0.999, true), {0, -1, -2, 1, 100, 1e30f, kInf, kNaN}), std::log1p, 2.5);
+  check<math::Log1pOp>(with(spread(1e-30, 0.999, true), {0, -1, -2, 1, 100, 1e30f, kInf, kNaN}), std::log1p,
+                       2.5);
   check<math::Log1pOp>(spread(1e-30, 1e30, false), std::log1p, 2.5);
 }
 TEST(ExpandMath, Tanh) {
@@ -140,7 +144,8 @@ TEST(ExpandMath, SinAndCos) {
   check<math::SinOp>(spread(1e-30, 1, true), std::sin, 2);
 }
 TEST(ExpandMath, Rsqrt) {
-  check<math::RsqrtOp>(with(spread(1e-37, 3e38, false), {1, 0, kInf}), [](double x) { return 1 / std::sqrt(x); }, 1.5);
+  check<math::RsqrtOp>(
+      with(spread(1e-37, 3e38, false), {1, 0, kInf}), [](double x) { return 1 / std::sqrt(x); }, 1.5);
 }
 
 } // namespace

@@ -26,7 +26,8 @@ FunctionCase::FunctionCase() : context(makeCaseContext()), builder(context.get()
 }
 
 nn::TensorType FunctionCase::type(ArrayRef<int64_t> shape, bool integers) {
-  return nn::TensorType::get(context.get(), shape, integers ? Type(builder.getI32Type()) : builder.getF32Type());
+  return nn::TensorType::get(context.get(), shape,
+                             integers ? Type(builder.getI32Type()) : builder.getF32Type());
 }
 
 Value FunctionCase::argument(ArrayRef<int64_t> shape, std::vector<double> values, bool integers) {

@@ -31,8 +31,8 @@ public:
   nn::TensorType type(llvm::ArrayRef<int64_t> shape, bool integers = false);
 
   /// Ends the function with these results and compares what is compiled with what is interpreted, for
-  /// several instruction sets, one and two threads, tasks in both orders. Elements may differ by `tolerance` times
-  /// the largest magnitude of the result; i32 not at all.
+  /// several instruction sets, one and two threads, tasks in both orders. Elements may differ by `tolerance`
+  /// times the largest magnitude of the result; i32 not at all.
   void check(mlir::ValueRange results, double tolerance = 2e-6);
 
   std::mt19937 random{7};

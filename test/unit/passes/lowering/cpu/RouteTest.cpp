@@ -39,7 +39,8 @@ TEST_P(Route, GatesTableAndLoad) {
   for (bool ties : {false, true})
     for (bool options : {false, true}) {
       FunctionCase c;
-      Value scores = makeScores(c, s, ties), bias = c.argument({s.experts}), valid = c.indices({s.tokens}, -1, 3);
+      Value scores = makeScores(c, s, ties), bias = c.argument({s.experts}),
+            valid = c.indices({s.tokens}, -1, 3);
       if (ties) // Sums stay exact, so that ties are ties.
         for (double &b : c.arrays[1].data)
           b = std::floor(b * 4) / 4;

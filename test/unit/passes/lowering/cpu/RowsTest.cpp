@@ -16,8 +16,9 @@ namespace {
 using In = ArrayRef<Scalar>;
 
 const std::vector<std::pair<int64_t, int64_t>> kShapes{
-    {1, 1},   {1, 17},   {3, 3},     {17, 1},   {127, 1},  {127, 2},  {64, 3},    {33, 4},    {127, 7},   {17, 16},
-    {3, 127}, {127, 17}, {127, 127}, {40, 256}, {5, 1000}, {2, 4096}, {1, 40000}, {3, 70001}, {200, 300},
+    {1, 1},    {1, 17},   {3, 3},     {17, 1},    {127, 1},   {127, 2},   {64, 3},
+    {33, 4},   {127, 7},  {17, 16},   {3, 127},   {127, 17},  {127, 127}, {40, 256},
+    {5, 1000}, {2, 4096}, {1, 40000}, {3, 70001}, {200, 300},
 };
 
 class RowsShapes : public testing::TestWithParam<std::pair<int64_t, int64_t>> {
@@ -35,7 +36,8 @@ TEST_P(RowsShapes, Elementwise) {
   k.input(gate, {k.d(0), k.d(1)});
   k.input(up, {k.d(0), k.d(1)});
   k.result({rows, columns}, {k.d(0), k.d(1)});
-  nn::KernelOp op = k.build([](nn::Region &, In in) -> Scalars { return {in[0] * nn::sigmoid(in[0]) * in[1]}; });
+  nn::KernelOp op =
+      k.build([](nn::Region &, In in) -> Scalars { return {in[0] * nn::sigmoid(in[0]) * in[1]}; });
   c.check(op.getResults());
 }
 
@@ -220,9 +222,8 @@ TEST_P(RowsWidths, GatheredRowsOfAStridedTable) {
     k.input(gates, {k.d(0), k.c(i)});
   }
   k.result({tokens, width}, {k.d(0), k.d(1)});
-  nn::KernelOp op = k.build([](nn::Region &, In in) -> Scalars {
-    return {in[1] * in[2] + in[4] * in[5] + in[7] * in[8]};
-  });
+  nn::KernelOp op =
+      k.build([](nn::Region &, In in) -> Scalars { return {in[1] * in[2] + in[4] * in[5] + in[7] * in[8]}; });
   KernelBuilder l = c.kernel({tokens * topK, width});
   int64_t source = l.input(table, {l.d(0)});
   l.input(y, {l.s(0).floorDiv(topK), l.d(1)}, {source});
@@ -242,9 +243,8 @@ TEST_P(RowsWidths, Integers) {
   nn::KernelOp op = k.build([](nn::Region &region, In in) -> Scalars {
     OpBuilder &b = *in[0].builder;
     Scalar shifted{in[0].builder, arith::AddIOp::create(b, in[0].loc(), in[0].value, region.index(0).value)};
-    return {nn::Scalar{in[0].builder,
-                       arith::SelectOp::create(b, in[0].loc(), nn::isValid(in[0]).value, shifted.value,
-                                               in[0].value)},
+    return {nn::Scalar{in[0].builder, arith::SelectOp::create(b, in[0].loc(), nn::isValid(in[0]).value,
+                                                              shifted.value, in[0].value)},
             nn::select(nn::isValid(in[0]), 1.0, -1.0)};
   });
   c.check(op.getResults());
