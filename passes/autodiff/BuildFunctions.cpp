@@ -98,22 +98,35 @@ LogicalResult checkLossWeights(nn::GraphOp graph) {
   return success();
 }
 
-/// Everything that the passes assume about calls; a bound module from the frontend has it.
+/// A block that the frontend is done with: straight, with integers as dimensions.
+LogicalResult checkBlock(nn::BlockOp block) {
+  auto isBound = [](Value value) {
+    auto type = dyn_cast<nn::TensorType>(value.getType());
+    return type && type.isBound();
+  };
+  if (!llvm::all_of(block.getBody().getArguments(), isBound))
+    return block.emitOpError("has arguments of unbound types; bind the model before autodiff");
+  for (Operation &op : block.getBody().front()) {
+    if (isa<nn::CallOp>(op) || op.getNumRegions() != 0)
+      return op.emitOpError("is in a block; bind the model before autodiff");
+    if (!llvm::all_of(op.getResults(), isBound))
+      return op.emitOpError("has an unbound type; bind the model before autodiff");
+  }
+  return success();
+}
+
+/// Everything that the passes assume about graphs and what they call.
 LogicalResult checkGraph(nn::GraphOp graph) {
   for (Operation &op : graph.getBody().front()) {
     if (!isa<nn::ParamOp, nn::ShiftOp, nn::CallOp, nn::OutputOp>(op))
-      return op.emitOpError("in a graph that autodiff takes; bind the model first");
+      return op.emitOpError("is in a graph; bind the model before autodiff");
     auto call = dyn_cast<nn::CallOp>(op);
     if (!call)
       continue;
-    nn::BlockOp block = call.getBlock();
-    if (!block)
+    if (!call.getBlock())
       return call.emitOpError("calls no block of this module");
-    for (Operation &inner : block.getBody().front())
-      for (Value value : inner.getResults())
-        if (auto type = dyn_cast<nn::TensorType>(value.getType()); !type || !type.isBound())
-          return inner.emitOpError(
-              "has an unbound type in a block that autodiff takes; bind the model first");
+    if (failed(checkBlock(call.getBlock())))
+      return failure();
   }
   return success();
 }
@@ -133,9 +146,14 @@ struct BuildFunctionsPass : impl::BuildFunctionsPassBase<BuildFunctionsPass> {
     if (failed(checkLossWeights(train)))
       return signalPassFailure();
 
-    auto microBatches = module->getAttrOfType<IntegerAttr>("nn.micro_batches");
+    auto attribute = module->getAttrOfType<IntegerAttr>("nn.micro_batches");
+    int64_t microBatches = attribute ? attribute.getInt() : 1;
+    if (microBatches < 1) {
+      module.emitError("'nn.micro_batches' is ") << microBatches << ", expected 1 or more";
+      return signalPassFailure();
+    }
     OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-    auto uses = computeBlockUses(train, microBatches ? microBatches.getInt() : 1);
+    auto uses = computeBlockUses(train, microBatches);
     for (auto &[block, use] : uses)
       if (failed(buildTrained(builder, block, use)))
         return signalPassFailure();

@@ -68,6 +68,8 @@ std::string describe(RoleAttr role) {
 
 /// (C1) to (C4): one function by itself.
 LogicalResult checkFunction(func::FuncOp function, const Signature &signature) {
+  if (function.isExternal())
+    return function.emitOpError("(C1) has no body");
   llvm::StringSet<> names[2];
   auto checkRole = [&](RoleAttr role, bool isResult, unsigned index) -> LogicalResult {
     StringRef side = isResult ? "result" : "argument";

@@ -49,8 +49,51 @@ nn.block @f(%ids: <3 : i32>) -> (<3 x 2>) {
   nn.yield %x : <3 x 2>
 }
 nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
-  // expected-error@+1 {{'nn.if' op in a graph that autodiff takes; bind the model first}}
+  // expected-error@+1 {{'nn.if' op is in a graph; bind the model before autodiff}}
   nn.if true {
     %x = nn.call @f(%tokens) : (<3 : i32>) -> (<3 x 2>)
+  }
+}
+
+// -----
+
+nn.block @g(%ids: <3 : i32>) -> () {
+  nn.yield
+}
+nn.block @f(%ids: <3 : i32>) -> () {
+  // expected-error@+1 {{'nn.call' op is in a block; bind the model before autodiff}}
+  nn.call @g(%ids) : (<3 : i32>) -> ()
+  nn.yield
+}
+nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
+  nn.call @f(%tokens) : (<3 : i32>) -> ()
+}
+
+// -----
+
+// expected-error@+1 {{'nn.block' op has arguments of unbound types; bind the model before autodiff}}
+nn.block @f(%ids: <tokens : i32>) -> () {
+  nn.yield
+}
+nn.graph @train(%tokens: <tokens : i32>, %starts: <tokens : i32>) {
+  nn.call @f(%tokens) : (<tokens : i32>) -> ()
+}
+
+// -----
+
+nn.block @f(%ids: <3 : i32>) -> () {
+  // expected-error@+1 {{'nn.param' op has an unbound type; bind the model before autodiff}}
+  %w = nn.param "w" : <hidden>
+  nn.yield
+}
+nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
+  nn.call @f(%tokens) : (<3 : i32>) -> ()
+}
+
+// -----
+
+// expected-error@+1 {{'nn.micro_batches' is 0, expected 1 or more}}
+module attributes {nn.micro_batches = 0 : i64} {
+  nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
   }
 }

@@ -20,6 +20,14 @@ func.func @c1.backward_input(%x: !nn.tensor<2> {nn.role = #nn.role<input, "x">},
 
 // -----
 
+nn.block @c1_body(%x: <2>) -> () {
+  nn.yield
+}
+// expected-error@+1 {{'func.func' op (C1) has no body}}
+func.func private @c1_body.forward(!nn.tensor<2>)
+
+// -----
+
 nn.block @c2(%x: <2>) -> () {
   %w = nn.param "w" : <2>
   %v = nn.param "v" : <2>
