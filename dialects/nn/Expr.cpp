@@ -289,16 +289,25 @@ private:
     if (tokens.integer(integer))
       return Expr::constant(integer);
     std::string text;
-    if (tokens.string(text))
-      return makeNode("string", {}, text);
+    if (tokens.string(text)) {
+      // Canonical text has no escapes, so that it can be read back.
+      if (text.find_first_of("\"\\") == std::string::npos && llvm::all_of(text, llvm::isPrint))
+        return makeNode("string", {}, text);
+      tokens.error("text in an expression holds no quotes, backslashes or control characters");
+      return std::nullopt;
+    }
     if (tokens.word(text)) {
       if (tokens.punctuation('('))
         return parseCall(text);
       return Expr::name(text);
     }
     double real;
-    if (tokens.real(real))
-      return Expr::constant(real);
+    if (tokens.real(real)) {
+      if (std::isfinite(real))
+        return Expr::constant(real);
+      tokens.error("number is too large");
+      return std::nullopt;
+    }
     tokens.error("expected a number, a name or '(' in expression");
     return std::nullopt;
   }
@@ -312,21 +321,27 @@ private:
 // Polynomials
 //===----------------------------------------------------------------------===//
 
-void addTerm(Polynomial &sum, const std::vector<std::string> &factors, int64_t coefficient) {
+/// False where the coefficient overflows.
+bool addTerm(Polynomial &sum, const std::vector<std::string> &factors, int64_t coefficient) {
   auto it = sum.try_emplace(factors, 0).first;
-  it->second += coefficient;
+  if (__builtin_add_overflow(it->second, coefficient, &it->second))
+    return false;
   if (!it->second)
     sum.erase(it);
+  return true;
 }
 
-Polynomial multiply(const Polynomial &lhs, const Polynomial &rhs) {
+std::optional<Polynomial> multiply(const Polynomial &lhs, const Polynomial &rhs) {
   Polynomial product;
   for (const auto &[leftFactors, leftCoefficient] : lhs)
     for (const auto &[rightFactors, rightCoefficient] : rhs) {
       std::vector<std::string> factors(leftFactors);
       factors.insert(factors.end(), rightFactors.begin(), rightFactors.end());
       std::sort(factors.begin(), factors.end());
-      addTerm(product, factors, leftCoefficient * rightCoefficient);
+      int64_t coefficient;
+      if (__builtin_mul_overflow(leftCoefficient, rightCoefficient, &coefficient) ||
+          !addTerm(product, factors, coefficient))
+        return std::nullopt;
     }
   return product;
 }
@@ -388,12 +403,17 @@ llvm::Expected<ExprValue> arithmetic(const std::string &op, const ExprValue &lhs
   if (op == "/") {
     if (toDouble(rhs) == 0)
       return fail("division by zero");
-    if (a && b && *a % *b == 0)
+    // Dividing by -1 could overflow.
+    if (a && b && *b != -1 && *a % *b == 0)
       return ExprValue(*a / *b);
-    return ExprValue(toDouble(lhs) / toDouble(rhs));
+    if (a && b && *b == -1)
+      return arithmetic("-", ExprValue(int64_t(0)), lhs);
   }
   double x = toDouble(lhs), y = toDouble(rhs);
-  return ExprValue(op == "+" ? x + y : op == "-" ? x - y : x * y);
+  double result = op == "+" ? x + y : op == "-" ? x - y : op == "*" ? x * y : x / y;
+  if (!std::isfinite(result))
+    return fail("'" + op + "' overflows: " + describe(lhs) + " and " + describe(rhs));
+  return ExprValue(result);
 }
 
 llvm::Expected<ExprValue> compare(const std::string &op, const ExprValue &lhs, const ExprValue &rhs) {
@@ -558,11 +578,15 @@ std::optional<Polynomial> toPolynomial(const Expr &expr) {
   std::optional<Polynomial> rhs = toPolynomial(node.operands[1]);
   if (!rhs)
     return std::nullopt;
-  if (node.op == "*")
-    return multiply(*lhs, *rhs);
-  for (const auto &[factors, coefficient] : *rhs)
-    addTerm(*lhs, factors, node.op == "+" ? coefficient : -coefficient);
-  return lhs;
+  if (node.op != "*") {
+    if (node.op == "-")
+      rhs = multiply(*rhs, Polynomial{{{}, -1}});
+    for (const auto &[factors, coefficient] : rhs.value_or(Polynomial()))
+      if (!addTerm(*lhs, factors, coefficient))
+        return std::nullopt;
+    return rhs ? lhs : std::nullopt;
+  }
+  return multiply(*lhs, *rhs);
 }
 
 std::string Expr::str() const {

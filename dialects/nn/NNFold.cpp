@@ -7,6 +7,7 @@
 #include "dialects/nn/OpChecks.h"
 
 #include "mlir/IR/PatternMatch.h"
+#include <cmath>
 
 using namespace mlir;
 
@@ -49,10 +50,14 @@ struct ScaleOfScale : OpRewritePattern<ScaleOp> {
     auto inner = op.getInput().getDefiningOp<ScaleOp>();
     if (!inner)
       return rewriter.notifyMatchFailure(op, "the operand is no scale");
-    ExprAttr by = getExprAttr(op.getContext(), getExpr(inner.getBy()) * getExpr(op.getBy()));
-    if (isBound(by))
-      by = getFloatAttr(op.getContext(), getFloat(by));
-    rewriter.replaceOpWithNewOp<ScaleOp>(op, inner.getInput(), by);
+    Expr by = getExpr(inner.getBy()) * getExpr(op.getBy());
+    if (isBound(inner.getBy()) && isBound(op.getBy())) {
+      double product = getFloat(inner.getBy()) * getFloat(op.getBy());
+      if (!std::isfinite(product))
+        return rewriter.notifyMatchFailure(op, "the product overflows");
+      by = Expr::constant(product);
+    }
+    rewriter.replaceOpWithNewOp<ScaleOp>(op, inner.getInput(), getExprAttr(op.getContext(), by));
     return success();
   }
 };

@@ -116,6 +116,8 @@ ParseResult parseTensorType(AsmParser &parser, Type &type) {
     if (!toPolynomial(*dim))
       return parser.emitError(parser.getCurrentLocation())
              << "a dimension is an integer polynomial in configuration values, found '" << dim->str() << "'";
+    if (std::optional<int64_t> size = dim->getConstant(); size && *size < 1)
+      return parser.emitError(parser.getCurrentLocation()) << "a dimension is at least 1, found " << *size;
     shape.push_back(getExprAttr(parser.getContext(), *dim));
   } while (succeeded(parser.parseOptionalKeyword("x")));
   Type elementType = Float32Type::get(parser.getContext());

@@ -2,7 +2,7 @@
 """Every operation is printed in a test, and every numbered constraint has its branch and its test.
 
 `- (C2) ...` in the description of `nn.slice` wants `slice_c2` in a comment of the dialect's sources, and a function
-`@slice_c2...` in an `*invalid.mlir` of the dialect's tests; where no function stands around the operation, its error is enough.
+`@slice_c2...` in an `*invalid.mlir` of the dialect's tests; its error is enough where no function stands around it.
 """
 import re
 

@@ -107,7 +107,7 @@ func.func @slice_c3(%x: !nn.tensor<n x 2*a>) {
 
 func.func @broadcast_c1(%x: !nn.tensor<4 x 8>) {
   // expected-error @below {{'nn.broadcast' op (C1) heads must be an integer of at least 1, found 0}}
-  %z = nn.broadcast %x heads(0) : <4 x 8> -> <4 x 0>
+  %z = nn.broadcast %x heads(0) : <4 x 8> -> <4 x 8>
   return
 }
 

@@ -31,6 +31,12 @@ TEST(Expr, EqualPolynomialsHaveEqualText) {
   EXPECT_EQ(parse("-(a - 2)").str(), "-a + 2");
 }
 
+TEST(Expr, CoefficientsThatOverflowMakeNoPolynomial) {
+  EXPECT_FALSE(toPolynomial(parse("4*(9223372036854775807*x)")));
+  EXPECT_FALSE(toPolynomial(parse("9223372036854775807*x + x")));
+  EXPECT_TRUE(toPolynomial(parse("9223372036854775806*x + x")));
+}
+
 TEST(Expr, TextParsesBackToItself) {
   for (const char *text : {"sqrt(a + 1)*2.5", "if(has(q), 1, a/b)", "not a == 3 or b", "a/(b*c)", "(a/b)/c", "a/(b/c)",
                            "1.0e-6", "0.1*m*log(f) + 1.0", "score == \"sigmoid\"", "(a < b) and (c >= 2)",
@@ -101,6 +107,10 @@ TEST(Expr, ErrorsNameWhatWasFound) {
   EXPECT_EQ(errorOf("sin(1)"), "unknown function 'sin'");
   EXPECT_EQ(errorOf("9223372036854775807 + 1 + 0*sqrt(4)"), "'+' overflows: 9223372036854775807 and 1");
   EXPECT_EQ(errorOf("log(0)"), "'log(0)' is not finite");
+  EXPECT_EQ(errorOf("1.0e300*1.0e300"), "'*' overflows: 1.0e+300 and 1.0e+300");
+  EXPECT_EQ(errorOf("(-9223372036854775807 - 1)/(-1) + 0*sqrt(4)"), "'-' overflows: 0 and -9223372036854775808");
+  EXPECT_EQ(errorOf("\"a\\b\""),
+            "text in an expression holds no quotes, backslashes or control characters, found the end");
 }
 
 TEST(Expr, SubstitutionBindsNames) {
