@@ -64,7 +64,8 @@ def VerifyKernelsPass : Pass<"fusion-verify-kernels", "::mlir::func::FuncOp"> {
     - (C2) nothing uses a tied input after its kernel, no two results share an input, and an argument is written only if a
       result of the function is tied to it
     - (C3) a rows or column_reduce kernel reads a tied input through the map of its result, or not at all
-    - (C4) a result that the function ties to an argument is that argument's memory
+    - (C4) a result that the function ties to an argument is that argument's memory, or made when nothing reads the
+      argument any more
     - (C5) every map stays inside its tensor
   }];
 }

@@ -75,15 +75,21 @@ LogicalResult verifyReadsOfTied(nn::KernelOp kernel) {
   return success();
 }
 
-/// The argument whose memory a value is, if it is one.
-BlockArgument memoryOf(Value value) {
+/// The first value of those that share their memory with `value`: an argument, or a result that is not tied.
+Value memoryOf(Value value) {
   while (auto kernel = value.getDefiningOp<nn::KernelOp>()) {
     int64_t tied = kernel.getTied()[cast<OpResult>(value).getResultNumber()];
     if (tied < 0)
-      return {};
+      break;
     value = kernel.getInputs()[tied];
   }
-  return dyn_cast<BlockArgument>(value);
+  return value;
+}
+
+/// Whether `memory`, made in the function, may be put where `argument` lies: nothing reads the argument from then on.
+bool mayReplace(Value memory, BlockArgument argument) {
+  Operation *maker = memory.getDefiningOp<nn::KernelOp>();
+  return maker && llvm::all_of(argument.getUsers(), [&](Operation *user) { return user->isBeforeInBlock(maker); });
 }
 
 /// (C4)
@@ -92,8 +98,9 @@ LogicalResult verifyReturn(func::FuncOp function, func::ReturnOp op) {
     nn::RoleAttr role = roleOfResult(function, i);
     if (!role || role.getTied() < 0)
       continue;
-    BlockArgument argument = memoryOf(value);
-    if (!argument || argument.getArgNumber() != role.getTied())
+    Value memory = memoryOf(value);
+    BlockArgument argument = function.getArgument(role.getTied());
+    if (memory != argument && !mayReplace(memory, argument))
       return op.emitOpError("(C4) result ") << i << " is tied to argument " << role.getTied()
                                             << ", but what is returned lies elsewhere";
   }
