@@ -26,7 +26,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <limits>
+#include <sys/mman.h>
 #include <thread>
 
 using namespace mlir;
@@ -105,7 +107,8 @@ ParsedKernel parseKernel(MLIRContext &context, StringRef anchorAndDomain, ArrayR
 struct JitKernel::Implementation {
   std::unique_ptr<llvm::orc::LLJIT> jit;
   void (*entry)(void *const *) = nullptr;
-  std::vector<std::vector<char>> memory;
+  /// One block of scratch per thread, in huge pages as the runtime's.
+  std::vector<std::unique_ptr<void, decltype(&std::free)>> memory;
 };
 
 JitKernel::~JitKernel() = default;
@@ -236,16 +239,19 @@ std::unique_ptr<JitKernel> JitKernel::compile(nn::KernelOp kernel, const cpu::Cp
 }
 
 void JitKernel::run(ArrayRef<void *> bases, int threads, bool poison) {
+  constexpr int64_t kHugePage = 2 << 20;
+  int64_t bytes = llvm::alignTo(std::max<int64_t>(scratchBytes, 1), kHugePage);
   auto &memory = implementation->memory;
-  while (static_cast<int>(memory.size()) < threads)
-    memory.emplace_back(scratchBytes + 64);
+  while (static_cast<int>(memory.size()) < threads) {
+    memory.emplace_back(std::aligned_alloc(kHugePage, bytes), &std::free);
+    madvise(memory.back().get(), bytes, MADV_HUGEPAGE);
+  }
   workers.threads = threads;
   workers.scratch.clear();
-  for (std::vector<char> &block : memory) {
-    auto address = llvm::alignTo(reinterpret_cast<uintptr_t>(block.data()), 64);
-    workers.scratch.push_back(reinterpret_cast<void *>(address));
+  for (auto &block : memory) {
+    workers.scratch.push_back(block.get());
     if (poison)
-      std::fill_n(reinterpret_cast<float *>(address), scratchBytes / 4, std::numeric_limits<float>::quiet_NaN());
+      std::fill_n(static_cast<float *>(block.get()), scratchBytes / 4, std::numeric_limits<float>::quiet_NaN());
   }
   implementation->entry(bases.data());
 }

@@ -9,6 +9,9 @@ using namespace mlir;
 
 namespace contraflow::cpu {
 
+/// Elements of a cache line.
+constexpr int64_t kLine = 16;
+
 Value Matrix::at(Emitter &e, Value row, Value column) const {
   return e.offset(pointer, e.add(e.mul(row, rowStride), e.mul(column, columnStride)));
 }
@@ -69,6 +72,20 @@ static void transpose(Emitter &e, MutableArrayRef<Value> rows) {
 int64_t GemmEmitter::cut(int64_t size, int64_t limit, int64_t unit) {
   int64_t blocks = llvm::divideCeil(size, std::max(limit, unit));
   return llvm::alignTo(llvm::divideCeil(size, blocks), unit);
+}
+
+std::pair<int64_t, int64_t> GemmEmitter::cutPacked(const CpuTarget &target, int64_t rows, int64_t columns) {
+  constexpr int64_t kLargest = 256, kSmallest = 64, kTasks = 8;
+  int64_t most[2] = {kLargest, kLargest}, blocks[2];
+  while (true) {
+    blocks[0] = cut(rows, most[0], target.tileRows);
+    blocks[1] = cut(columns, most[1], target.tileColumns());
+    int larger = blocks[1] >= blocks[0];
+    if (llvm::divideCeil(rows, blocks[0]) * llvm::divideCeil(columns, blocks[1]) >= kTasks ||
+        blocks[larger] / 2 < kSmallest)
+      return {blocks[0], blocks[1]};
+    most[larger] = blocks[larger] / 2;
+  }
 }
 
 int64_t GemmEmitter::getPanelElements(const CpuTarget &target, int64_t depth, int64_t vectors) {
@@ -157,18 +174,32 @@ Panel GemmEmitter::packPanel(Matrix b, Value depth, Value columns, int64_t vecto
   return {pointer, vectors, columns};
 }
 
+/// Visits k in [0, depth), four at a time while there are as many: `body(k, count)`.
+static void forDepth(Emitter &e, Value depth, function_ref<void(Value, int64_t)> body) {
+  constexpr int64_t kSteps = 4;
+  Value whole = e.sub(depth, e.rem(depth, kSteps));
+  e.forLoop(e.constant(0), whole, kSteps, [&](Value k) { body(k, kSteps); });
+  e.forLoop(whole, depth, 1, [&](Value k) { body(k, 1); });
+}
+
 /// Emits `pack_rows`: A contiguous along m, to tiles of `tileRows` (the last one may be narrower and keeps its own
-/// width as distance between k). (source, stride of k, tiles, rows, depth)
+/// width as distance between k). Source rows are read from begin to end, as hardware prefetchers like it.
+/// (source, stride of k, tiles, rows, depth)
 static void emitPackRows(Emitter &e, ValueRange args) {
   Value source = args[0], stride = args[1], tiles = args[2], rows = args[3], depth = args[4];
   int64_t tile = e.target.tileRows;
-  e.forLoop(e.constant(0), rows, tile, [&](Value row) {
-    Value height = e.min(e.sub(rows, row), e.constant(tile));
-    Value mask = e.maskBelow(height);
-    Value to = e.offset(tiles, e.mul(row, depth)), from = e.offset(source, row);
-    e.forLoop(e.constant(0), depth, 1, [&](Value k) {
-      e.storeMasked(e.loadMasked(e.offset(from, e.mul(k, stride)), mask), e.offset(to, e.mul(k, height)), mask);
-    });
+  Value last = e.rem(rows, tile), whole = e.sub(rows, last);
+  Value tileMask = e.maskBelow(e.constant(tile)), lastMask = e.maskBelow(last);
+  auto copy = [&](Value row, Value width, Value mask, Value k, int64_t count) {
+    Value to = e.offset(tiles, e.add(e.mul(row, depth), e.mul(k, width)));
+    for (int64_t i = 0; i < count; ++i) {
+      Value from = e.offset(source, e.add(e.mul(e.add(k, i), stride), row));
+      e.storeMasked(e.loadMasked(from, mask), e.offset(to, e.mul(width, i)), mask);
+    }
+  };
+  forDepth(e, depth, [&](Value k, int64_t count) {
+    e.forLoop(e.constant(0), whole, tile, [&](Value row) { copy(row, e.constant(tile), tileMask, k, count); });
+    e.ifThen(e.less(e.constant(0), last), [&] { copy(whole, last, lastMask, k, count); });
   });
 }
 
@@ -177,6 +208,38 @@ void GemmEmitter::packRows(Matrix a, Value rows, Value depth, Value pointer) {
   Type ptr = e.ptrType(), i64 = e.i64();
   kernel.getOrEmitFunction("pack_rows", {ptr, i64, ptr, i64, i64}, emitPackRows);
   e.call("pack_rows", {a.pointer, e.constant(a.columnStride), pointer, rows, depth});
+}
+
+/// Emits `pack_panels`: B contiguous along n, to all of its panels. (source, stride of k, panels, distance of panels,
+/// columns, depth)
+static void emitPackPanels(Emitter &e, ValueRange args) {
+  Value source = args[0], stride = args[1], panels = args[2], distance = args[3], columns = args[4], depth = args[5];
+  int64_t lanes = e.target.lanes, width = e.target.tileColumns();
+  Value last = e.rem(columns, width), whole = e.sub(columns, last);
+  SmallVector<Value> lastMasks;
+  for (int64_t v = 0; v < e.target.tileVectors; ++v)
+    lastMasks.push_back(e.maskBelow(e.sub(last, e.constant(v * lanes))));
+  auto copy = [&](Value column, Value k, int64_t count, bool masked) {
+    Value to = e.offset(panels, e.add(e.mul(e.div(column, width), distance), e.mul(k, width)));
+    for (int64_t i = 0; i < count; ++i) {
+      Value from = e.offset(source, e.add(e.mul(e.add(k, i), stride), column));
+      for (int64_t v = 0; v < e.target.tileVectors; ++v)
+        e.storeAligned(e.loadMaybe(e.offset(from, v * lanes), masked ? lastMasks[v] : Value()),
+                       e.offset(to, i * width + v * lanes));
+    }
+  };
+  forDepth(e, depth, [&](Value k, int64_t count) {
+    e.forLoop(e.constant(0), whole, width, [&](Value column) { copy(column, k, count, false); });
+    e.ifThen(e.less(e.constant(0), last), [&] { copy(whole, k, count, true); });
+  });
+}
+
+void GemmEmitter::packColumns(Matrix b, Value depth, Value columns, int64_t distance, Value pointer) {
+  assert(b.columnStride == 1);
+  Type ptr = e.ptrType(), i64 = e.i64();
+  kernel.getOrEmitFunction("pack_panels", {ptr, i64, ptr, i64, i64, i64}, emitPackPanels);
+  e.call("pack_panels",
+         {b.pointer, e.constant(b.rowStride), pointer, e.constant(distance), columns, depth});
 }
 
 //===----------------------------------------------------------------------===//
@@ -189,14 +252,21 @@ struct TileShape {
   int64_t rows, vectors;
   /// Elements between rows of A and between its terms.
   int64_t rowStride, depthStride;
+  bool prefetch;
 
   std::string getName() const {
-    return llvm::formatv("gemm_{0}x{1}_a{2}_{3}", rows, vectors, rowStride, depthStride).str();
+    return llvm::formatv("gemm_{0}x{1}_a{2}_{3}{4}", rows, vectors, rowStride, depthStride, prefetch ? "_p" : "");
   }
 };
 } // namespace
 
-/// Emits a micro-kernel. (depth, a, panel, c, stride of c, columns, accumulate)
+static void emitPrefetch(Emitter &e, Value pointer, bool write, int32_t locality) {
+  Builder &b = e.builder;
+  LLVM::Prefetch::create(e.builder, e.loc, pointer, b.getI32IntegerAttr(write), b.getI32IntegerAttr(locality),
+                         b.getI32IntegerAttr(1));
+}
+
+/// Emits a micro-kernel. (depth, a, panel, c, stride of c, columns, accumulate[, what to prefetch, its distance])
 static void emitMicroKernel(Emitter &e, ValueRange args, TileShape shape) {
   Value depth = args[0], a = args[1], panel = args[2], c = args[3], cStride = args[4];
   int64_t lanes = e.target.lanes, width = shape.vectors * lanes;
@@ -206,14 +276,15 @@ static void emitMicroKernel(Emitter &e, ValueRange args, TileShape shape) {
   for (int64_t i = 0; i < shape.rows; ++i) {
     rows.push_back(e.offset(c, e.mul(e.constant(i), cStride)));
     for (int64_t v = 0; v < shape.vectors; ++v)
-      LLVM::Prefetch::create(e.builder, e.loc, e.offset(rows[i], v * lanes), e.builder.getI32IntegerAttr(1),
-                             e.builder.getI32IntegerAttr(3), e.builder.getI32IntegerAttr(1));
+      emitPrefetch(e, e.offset(rows[i], v * lanes), /*write=*/true, /*locality=*/3);
   }
 
   SmallVector<Value> zeros(shape.rows * shape.vectors, e.splat(0.0f));
   SmallVector<Value> sums = e.forLoop(e.constant(0), depth, 1, zeros, [&](Value k, ValueRange accumulators) {
     Value terms = e.offset(a, e.mul(k, shape.depthStride)), b = e.offset(panel, e.mul(k, width));
     SmallVector<Value> columns, results;
+    if (shape.prefetch)
+      emitPrefetch(e, e.offset(args[7], e.mul(k, args[8])), /*write=*/false, /*locality=*/2);
     for (int64_t v = 0; v < shape.vectors; ++v)
       columns.push_back(e.loadAligned(e.offset(b, v * lanes)));
     for (int64_t i = 0; i < shape.rows; ++i) {
@@ -239,7 +310,7 @@ static void emitMicroKernel(Emitter &e, ValueRange args, TileShape shape) {
 }
 
 void GemmEmitter::multiplyTile(int64_t rows, const PanelProduct &product, Value row) {
-  TileShape shape{rows, product.panel.vectors, product.a.rowStride, product.a.columnStride};
+  TileShape shape{rows, product.panel.vectors, product.a.rowStride, product.a.columnStride, !!product.prefetch};
   auto [begin, end] = product.depth(row);
   Value a;
   if (product.packedRows) {
@@ -251,11 +322,18 @@ void GemmEmitter::multiplyTile(int64_t rows, const PanelProduct &product, Value 
   }
   Value panel = e.offset(product.panel.pointer, e.mul(begin, product.panel.vectors * target.lanes));
   Type ptr = e.ptrType(), i64 = e.i64();
-  kernel.getOrEmitFunction(shape.getName(), {i64, ptr, ptr, ptr, i64, i64, e.builder.getI1Type()},
+  SmallVector<Type> types{i64, ptr, ptr, ptr, i64, i64, e.builder.getI1Type()};
+  SmallVector<Value> values{e.max(e.sub(end, begin), e.constant(0)), a, panel,
+                            e.offset(product.c.pointer, e.mul(row, product.c.rowStride)),
+                            e.constant(product.c.rowStride), product.panel.columns, product.accumulate};
+  if (product.prefetch) {
+    auto [pointer, distance] = product.prefetch(row);
+    types.append({ptr, i64});
+    values.append({pointer, distance});
+  }
+  kernel.getOrEmitFunction(shape.getName(), types,
                            [&](Emitter &e, ValueRange args) { emitMicroKernel(e, args, shape); });
-  e.call(shape.getName(),
-         {e.max(e.sub(end, begin), e.constant(0)), a, panel, e.offset(product.c.pointer, e.mul(row, product.c.rowStride)),
-          e.constant(product.c.rowStride), product.panel.columns, product.accumulate});
+  e.call(shape.getName(), values);
 }
 
 void GemmEmitter::multiply(const PanelProduct &product) {
@@ -311,50 +389,104 @@ void GemmEmitter::multiplyPacked(PanelProduct product, const PackedMatrix &b) {
 // A product within one task
 //===----------------------------------------------------------------------===//
 
-int64_t GemmEmitter::getScratchElements(const CpuTarget &target, int64_t depthBlock, int64_t packedRows) {
-  return getPanelElements(target, depthBlock, target.tileVectors) + packedRows * depthBlock;
-}
-
-void GemmEmitter::multiplyPanel(const Product &product, PanelProduct &panel, Value begin, int64_t columns,
-                                Value depthBegin, Value depth) {
-  int64_t vectors = llvm::divideCeil(columns, target.lanes);
-  Matrix b = product.b;
-  b.pointer = b.at(e, depthBegin, begin);
-  panel.panel = packPanel(b, depth, e.constant(columns), vectors, product.scratch);
-  panel.c = product.c;
-  panel.c.pointer = e.offset(product.c.pointer, begin);
-  multiply(panel);
+int64_t GemmEmitter::getScratchElements(const CpuTarget &target, int64_t depthBlock, int64_t packedRows,
+                                        int64_t packedColumns) {
+  return getPackedElements(target, depthBlock, std::max<int64_t>(packedColumns, 1)) + packedRows * depthBlock;
 }
 
 void GemmEmitter::multiply(const Product &product) {
   assert(product.c.columnStride == 1);
-  Value zero = e.constant(0);
-  int64_t width = target.tileColumns();
+  product.packedRows ? multiplyBlocks(product) : multiplyPanels(product);
+}
+
+/// Visits the blocks of the sum: `body(begin, depth, accumulate)`.
+static void forDepthBlocks(Emitter &e, const GemmEmitter::Product &product,
+                           function_ref<void(Value, Value, Value)> body) {
   // Without terms C is still written unless it is added to.
-  Value end = product.accumulate ? product.depth : e.max(product.depth, e.constant(1));
-  e.forLoop(zero, end, product.depthBlock, [&](Value depthBegin) {
-    Value depth = e.min(e.sub(product.depth, depthBegin), e.constant(product.depthBlock));
-    PanelProduct panel;
-    panel.a = product.a;
-    panel.a.pointer = product.a.at(e, zero, depthBegin);
-    panel.rowEnd = product.rows;
-    panel.remainders = product.rowRemainders;
-    panel.depth = [=](Value) { return std::make_pair(zero, depth); };
-    panel.accumulate = product.accumulate ? e.trueValue() : e.less(zero, depthBegin);
-    if (product.packedRows) {
-      Value tiles = e.offset(product.scratch, getPanelElements(target, product.depthBlock, target.tileVectors));
-      packRows(panel.a, product.rows, depth, tiles);
-      panel.a.pointer = tiles;
-      panel.packedRows = true;
-      panel.packedDepth = depth;
-    }
-    Value left = e.rem(product.columns, width);
-    Value full = e.sub(product.columns, left);
-    e.forLoop(zero, full, width,
-              [&](Value begin) { multiplyPanel(product, panel, begin, width, depthBegin, depth); });
-    if (product.columnRemainder)
-      e.ifThen(e.less(zero, left),
-               [&] { multiplyPanel(product, panel, full, product.columnRemainder, depthBegin, depth); });
+  Value zero = e.constant(0), end = product.accumulate ? product.depth : e.max(product.depth, e.constant(1));
+  e.forLoop(zero, end, product.depthBlock, [&](Value begin) {
+    Value depth = e.min(e.sub(product.depth, begin), e.constant(product.depthBlock));
+    body(begin, depth, product.accumulate ? e.trueValue() : e.less(zero, begin));
+  });
+}
+
+/// Visits the panels of `product.columns` columns, whose number is not known now: `body(begin, columns)`.
+static void forDynamicPanels(Emitter &e, const GemmEmitter::Product &product, function_ref<void(Value, int64_t)> body) {
+  int64_t width = e.target.tileColumns();
+  Value left = e.rem(product.columns, width), whole = e.sub(product.columns, left);
+  e.forLoop(e.constant(0), whole, width, [&](Value begin) { body(begin, width); });
+  if (product.columnRemainder)
+    e.ifThen(e.less(e.constant(0), left), [&] { body(whole, product.columnRemainder); });
+}
+
+void GemmEmitter::multiplyPanels(const Product &product) {
+  Value zero = e.constant(0);
+  forDepthBlocks(e, product, [&](Value depthBegin, Value depth, Value accumulate) {
+    PanelProduct tiles;
+    tiles.a = product.a;
+    tiles.a.pointer = product.a.at(e, zero, depthBegin);
+    tiles.rowEnd = product.rows;
+    tiles.remainders = product.rowRemainders;
+    tiles.depth = [=](Value) { return std::make_pair(zero, depth); };
+    tiles.accumulate = accumulate;
+    tiles.c = product.c;
+    forDynamicPanels(e, product, [&](Value begin, int64_t columns) {
+      Matrix b = product.b;
+      b.pointer = b.at(e, depthBegin, begin);
+      tiles.panel = packPanel(b, depth, e.constant(columns), llvm::divideCeil(columns, target.lanes), product.scratch);
+      tiles.c.pointer = e.offset(product.c.pointer, begin);
+      multiply(tiles);
+    });
+  });
+}
+
+void GemmEmitter::multiplyBlocks(const Product &product) {
+  Value zero = e.constant(0);
+  int64_t distance = getPanelElements(target, product.depthBlock, target.tileVectors);
+  Value panels = product.scratch;
+  Value packedA = e.offset(panels, getPackedElements(target, product.depthBlock, product.packedColumns));
+  forDepthBlocks(e, product, [&](Value depthBegin, Value depth, Value accumulate) {
+    Matrix a = product.a, b = product.b;
+    a.pointer = a.at(e, zero, depthBegin);
+    b.pointer = b.at(e, depthBegin, zero);
+    packRows(a, product.rows, depth, packedA);
+    if (b.columnStride == 1)
+      packColumns(b, depth, product.columns, distance, panels);
+    PanelProduct tiles;
+    tiles.a = {packedA, 0, 0};
+    tiles.packedRows = true;
+    tiles.packedDepth = depth;
+    tiles.rowEnd = product.rows;
+    tiles.remainders = product.rowRemainders;
+    tiles.depth = [=](Value) { return std::make_pair(zero, depth); };
+    tiles.accumulate = accumulate;
+    tiles.c = product.c;
+
+    // The next block of A and B in strips of one line per term; each tile takes the strip of its number. Where
+    // there are more tiles than strips the last strip is asked for again, which costs nothing.
+    Value nextA = product.a.at(e, zero, e.add(depthBegin, depth)), nextB = product.b.at(e, e.add(depthBegin, depth), zero);
+    Value stripsA = e.div(e.add(product.rows, kLine - 1), kLine);
+    Value tileCount = e.div(e.add(product.rows, target.tileRows - 1), target.tileRows);
+    forDynamicPanels(e, product, [&](Value begin, int64_t columns) {
+      int64_t vectors = target.tileVectors;
+      Value panel = e.offset(panels, e.mul(e.div(begin, target.tileColumns()), distance));
+      if (b.columnStride == 1) {
+        tiles.panel = {panel, vectors, e.constant(columns)};
+      } else {
+        Matrix part = b;
+        part.pointer = b.at(e, zero, begin);
+        tiles.panel = packPanel(part, depth, e.constant(columns), vectors, panel);
+      }
+      tiles.prefetch = [&, begin](Value row) {
+        Value strip = e.add(e.mul(e.div(begin, target.tileColumns()), tileCount), e.div(row, target.tileRows));
+        Value inA = e.less(strip, stripsA);
+        Value stripB = e.min(e.mul(e.sub(strip, stripsA), kLine), product.columns);
+        Value pointer = e.select(inA, e.offset(nextA, e.mul(strip, kLine)), e.offset(nextB, stripB));
+        return std::make_pair(pointer, e.select(inA, e.constant(a.columnStride), e.constant(b.rowStride)));
+      };
+      tiles.c.pointer = e.offset(product.c.pointer, begin);
+      multiply(tiles);
+    });
   });
 }
 

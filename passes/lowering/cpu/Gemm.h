@@ -69,15 +69,21 @@ struct PanelProduct {
   Matrix c;
   /// i1: add to C.
   mlir::Value accumulate = nullptr;
+  /// What the tile that begins at a row asks the second-level cache for while it multiplies: one line per
+  /// term of the sum, at an address plus a distance (in elements) times the number of the term.
+  std::function<std::pair<mlir::Value, mlir::Value>(mlir::Value)> prefetch;
 };
 
 class GemmEmitter {
 public:
   GemmEmitter(KernelEmission &kernel, Emitter &e) : kernel(kernel), e(e), target(e.target) {}
 
-  // Sizes of blocks, measured. Longer sums in one go would push the panel out of the second-level cache;
-  // where A is packed, a block of A and a panel are to stay there together.
-  static constexpr int64_t kDepthBlock = 1024, kPackedDepth = 256, kPackedRows = 128, kPackedColumns = 128;
+  // Longest sums in one go, measured: longer panels leave the second-level cache, and where A is packed,
+  // a block of A and a block of B are to stay there while the next ones arrive.
+  static constexpr int64_t kDepthBlock = 1024, kPackedDepth = 256;
+  /// The block of C of one task where A is packed: large enough that every packed element is used often, small
+  /// enough for several tasks.
+  static std::pair<int64_t, int64_t> cutPacked(const CpuTarget &target, int64_t rows, int64_t columns);
   /// `size` in equal blocks of at most `limit`, rounded up to `unit`.
   static int64_t cut(int64_t size, int64_t limit, int64_t unit);
 
@@ -91,14 +97,18 @@ public:
   PackedMatrix pack(Matrix b, mlir::Value depth, int64_t mostDepth, int64_t columns, mlir::Value pointer);
   static int64_t getPackedElements(const CpuTarget &target, int64_t depth, int64_t columns);
 
-  /// Copies rows [0, rows) of A to tiles at `pointer`, depth * tileRows elements each.
+  /// Copies rows [0, rows) of A to tiles at `pointer`, depth * tileRows elements each; A is contiguous along m.
   void packRows(Matrix a, mlir::Value rows, mlir::Value depth, mlir::Value pointer);
+  /// Copies B[0 .. depth) x [0 .. columns) to panels `distance` elements apart; B is contiguous along n.
+  void packColumns(Matrix b, mlir::Value depth, mlir::Value columns, int64_t distance, mlir::Value pointer);
 
   void multiply(const PanelProduct &product);
   /// All panels of B; `product` has everything but the panel, and its C begins at column 0.
   void multiplyPacked(PanelProduct product, const PackedMatrix &b);
 
-  /// C (+)= A B within one task, panel by panel: each panel is packed, multiplied with all rows and dropped.
+  /// C (+)= A B within one task. Either panel by panel: each panel is packed, multiplied with all rows and dropped.
+  /// Or, where A is contiguous along m, block by block of the sum: A and B are packed, and while tiles are
+  /// multiplied the next block comes to the second-level cache.
   struct Product {
     Matrix a, b, c;
     mlir::Value rows, columns, depth;
@@ -107,22 +117,23 @@ public:
     int64_t columnRemainder = 0;
     /// The sum is cut into blocks of this many terms.
     int64_t depthBlock = 0;
-    /// Upper bound of `rows` where A is copied to tiles first, else 0.
-    int64_t packedRows = 0;
+    /// Upper bounds of `rows` and `columns` where A is to be packed, else 0.
+    int64_t packedRows = 0, packedColumns = 0;
     bool accumulate = false;
     mlir::Value scratch;
   };
   void multiply(const Product &product);
   /// Elements of scratch that a product takes.
-  static int64_t getScratchElements(const CpuTarget &target, int64_t depthBlock, int64_t packedRows);
+  static int64_t getScratchElements(const CpuTarget &target, int64_t depthBlock, int64_t packedRows,
+                                    int64_t packedColumns);
 
 private:
   /// Visits the panels of `columns` columns.
   void forPanels(int64_t columns, llvm::function_ref<void(mlir::Value begin, int64_t columns)> body);
   /// Multiplies the tile of `rows` rows that begins at `row`.
   void multiplyTile(int64_t rows, const PanelProduct &product, mlir::Value row);
-  void multiplyPanel(const Product &product, PanelProduct &panel, mlir::Value begin, int64_t columns,
-                     mlir::Value depthBegin, mlir::Value depth);
+  void multiplyPanels(const Product &product);
+  void multiplyBlocks(const Product &product);
 
   KernelEmission &kernel;
   Emitter &e;

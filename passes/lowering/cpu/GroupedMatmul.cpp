@@ -76,7 +76,7 @@ static LogicalResult emitRaggedRows(KernelEmission &kernel, const GroupedProduct
   const CpuTarget &target = kernel.target;
   int64_t width = target.tileColumns(), columnBlocks = llvm::divideCeil(p.n, width);
   int64_t depthBlock = GemmEmitter::cut(std::max<int64_t>(p.k, 1), GemmEmitter::kDepthBlock, target.lanes);
-  int64_t scratch = GemmEmitter::getScratchElements(target, depthBlock, /*packedRows=*/0);
+  int64_t scratch = GemmEmitter::getScratchElements(target, depthBlock, 0, 0);
 
   return kernel.parallel(p.groups * columnBlocks, scratch * 4, [&](Emitter &e, const Task &task) {
     Value zero = e.constant(0), index = e.div(task.index, columnBlocks);
@@ -111,11 +111,10 @@ static LogicalResult emitRaggedReduction(KernelEmission &kernel, const GroupedPr
   using G = GroupedProduct;
   const CpuTarget &target = kernel.target;
   bool packRows = p.a.strides[G::kRow] == 1 && p.a.strides[G::kDepth] != 1 && p.m > 1;
-  int64_t rows = GemmEmitter::cut(p.m, GemmEmitter::kPackedRows, target.tileRows);
-  int64_t columns = GemmEmitter::cut(p.n, GemmEmitter::kPackedColumns, target.tileColumns());
+  auto [rows, columns] = GemmEmitter::cutPacked(target, p.m, p.n);
   int64_t rowBlocks = llvm::divideCeil(p.m, rows), columnBlocks = llvm::divideCeil(p.n, columns);
   int64_t depthBlock = GemmEmitter::cut(std::max<int64_t>(p.k, 1), GemmEmitter::kPackedDepth, target.lanes);
-  int64_t scratch = GemmEmitter::getScratchElements(target, depthBlock, packRows ? rows : 0);
+  int64_t scratch = GemmEmitter::getScratchElements(target, depthBlock, packRows ? rows : 0, packRows ? columns : 0);
 
   return kernel.parallel(p.groups * rowBlocks * columnBlocks, scratch * 4, [&](Emitter &e, const Task &task) {
     Value index = e.div(task.index, rowBlocks * columnBlocks);
@@ -137,6 +136,7 @@ static LogicalResult emitRaggedReduction(KernelEmission &kernel, const GroupedPr
     product.columnRemainder = p.n % target.tileColumns();
     product.depthBlock = depthBlock;
     product.packedRows = packRows ? rows : 0;
+    product.packedColumns = packRows ? columns : 0;
     product.accumulate = p.accumulate;
     product.scratch = task.scratch;
     GemmEmitter(kernel, e).multiply(product);

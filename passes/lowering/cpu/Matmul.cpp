@@ -48,8 +48,10 @@ static Plan planProduct(const StaticProduct &p, const CpuTarget &target) {
   using G = GemmEmitter;
   plan.depthBlock = G::cut(k, plan.packRows ? G::kPackedDepth : G::kDepthBlock, target.lanes);
   // Without copies of A, a block of columns is one panel, and its rows of A take half the second-level cache.
-  plan.rows = G::cut(p.m, plan.packRows ? G::kPackedRows : target.l2Bytes / 4 / plan.depthBlock, target.tileRows);
-  plan.columns = plan.packRows ? G::cut(p.n, G::kPackedColumns, width) : width;
+  plan.rows = G::cut(p.m, target.l2Bytes / 4 / plan.depthBlock, target.tileRows);
+  plan.columns = width;
+  if (plan.packRows)
+    std::tie(plan.rows, plan.columns) = G::cutPacked(target, p.m, p.n);
   return plan;
 }
 
@@ -84,7 +86,8 @@ LogicalResult emitMatmul(KernelEmission &kernel) {
   int64_t columnBlocks = llvm::divideCeil(p.n, plan.columns);
   // C that is contiguous in neither direction is computed in scratch and scattered.
   bool scatter = p.stride(p.cAccess, p.columnDim) != 1;
-  int64_t scratch = GemmEmitter::getScratchElements(target, plan.depthBlock, plan.packRows ? plan.rows : 0);
+  int64_t scratch = GemmEmitter::getScratchElements(target, plan.depthBlock, plan.packRows ? plan.rows : 0,
+                                                 plan.packRows ? plan.columns : 0);
   int64_t blockElements = scatter ? plan.rows * plan.columns : 0;
 
   return kernel.parallel(plan.tasks(p.m, p.n), (scratch + blockElements) * 4, [&](Emitter &e, const Task &task) {
@@ -109,6 +112,7 @@ LogicalResult emitMatmul(KernelEmission &kernel) {
     product.columnRemainder = p.n % target.tileColumns();
     product.depthBlock = plan.depthBlock;
     product.packedRows = plan.packRows ? plan.rows : 0;
+    product.packedColumns = plan.packRows ? plan.columns : 0;
     product.scratch = task.scratch;
     product.accumulate = p.accumulate && !scatter;
     product.c = scatter ? Matrix{e.offset(task.scratch, scratch), plan.columns, 1} : c;
