@@ -619,6 +619,7 @@ private:
         }
       dropUnusedArguments(kind, "train");
     }
+    mergeShifts(body);
     eraseDeadCode(body);
     for (auto param : llvm::make_early_inc_range(body.getOps<ParamOp>()))
       if (param.use_empty()) {
@@ -626,6 +627,22 @@ private:
         param.erase();
       }
     return verifyFullNames(train);
+  }
+
+  /// Targets of one depth of prediction are inputs of the next: ids that are shifted alike are one value.
+  static void mergeShifts(Block &body) {
+    SmallVector<nn::ShiftOp> kept;
+    for (auto shift : llvm::make_early_inc_range(body.getOps<nn::ShiftOp>())) {
+      auto same = llvm::find_if(kept, [&](nn::ShiftOp other) {
+        return other.getIds() == shift.getIds() && other.getBy() == shift.getBy() && other.getSeq() == shift.getSeq();
+      });
+      if (same == kept.end()) {
+        kept.push_back(shift);
+        continue;
+      }
+      shift.replaceAllUsesWith(same->getOutput());
+      shift.erase();
+    }
   }
 
   LogicalResult verifyFullNames(GraphOp train) {

@@ -1,0 +1,478 @@
+//===- InstantiateTest.cpp - kinds, instances, and edited models ----------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "test/unit/compiler/frontend/Fixture.h"
+
+namespace contraflow::frontend {
+namespace {
+
+class InstantiateTest : public FrontendTest {
+protected:
+  /// A model whose middle is `blocks` and `graph`; ids are embedded as %x, and the graph leaves its result in %y.
+  static std::string makeModel(const std::string &blocks, const std::string &graph) {
+    return R"(nn.model @m for ["m"] {
+  nn.config hidden = "hidden_size" : dim
+  nn.config layers = "num_layers" : int default 2
+  nn.config rank = "rank" : dim optional
+  nn.block @embed(%ids: <tokens : i32>, %w: <16 x hidden> param) -> (<tokens x hidden>) {
+    %x = nn.embedding %ids, %w : (<tokens : i32>, <16 x hidden>) -> <tokens x hidden>
+    nn.yield %x : <tokens x hidden>
+  }
+  nn.block @linear<in, out>(%x: <tokens x in>) -> (<tokens x out>) {
+    %w = nn.param "weight" : <out x in>
+    %y = nn.linear %x, %w : (<tokens x in>, <out x in>) -> <tokens x out>
+    nn.yield %y : <tokens x out>
+  }
+  nn.block @head(%x: <tokens x hidden>, %ids: <tokens : i32>, %w: <16 x hidden> param) -> (<tokens x 16>) {
+    %y = nn.linear %x, %w : (<tokens x hidden>, <16 x hidden>) -> <tokens x 16>
+    %loss, %lse = nn.cross_entropy %y, %ids : <tokens x 16>, <tokens : i32>
+    nn.loss "main" weight(1) %loss : <1>
+    nn.yield %y : <tokens x 16>
+  }
+)" + blocks + R"(
+  nn.graph(%tokens: <tokens : i32>, %starts: <tokens : i32>) {
+    %table = nn.param "table" : <16 x hidden>
+    %x = nn.call @embed(%tokens, %table) : (<tokens : i32>, <16 x hidden>) -> (<tokens x hidden>)
+)" + graph + R"(
+    %next = nn.shift %tokens by(1) seq(seq) : <tokens : i32>
+    %logits = nn.call @head(%y, %next, %table) : (<tokens x hidden>, <tokens : i32>, <16 x hidden>) -> (<tokens x 16>)
+    nn.output "logits" %logits : <tokens x 16>
+  }
+}
+)";
+  }
+
+  static constexpr const char *kConfig = "{\"model_type\": \"m\", \"hidden_size\": 4}";
+
+  /// The model of `architecture` with every `from` replaced by `to`; each must be there.
+  std::string edit(const std::string &architecture, const std::vector<std::pair<std::string, std::string>> &edits) {
+    std::string text = read(getModelPath(architecture + "/model.mlir"));
+    for (const auto &[from, to] : edits) {
+      size_t at = text.find(from);
+      EXPECT_NE(at, std::string::npos) << from;
+      if (at == std::string::npos)
+        return "";
+      text.replace(at, from.size(), to);
+    }
+    return text;
+  }
+
+  /// The configuration of nano.json.
+  std::string getNano(const nlohmann::json &changes = {}) {
+    nlohmann::json config = nlohmann::json::parse(read(getModelPath("deepseek-v3/nano.json")))["model"];
+    if (!changes.is_null())
+      config.update(changes);
+    return config.dump();
+  }
+};
+
+using Strings = std::vector<std::string>;
+
+TEST_F(InstantiateTest, CallsWithTheSameBindingsShareAKind) {
+  auto module = build(makeModel("", R"(
+    %y = nn.repeat i = 0 to layers carry(%a = %x : <tokens x hidden>) {
+      %b = nn.call @linear<hidden, 2*hidden>(%a) prefix("up.{i}") : (<tokens x hidden>) -> (<tokens x 2*hidden>)
+      %c = nn.call @linear<hidden + hidden, hidden>(%b) prefix("down.{layers - i}") : (<tokens x 2*hidden>) -> (<tokens x hidden>)
+      nn.yield %c : <tokens x hidden>
+    })"),
+                      kConfig);
+  ASSERT_TRUE(module) << diagnostics;
+  EXPECT_EQ(getCalls(*module, "train"),
+            (Strings{"embed ", "linear_4_8 up.0", "linear_8_4 down.2", "linear_4_8 up.1", "linear_8_4 down.1", "head "}));
+  EXPECT_EQ(getParameterNames(*module),
+            (Strings{"table", "up.0.weight", "down.2.weight", "up.1.weight", "down.1.weight"}));
+  EXPECT_EQ(diagnostics, "");
+}
+
+TEST_F(InstantiateTest, GenerateIsOneSequenceWithoutLosses) {
+  auto module = build(makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
+                      kConfig);
+  ASSERT_TRUE(module) << diagnostics;
+  EXPECT_EQ(getCalls(*module, "generate"), (Strings{"embed_generate ", "linear_4_4_generate ", "head_generate "}));
+  auto kind = module->lookupSymbol<nn::BlockOp>("head_generate");
+  EXPECT_EQ(kind.getNumArguments(), 2u);
+  EXPECT_TRUE(kind.getBody().getOps<nn::LossOp>().empty());
+  auto argument = mlir::cast<nn::TensorType>(kind.getBody().getArgument(0).getType());
+  EXPECT_EQ(argument.getStaticShape(), (llvm::SmallVector<int64_t>{8, 4}));
+  EXPECT_TRUE(module->lookupSymbol<nn::GraphOp>("generate").getBody().getOps<nn::ShiftOp>().empty());
+  EXPECT_EQ((*module)->getAttrOfType<mlir::IntegerAttr>("nn.batch").getInt(), 4);
+  EXPECT_EQ((*module)->getAttrOfType<mlir::IntegerAttr>("nn.vocab").getInt(), 16);
+}
+
+TEST_F(InstantiateTest, GenerateKeepsParametersThatOnlyALossNeeds) {
+  // `b` must lie where it lies in training.
+  auto module = build(makeModel(R"(
+  nn.block @two(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %a = nn.param "a" : <1>
+    %b = nn.param "b" : <hidden>
+    nn.loss "size" weight(1) %a : <1>
+    %y = nn.add %x, %b : <tokens x hidden>, <hidden>
+    nn.yield %y : <tokens x hidden>
+  })",
+                                "%y = nn.call @two(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
+                      kConfig);
+  ASSERT_TRUE(module) << diagnostics;
+  Strings names;
+  for (auto param : module->lookupSymbol<nn::BlockOp>("two_generate").getBody().getOps<nn::ParamOp>())
+    names.push_back(param.getName().str());
+  EXPECT_EQ(names, (Strings{"a", "b"}));
+}
+
+TEST_F(InstantiateTest, NestedCallsAreInlinedUnderTheirPrefixes) {
+  auto module = build(makeModel(R"(
+  nn.block @outer(@f)(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %a = nn.call @f(%x) prefix("first") : (<tokens x hidden>) -> (<tokens x hidden>)
+    %b = nn.repeat i = 0 to 2 carry(%c = %a : <tokens x hidden>) {
+      %d = nn.call @f(%c) prefix("more.{i}") : (<tokens x hidden>) -> (<tokens x hidden>)
+      nn.yield %d : <tokens x hidden>
+    }
+    nn.yield %b : <tokens x hidden>
+  })",
+                                R"(%y = nn.call @outer(@outer(@linear<hidden, hidden>))(%x) prefix("p")
+       : (<tokens x hidden>) -> (<tokens x hidden>))"),
+                      kConfig);
+  ASSERT_TRUE(module) << diagnostics;
+  EXPECT_EQ(getCalls(*module, "train"), (Strings{"embed ", "outer_outer_linear_4_4 p", "head "}));
+  Strings names = getParameterNames(*module);
+  ASSERT_EQ(names.size(), 10u);
+  EXPECT_EQ(names[1], "p.first.first.weight");
+  EXPECT_EQ(names[9], "p.more.1.more.1.weight");
+}
+
+TEST_F(InstantiateTest, ChoicesFollowTheConfiguration) {
+  std::string model = makeModel(R"(
+  nn.block @choice(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %y = nn.if has(rank) -> <tokens x hidden> {
+      %a = nn.call @linear<hidden, rank>(%x) prefix("a") : (<tokens x hidden>) -> (<tokens x rank>)
+      %b = nn.call @linear<rank, hidden>(%a) prefix("b") : (<tokens x rank>) -> (<tokens x hidden>)
+      nn.yield %b : <tokens x hidden>
+    } else {
+      %a = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)
+      nn.yield %a : <tokens x hidden>
+    }
+    nn.yield %y : <tokens x hidden>
+  })",
+                                "%y = nn.call @choice(%x) : (<tokens x hidden>) -> (<tokens x hidden>)");
+  auto without = build(model, kConfig);
+  ASSERT_TRUE(without) << diagnostics;
+  EXPECT_EQ(getParameterNames(*without), (Strings{"table", "weight"}));
+  auto with = build(model, "{\"model_type\": \"m\", \"hidden_size\": 4, \"rank\": 2}");
+  ASSERT_TRUE(with) << diagnostics;
+  EXPECT_EQ(getParameterNames(*with), (Strings{"table", "a.weight", "b.weight"}));
+}
+
+TEST_F(InstantiateTest, TheIndexOfSplitParametersIsCalledE) {
+  auto module = build(makeModel(R"(
+  nn.block @split(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %w = nn.param "experts.{n}.w{1 + 1}" over n : <2 x hidden>
+    %f = nn.reshape %w : <2 x hidden> -> <2*hidden>
+    %b = nn.param "b" : <hidden>
+    %y = nn.add %x, %b : <tokens x hidden>, <hidden>
+    %s = nn.reshape %f : <2*hidden> -> <hidden x 2>
+    %z = nn.linear %y, %s : (<tokens x hidden>, <hidden x 2>) -> <tokens x hidden>
+    nn.yield %y : <tokens x hidden>
+  })",
+                                "%y = nn.call @split(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
+                      kConfig);
+  // hidden is 4 and not 2.
+  ASSERT_FALSE(module);
+  auto fits = build(makeModel(R"(
+  nn.block @split(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %w = nn.param "experts.{n}.w{1 + 1}" over n : <hidden x hidden>
+    %y = nn.linear %x, %w : (<tokens x hidden>, <hidden x hidden>) -> <tokens x hidden>
+    nn.yield %y : <tokens x hidden>
+  })",
+                              "%y = nn.call @split(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
+                    kConfig);
+  ASSERT_TRUE(fits) << diagnostics;
+  EXPECT_EQ(getParameterNames(*fits), (Strings{"table", "experts.{e}.w2"}));
+}
+
+TEST_F(InstantiateTest, ArgumentsWithOneValueAreOne) {
+  auto module = build(makeModel(R"(
+  nn.block @tied(%x: <tokens x hidden>, %a: <16 x hidden> param, %b: <16 x hidden> param, %unused: <tokens : i32>) -> (<tokens x hidden>) {
+    %u = nn.linear %x, %a : (<tokens x hidden>, <16 x hidden>) -> <tokens x 16>
+    %v = nn.linear %x, %b : (<tokens x hidden>, <16 x hidden>) -> <tokens x 16>
+    %w = nn.param "w" : <hidden x 16>
+    %s = nn.add %u, %v : <tokens x 16>
+    %y = nn.linear %s, %w : (<tokens x 16>, <hidden x 16>) -> <tokens x hidden>
+    nn.yield %y : <tokens x hidden>
+  })",
+                                R"(%y = nn.call @tied(%x, %table, %table, %tokens)
+       : (<tokens x hidden>, <16 x hidden>, <16 x hidden>, <tokens : i32>) -> (<tokens x hidden>))"),
+                      kConfig);
+  ASSERT_TRUE(module) << diagnostics;
+  auto kind = module->lookupSymbol<nn::BlockOp>("tied");
+  ASSERT_EQ(kind.getNumArguments(), 2u);
+  EXPECT_EQ(kind.getArgName(1), "a");
+  EXPECT_TRUE(kind.isParamArg(1));
+}
+
+//===----------------------------------------------------------------------===//
+// Errors
+//===----------------------------------------------------------------------===//
+
+TEST_F(InstantiateTest, RefusesABlockThatCallsItself) {
+  EXPECT_FALSE(build(makeModel(R"(
+  nn.block @f(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %y = nn.call @f(%x) : (<tokens x hidden>) -> (<tokens x hidden>)
+    nn.yield %y : <tokens x hidden>
+  })",
+                               "%y = nn.call @f(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
+                     kConfig));
+  EXPECT_EQ(diagnostics, "model.mlir:22:10: error: 'nn.call' op '@f' calls itself\n");
+}
+
+TEST_F(InstantiateTest, RefusesABlockThatDoesNotFitABlockParameter) {
+  EXPECT_FALSE(build(makeModel(R"(
+  nn.block @outer(@f)(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %y = nn.call @f(%x) : (<tokens x hidden>) -> (<tokens x hidden>)
+    nn.yield %y : <tokens x hidden>
+  })",
+                               "%y = nn.call @outer(@linear<hidden, 3>)(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
+                     kConfig));
+  EXPECT_EQ(diagnostics, "model.mlir:22:10: error: 'nn.call' op result 0 is '!nn.tensor<32 x 4>', '@linear' has "
+                         "'!nn.tensor<32 x 3>'\n"
+                         "model.mlir:9:3: note: the block that is called\n");
+}
+
+TEST_F(InstantiateTest, RefusesTwoParametersOfOneName) {
+  std::string call = "nn.call @linear<hidden, hidden>";
+  std::string type = " : (<tokens x hidden>) -> (<tokens x hidden>)\n";
+  EXPECT_FALSE(build(makeModel("", "%a = " + call + "(%x)" + type + "%y = " + call + "(%a)" + type), kConfig));
+  EXPECT_NE(diagnostics.find("names a parameter 'weight' that is there already"), std::string::npos) << diagnostics;
+  diagnostics.clear();
+  EXPECT_FALSE(build(makeModel("nn.block @f(%x: <tokens x hidden>) -> (<tokens x hidden>) {\n%a = " + call + "(%x)" + type +
+                                   "%y = " + call + "(%a)" + type + "nn.yield %y : <tokens x hidden>\n}",
+                               "%y = nn.call @f(%x)" + type),
+                     kConfig));
+  EXPECT_NE(diagnostics.find("names 'weight' a second time in '@f'"), std::string::npos) << diagnostics;
+}
+
+TEST_F(InstantiateTest, ParametersOfTheGraphGoToArgumentsMarkedParam) {
+  EXPECT_FALSE(build(makeModel(R"(
+  nn.block @f(%x: <tokens x hidden>, %w: <16 x hidden>) -> (<tokens x hidden>) {
+    nn.yield %x : <tokens x hidden>
+  })",
+                               "%y = nn.call @f(%x, %table) : (<tokens x hidden>, <16 x hidden>) -> (<tokens x hidden>)"),
+                     kConfig));
+  EXPECT_NE(diagnostics.find("operand 1 is a parameter, argument 'w' of '@f' is not marked 'param'"), std::string::npos)
+      << diagnostics;
+}
+
+TEST_F(InstantiateTest, NamesANullThatADimensionNeeds) {
+  EXPECT_FALSE(build(makeModel("", "%a = nn.call @linear<hidden, rank>(%x) : (<tokens x hidden>) -> (<tokens x rank>)\n"
+                                   "%y = nn.call @linear<rank, hidden>(%a) : (<tokens x rank>) -> (<tokens x hidden>)"),
+                     kConfig));
+  EXPECT_NE(diagnostics.find("dimension 'out' must be an integer of 1 or more, found null"), std::string::npos)
+      << diagnostics;
+}
+
+TEST_F(InstantiateTest, RefusesSizesThatCannotBeCounted) {
+  EXPECT_FALSE(build(makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
+                     "{\"model_type\": \"m\", \"hidden_size\": 4000000000}"));
+  EXPECT_NE(diagnostics.find("is too large here"), std::string::npos) << diagnostics;
+}
+
+TEST_F(InstantiateTest, WarnsOfAParameterThatNothingUses) {
+  auto module = build(makeModel(R"(
+  nn.block @f(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %w = nn.param "w" : <hidden>
+    nn.yield %x : <tokens x hidden>
+  })",
+                                "%y = nn.call @f(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
+                      kConfig);
+  ASSERT_TRUE(module);
+  EXPECT_EQ(diagnostics, "model.mlir:22:10: warning: nothing uses parameter 'w'; it is left out\n");
+  EXPECT_EQ(getParameterNames(*module), Strings{"table"});
+}
+
+TEST_F(InstantiateTest, NeedsAnOutputCalledLogits) {
+  std::string model = makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)");
+  model.replace(model.find("\"logits\""), 8, "\"scores\"");
+  EXPECT_FALSE(build(model, kConfig));
+  EXPECT_NE(diagnostics.find("'nn.graph' op has no output \"logits\""), std::string::npos) << diagnostics;
+}
+
+//===----------------------------------------------------------------------===//
+// The models that are shipped, as they are
+//===----------------------------------------------------------------------===//
+
+TEST_F(InstantiateTest, DeepSeekIsTwoKindsOfLayers) {
+  auto module = build(read(getModelPath("deepseek-v3/model.mlir")), getNano({{"num_hidden_layers", 5}}));
+  ASSERT_TRUE(module) << diagnostics;
+  EXPECT_EQ(getCalls(*module, "train"),
+            (Strings{"embed ", "layer_mlp_256 model.layers.0", "layer_moe model.layers.1", "layer_moe model.layers.2",
+                     "layer_moe model.layers.3", "layer_moe model.layers.4", "predict ", "mtp model.layers.5"}));
+  EXPECT_EQ(diagnostics, "");
+}
+
+TEST_F(InstantiateTest, MtpOfDepthTwoSharesIdsAndHead) {
+  auto module = build(read(getModelPath("deepseek-v3/model.mlir")), getNano({{"num_nextn_predict_layers", 2}}));
+  ASSERT_TRUE(module) << diagnostics;
+  Strings calls = getCalls(*module, "train");
+  EXPECT_EQ(calls[calls.size() - 2], "mtp model.layers.3");
+  EXPECT_EQ(calls.back(), "mtp model.layers.4");
+  auto train = module->lookupSymbol<nn::GraphOp>("train");
+  // By 1, 2 and 3: the targets of one depth are the ids of the next.
+  EXPECT_EQ(llvm::range_size(train.getBody().getOps<nn::ShiftOp>()), 3u);
+  EXPECT_NE(print(*module).find("nn.loss \"mtp\" weight(0.15)"), std::string::npos);
+  EXPECT_NE(print(*module).find("nn.output \"mtp_logits_2\""), std::string::npos);
+}
+
+TEST_F(InstantiateTest, SoftmaxScaleAndYarnFollowTheConfiguration) {
+  nlohmann::json yarn = {{"type", "yarn"},          {"factor", 40.0},        {"beta_fast", 32},
+                         {"beta_slow", 1},          {"mscale", 1.0},         {"mscale_all_dim", 1.0},
+                         {"original_max_position_embeddings", 4096}};
+  nlohmann::json sizes = {{"qk_nope_head_dim", 128}, {"qk_rope_head_dim", 64}};
+  std::string model = read(getModelPath("deepseek-v3/model.mlir"));
+  auto plain = build(model, getNano(sizes));
+  ASSERT_TRUE(plain) << diagnostics;
+  EXPECT_NE(print(*plain).find("scale(0.0721687836"), std::string::npos);
+  sizes["rope_scaling"] = yarn;
+  auto scaled = build(model, getNano(sizes));
+  ASSERT_TRUE(scaled) << diagnostics;
+  EXPECT_NE(print(*scaled).find("scale(0.1352337788"), std::string::npos);
+  EXPECT_NE(print(*scaled).find("factor = 40.0, beta_fast = 32, beta_slow = 1, original_length = 4096"),
+            std::string::npos);
+  // The newer form says the same.
+  sizes.erase("rope_scaling");
+  yarn.erase("type");
+  yarn["rope_type"] = "yarn";
+  yarn["rope_theta"] = 10000.0;
+  sizes["rope_parameters"] = yarn;
+  auto newer = build(model, getNano(sizes));
+  ASSERT_TRUE(newer) << diagnostics;
+  EXPECT_EQ(print(*newer), print(*scaled));
+}
+
+TEST_F(InstantiateTest, RoutingFollowsTheMethod) {
+  std::string model = read(getModelPath("deepseek-v3/model.mlir"));
+  auto getRoute = [&](const nlohmann::json &changes) {
+    auto module = build(model, getNano(changes));
+    EXPECT_TRUE(module) << diagnostics;
+    std::string text = module ? print(*module) : "";
+    size_t at = text.find("nn.route");
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  EXPECT_NE(getRoute({}).find("bias("), std::string::npos);
+  EXPECT_NE(getRoute({}).find("groups(4) group_limit(2) group_score(\"top2sum\") score(\"sigmoid\") normalize(true) scale(2.5)"),
+            std::string::npos);
+  // Defaults of deepseek_v3 stand in for keys that are left out.
+  nlohmann::json config = nlohmann::json::parse(getNano());
+  nlohmann::json v2 = {{"model_type", "deepseek_v2"},
+                       {"topk_method", "group_limited_greedy"},
+                       {"scoring_func", "softmax"},
+                       {"routed_scaling_factor", 16.0}};
+  std::string limited = getRoute(v2);
+  EXPECT_EQ(limited.find("bias("), std::string::npos);
+  EXPECT_NE(limited.find("groups(4) group_limit(2) score(\"softmax\") normalize(false) scale(16.0)"), std::string::npos)
+      << limited;
+  v2["topk_method"] = "greedy";
+  EXPECT_EQ(getRoute(v2).find("groups("), std::string::npos);
+}
+
+TEST_F(InstantiateTest, KeysOfDeepSeekMayBeMissing) {
+  nlohmann::json config = nlohmann::json::parse(getNano());
+  for (const char *key : {"rope_interleave", "scoring_func", "topk_method", "norm_topk_prob", "routed_scaling_factor",
+                          "rope_theta", "rms_norm_eps", "hidden_act", "tie_word_embeddings", "attention_bias",
+                          "num_key_value_heads", "n_shared_experts", "architectures", "max_position_embeddings"})
+    config.erase(key);
+  std::string model = read(getModelPath("deepseek-v3/model.mlir"));
+  auto short_ = build(model, config.dump());
+  ASSERT_TRUE(short_) << diagnostics;
+  auto full = build(model, getNano({{"max_position_embeddings", 4096}}));
+  ASSERT_TRUE(full) << diagnostics;
+  EXPECT_EQ(print(*short_), print(*full));
+}
+
+TEST_F(InstantiateTest, LlamaTiesItsHeadIfAsked) {
+  std::string model = read(getModelPath("llama/model.mlir"));
+  nlohmann::json config = {{"model_type", "llama"},     {"vocab_size", 32},         {"hidden_size", 16},
+                           {"intermediate_size", 24},   {"num_hidden_layers", 1},   {"num_attention_heads", 4},
+                           {"num_key_value_heads", 2},  {"attention_bias", true}};
+  auto untied = build(model, config.dump());
+  ASSERT_TRUE(untied) << diagnostics;
+  Strings names = getParameterNames(*untied);
+  EXPECT_EQ(names[0], "model.embed_tokens.weight");
+  EXPECT_EQ(names[1], "lm_head.weight");
+  EXPECT_TRUE(llvm::is_contained(names, "model.layers.0.self_attn.q_proj.bias"));
+  EXPECT_NE(print(*untied).find("heads(4) kv_heads(2) seq(8) scale(0.5)"), std::string::npos);
+  config["tie_word_embeddings"] = true;
+  auto tied = build(model, config.dump());
+  ASSERT_TRUE(tied) << diagnostics;
+  EXPECT_EQ(getParameterNames(*tied).size(), names.size() - 1);
+  config["hidden_act"] = "gelu";
+  EXPECT_FALSE(build(model, config.dump()));
+  EXPECT_NE(diagnostics.find("hidden_act: expected \"silu\", found \"gelu\""), std::string::npos) << diagnostics;
+}
+
+TEST_F(InstantiateTest, ADocumentMaskReachesAttention) {
+  std::string model = read(getModelPath("deepseek-v3/model.mlir"));
+  auto module = build(model, getNano(), ", \"document_mask\": true");
+  ASSERT_TRUE(module) << diagnostics;
+  EXPECT_NE(print(*module).find("starts(%starts : <32 : i32>)"), std::string::npos);
+}
+
+//===----------------------------------------------------------------------===//
+// Edited copies
+//===----------------------------------------------------------------------===//
+
+TEST_F(InstantiateTest, EditedNormOfQueriesAndKeysPerHead) {
+  auto module = build(edit("deepseek-v3", {{"%query  = nn.concat", "%query0 = nn.concat"},
+                                           {"%key    = nn.concat", "%key0 = nn.concat"},
+                                           {"    %mixed = nn.if", R"(
+    %query = nn.call @norm_heads(%query0) prefix("q_norm") : (<tokens x heads*(nope + rope)>) -> (<tokens x heads*(nope + rope)>)
+    %key = nn.call @norm_heads(%key0) prefix("k_norm") : (<tokens x heads*(nope + rope)>) -> (<tokens x heads*(nope + rope)>)
+    %mixed = nn.if)"},
+                                           {"  nn.block @queries", R"(
+  nn.block @norm_heads(%x: <tokens x heads*(nope + rope)>) -> (<tokens x heads*(nope + rope)>) {
+    %w = nn.param "weight" init(ones) : <nope + rope>
+    %y = nn.rms_norm %x, %w eps(eps) : <tokens x heads*(nope + rope)>, <nope + rope>
+    nn.yield %y : <tokens x heads*(nope + rope)>
+  }
+  nn.block @queries)"}}),
+                      getNano());
+  ASSERT_TRUE(module) << diagnostics;
+  Strings names = getParameterNames(*module);
+  EXPECT_TRUE(llvm::is_contained(names, "model.layers.2.self_attn.k_norm.weight"));
+  EXPECT_TRUE(llvm::is_contained(names, "model.layers.3.self_attn.q_norm.weight"));
+  EXPECT_EQ(diagnostics, "");
+}
+
+TEST_F(InstantiateTest, EditedAttentionAndFeedForwardInParallel) {
+  auto module = build(
+      edit("deepseek-v3", {{R"(nn.call @norm<hidden, eps>(%c) prefix("post_attention_layernorm"))",
+                            R"(nn.call @norm<hidden, eps>(%x) prefix("post_attention_layernorm"))"}}),
+      getNano());
+  ASSERT_TRUE(module) << diagnostics;
+  EXPECT_EQ(countParameters(*module)->model.total, 734464);
+}
+
+TEST_F(InstantiateTest, EditedThirdRangeOfLayers) {
+  auto module = build(
+      edit("deepseek-v3",
+           {{"%h2 = nn.repeat i = dense_layers to layers", "%h15 = nn.repeat i = dense_layers to layers - 1"},
+            {"    %next = nn.shift", R"(
+    %h2 = nn.repeat i = layers - 1 to layers carry(%x = %h15 : <tokens x hidden>) {
+      %y = nn.call @layer(@mlp<3*ffn>)(%x, %tokens, %starts) prefix("model.layers.{i}")
+         : (<tokens x hidden>, <tokens : i32>, <tokens : i32>) -> (<tokens x hidden>)
+      nn.yield %y : <tokens x hidden>
+    }
+    %next = nn.shift)"}}),
+      getNano());
+  ASSERT_TRUE(module) << diagnostics;
+  EXPECT_EQ(getCalls(*module, "train")[3], "layer_mlp_768 model.layers.2");
+}
+
+TEST_F(InstantiateTest, EditedActivation) {
+  auto module = build(edit("deepseek-v3", {{"%h    = nn.swiglu %gate, %up : <tokens x inner>",
+                                            "%g = nn.gelu %gate : <tokens x inner>\n"
+                                            "%t = nn.tanh %up : <tokens x inner>\n"
+                                            "%h = nn.mul %g, %t : <tokens x inner>"}}),
+                      getNano());
+  ASSERT_TRUE(module) << diagnostics;
+  EXPECT_NE(print(*module).find("nn.gelu %"), std::string::npos);
+}
+
+} // namespace
+} // namespace contraflow::frontend

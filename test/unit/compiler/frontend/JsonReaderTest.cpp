@@ -1,0 +1,81 @@
+//===- JsonReaderTest.cpp - positions and errors of JSON ------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/frontend/JsonReader.h"
+
+#include "gtest/gtest.h"
+
+namespace contraflow::frontend {
+namespace {
+
+std::string getError(const std::string &text) {
+  JsonDiagnostics diagnostics;
+  EXPECT_FALSE(JsonDocument::parse("x.json", text, diagnostics));
+  return diagnostics.size() == 1 ? diagnostics[0].str() : "";
+}
+
+TEST(JsonReader, KnowsWhereValuesStand) {
+  JsonDiagnostics diagnostics;
+  std::optional<JsonValue> root = JsonDocument::parse(
+      "x.json", "{\n  \"a\": {\"b\" : [1, \"]}\\\"\",\n    {\"c\": null}]},\n  \"d\": -1.5e3\n}", diagnostics);
+  ASSERT_TRUE(root);
+  std::optional<JsonValue> list = root->find("a.b");
+  ASSERT_TRUE(list);
+  EXPECT_EQ(list->getPosition().line, 2u);
+  EXPECT_EQ(list->getPosition().column, 9u);
+  JsonValue element = list->at(2);
+  EXPECT_EQ(element.getKeyPath(), "a.b[2]");
+  EXPECT_EQ(element.getPosition().line, 3u);
+  EXPECT_EQ(element.getPosition().column, 5u);
+  EXPECT_EQ(root->find("d")->getPosition().line, 4u);
+  EXPECT_FALSE(root->find("d.e"));
+  EXPECT_FALSE(root->find("a.x"));
+}
+
+TEST(JsonReader, SyntaxErrorsHaveALine) {
+  EXPECT_EQ(getError("{\n  \"a\": 1,\n  \"b\" 2\n}").substr(0, 19), "x.json:3:7: error: ");
+  EXPECT_EQ(getError("").substr(0, 12), "x.json:1:1: ");
+  EXPECT_EQ(getError("[1]"), "x.json:1:1: error: expected a JSON object");
+  EXPECT_EQ(getError("{\"a\": 1e999}").substr(0, 11), "x.json:1:1:");
+}
+
+TEST(JsonReader, RefusesAKeyThatIsThereTwice) {
+  EXPECT_EQ(getError("{\"a\": 1,\n \"a\": 2}"), "x.json:1:2: error: key 'a' is there twice");
+}
+
+TEST(JsonReader, RefusesDeepNesting) {
+  std::string text = "{\"a\": " + std::string(100000, '[') + std::string(100000, ']') + "}";
+  EXPECT_EQ(getError(text), "x.json:1:1: error: values are nested too deeply");
+}
+
+TEST(JsonReader, ReportsEverythingThatIsWrongWithAnObject) {
+  JsonDiagnostics diagnostics;
+  std::optional<JsonValue> root = JsonDocument::parse(
+      "x.json", "{\"steps\": \"many\",\n \"rate\": -1,\n \"mode\": \"fast\",\n \"batc\": 3}", diagnostics);
+  ASSERT_TRUE(root);
+  ObjectReader reader(*root, diagnostics);
+  int64_t steps = 7, batch = 8;
+  double rate = 0.5;
+  std::string mode = "slow";
+  EXPECT_FALSE(reader.read("steps", steps));
+  EXPECT_FALSE(reader.read("rate", rate));
+  EXPECT_FALSE(reader.readOneOf("mode", mode, {"slow", "normal"}));
+  EXPECT_FALSE(reader.read("batch", batch));
+  reader.require("seed");
+  reader.finish();
+  EXPECT_EQ(steps, 7);
+  EXPECT_EQ(mode, "slow");
+  std::vector<std::string> expected = {
+      "x.json:1:2: error: steps: expected an integer of 0 or more, found \"many\"",
+      "x.json:2:2: error: rate: expected a number of 0.0 or more, found -1",
+      "x.json:3:2: error: mode: expected one of \"slow\", \"normal\", found \"fast\"",
+      "x.json:1:1: error: key 'seed' is missing",
+      "x.json:4:2: error: unknown key 'batc'; did you mean 'batch'?",
+  };
+  std::vector<std::string> found;
+  for (const JsonDiagnostic &diagnostic : diagnostics)
+    found.push_back(diagnostic.str());
+  EXPECT_EQ(found, expected);
+}
+
+} // namespace
+} // namespace contraflow::frontend
