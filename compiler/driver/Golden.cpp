@@ -2,10 +2,147 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/driver/Golden.h"
 
+#include "compiler/driver/Phases.h"
+#include "compiler/frontend/JsonReader.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
 #include <cmath>
 #include <limits>
 
 namespace contraflow::driver {
+
+using frontend::JsonDiagnostics;
+using frontend::JsonValue;
+
+//===----------------------------------------------------------------------===//
+// Reading
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Reads the members of meta.json and remembers what is wrong with them.
+class MetaReader {
+public:
+  MetaReader(JsonValue root, JsonDiagnostics &diagnostics) : root(std::move(root)), diagnostics(diagnostics) {}
+
+  /// Missing and null count as zero where the number is not required.
+  double readNumber(const std::string &key, bool required) {
+    std::optional<JsonValue> value = root.find(key);
+    if (!value || value->get().is_null()) {
+      if (required)
+        diagnostics.push_back(root.makeDiagnostic("key '" + key + "' is missing"));
+      return 0;
+    }
+    return toNumber(*value);
+  }
+
+  std::vector<double> readNumbers(const std::string &key) {
+    std::vector<double> numbers;
+    std::optional<JsonValue> value = root.find(key);
+    if (!value || !value->get().is_array()) {
+      fail(value, key, "an array of numbers");
+      return numbers;
+    }
+    for (size_t i = 0; i < value->get().size(); ++i)
+      numbers.push_back(toNumber(value->at(i)));
+    return numbers;
+  }
+
+  std::vector<std::pair<std::string, double>> readLosses() {
+    std::vector<std::pair<std::string, double>> losses;
+    std::optional<JsonValue> value = root.find("losses");
+    if (!value || !value->get().is_object()) {
+      fail(value, "losses", "an object of numbers");
+      return losses;
+    }
+    for (const auto &[name, json] : value->get().items())
+      if (std::optional<JsonValue> loss = value->find(name); loss && !json.is_null())
+        losses.emplace_back(name, toNumber(*loss));
+    return losses;
+  }
+
+private:
+  double toNumber(const JsonValue &value) {
+    if (!value.get().is_number()) {
+      diagnostics.push_back(value.makeDiagnostic("expected a number, found " + frontend::describe(value.get())));
+      return 0;
+    }
+    return value.get().get<double>();
+  }
+
+  void fail(const std::optional<JsonValue> &value, const std::string &key, const std::string &wanted) {
+    diagnostics.push_back(value ? value->makeDiagnostic("expected " + wanted + ", found " +
+                                                        frontend::describe(value->get()))
+                                : root.makeDiagnostic("key '" + key + "' is missing, expected " + wanted));
+  }
+
+  JsonValue root;
+  JsonDiagnostics &diagnostics;
+};
+
+std::string joinPath(const std::string &folder, const std::string &file) {
+  llvm::SmallString<128> path(folder);
+  llvm::sys::path::append(path, file);
+  return path.str().str();
+}
+
+} // namespace
+
+std::optional<GoldenMeta> GoldenMeta::read(const std::string &path) {
+  JsonDiagnostics diagnostics;
+  GoldenMeta meta;
+  if (std::optional<JsonValue> root = frontend::JsonDocument::read(path, diagnostics)) {
+    MetaReader reader(*root, diagnostics);
+    meta.mtpWeight = reader.readNumber("mtp_weight", /*required=*/false);
+    meta.balanceAlpha = reader.readNumber("balance_alpha", /*required=*/false);
+    meta.losses = reader.readLosses();
+    meta.total = reader.readNumber("total", /*required=*/true);
+    meta.steps = reader.readNumbers("steps");
+  }
+  for (const frontend::JsonDiagnostic &diagnostic : diagnostics)
+    llvm::errs() << diagnostic.str() << "\n";
+  if (frontend::hasErrors(diagnostics))
+    return std::nullopt;
+  return meta;
+}
+
+std::string Golden::getPath(const std::string &file) const { return joinPath(folder, file); }
+
+std::optional<Golden> Golden::open(const std::string &folder) {
+  if (!llvm::sys::fs::is_directory(folder)) {
+    fail("there is no folder '" + folder + "'");
+    return std::nullopt;
+  }
+  bool complete = true;
+  for (const char *name : {"config.json", "model.safetensors", "io.safetensors", "meta.json"})
+    if (!llvm::sys::fs::exists(joinPath(folder, name)))
+      complete = fail("folder '" + folder + "' has no " + name);
+  if (!complete)
+    return std::nullopt;
+  std::optional<GoldenMeta> meta = GoldenMeta::read(joinPath(folder, "meta.json"));
+  if (!meta)
+    return std::nullopt;
+  Golden golden{folder, abi::SafetensorsFile(joinPath(folder, "model.safetensors")),
+                abi::SafetensorsFile(joinPath(folder, "io.safetensors")), std::move(*meta)};
+  const abi::TensorView &ids = golden.io.get("input_ids");
+  if (ids.shape.size() != 2 || ids.elements() == 0) {
+    fail("'" + golden.io.getPath() + "': tensor 'input_ids' has shape " + abi::shapeText(ids.shape) +
+         ", expected [sequences, tokens]");
+    return std::nullopt;
+  }
+  golden.batch = ids.shape[0];
+  golden.sequence = ids.shape[1];
+  golden.ids = golden.io.readIds("input_ids");
+  return golden;
+}
+
+//===----------------------------------------------------------------------===//
+// Comparing
+//===----------------------------------------------------------------------===//
+
 namespace {
 
 using Floats = std::vector<float>;
@@ -17,7 +154,10 @@ Floats read(const abi::SafetensorsFile &file, const std::string &name) {
   return values;
 }
 
-/// ||a - b|| / ||b||; 0 where both are zero.
+/// 0 / 0 is no error, and anything else / 0 is an infinite one. Not a number stays so.
+double getRatio(double difference, double size) { return difference == 0 ? 0 : difference / size; }
+
+/// ||a - b|| / ||b||.
 double getNormError(const Floats &a, const Floats &b) {
   double difference = 0, norm = 0;
   for (size_t i = 0; i < b.size(); ++i) {
@@ -25,144 +165,159 @@ double getNormError(const Floats &a, const Floats &b) {
     difference += d * d;
     norm += double(b[i]) * double(b[i]);
   }
-  return difference == 0 ? 0 : std::sqrt(difference / norm);
+  return getRatio(std::sqrt(difference), std::sqrt(norm));
 }
 
 /// max|a - b| / max|b|.
-double getMaxError(const Floats &a, const Floats &b) {
+double getMaxError(llvm::ArrayRef<float> a, llvm::ArrayRef<float> b) {
   double difference = 0, largest = 0;
   for (size_t i = 0; i < b.size(); ++i) {
     double d = std::abs(double(a[i]) - double(b[i]));
-    difference = std::isnan(d) ? d : std::max(difference, d);
     if (std::isnan(d))
       return d;
+    difference = std::max(difference, d);
     largest = std::max(largest, std::abs(double(b[i])));
   }
-  return difference == 0 ? 0 : difference / largest;
+  return getRatio(difference, largest);
 }
 
-double getRelativeError(double a, double b) { return a == b ? 0 : std::abs(a - b) / std::abs(b); }
+double getRelativeError(double a, double b) { return getRatio(std::abs(a - b), std::abs(b)); }
 
-/// Tensors whose names begin with `goldenPrefix`, against those of the result that begin with `resultPrefix`.
-Comparison compareTensors(const std::string &quantity, double bound, const std::string &goldenPrefix,
-                          const std::string &resultPrefix, const abi::SafetensorsFile &result,
-                          const abi::SafetensorsFile &golden) {
-  Comparison comparison;
-  comparison.quantity = quantity;
-  comparison.bound = bound;
-  for (const auto &[name, view] : golden.getTensors()) {
-    if (!name.starts_with(goldenPrefix))
-      continue;
-    std::string parameter = name.substr(goldenPrefix.size());
-    const abi::TensorView *other = result.find(resultPrefix + parameter);
-    if (!other)
-      comparison.problems.push_back("'" + parameter + "' is missing in the result");
-    else if (other->shape != view.shape)
-      comparison.problems.push_back("'" + parameter + "' has shape " + abi::shapeText(other->shape) + ", expected " +
-                                    abi::shapeText(view.shape));
-    else
-      comparison.add(parameter, getNormError(read(result, resultPrefix + parameter), read(golden, name)));
-  }
-  return comparison;
-}
+class Comparer {
+public:
+  Comparer(const abi::SafetensorsFile &result, const Golden &golden) : result(result), golden(golden) {}
 
-/// Rows of a sequence that the golden leaves out at its end are not compared: multi-token prediction has no
-/// valid input there.
-void compareLogits(Comparison &comparison, const std::string &name, const std::string &resultName,
-                   const abi::SafetensorsFile &result, const abi::SafetensorsFile &golden, int64_t sequence) {
-  const abi::TensorView &wanted = golden.get(name);
-  const abi::TensorView *found = result.find(resultName);
-  if (!found) {
-    comparison.problems.push_back("'" + resultName + "' is missing in the result");
-    return;
-  }
-  int64_t vocab = wanted.shape.back(), rows = wanted.shape.size() == 3 ? wanted.shape[1] : sequence;
-  int64_t batch = wanted.elements() / std::max<int64_t>(vocab * rows, 1);
-  if (rows > sequence || found->elements() != batch * sequence * vocab) {
-    comparison.problems.push_back("'" + resultName + "' has shape " + abi::shapeText(found->shape) + ", expected " +
-                                  abi::shapeText(wanted.shape));
-    return;
-  }
-  Floats all = read(result, resultName), kept;
-  for (int64_t b = 0; b < batch; ++b)
-    kept.insert(kept.end(), all.begin() + b * sequence * vocab, all.begin() + (b * sequence + rows) * vocab);
-  comparison.add(name, getMaxError(kept, read(golden, name)));
-}
-
-Comparison compareLosses(const abi::SafetensorsFile &result, const nlohmann::json &meta) {
-  Comparison comparison;
-  comparison.quantity = "losses";
-  comparison.bound = kLossBound;
-  auto compare = [&](const std::string &name, const std::string &tensor, double wanted, double weight) {
-    if (result.find(tensor))
-      comparison.add(name, getRelativeError(weight * double(read(result, tensor).at(0)), wanted));
-    else
-      comparison.problems.push_back("'" + tensor + "' is missing in the result");
-  };
-  if (meta.contains("losses"))
-    for (const auto &[name, value] : meta["losses"].items()) {
-      // The balance loss is recorded with its weight, the others without.
-      double weight = name == "balance" ? meta.value("balance_alpha", 0.0) : 1.0;
-      if (value.is_number())
-        compare(name, "loss." + name, value.get<double>(), weight);
-    }
-  if (meta.contains("total"))
-    compare("total", "loss.total", meta["total"].get<double>(), 1);
-  if (meta.contains("steps") && result.find("totals")) {
-    Floats totals = read(result, "totals");
-    for (size_t i = 0; i < meta["steps"].size(); ++i) {
-      std::string name = "total before step " + std::to_string(i + 1);
-      if (i < totals.size())
-        comparison.add(name, getRelativeError(totals[i], meta["steps"][i].get<double>()));
+  Comparison compareLosses(int64_t mtpDepth) {
+    Comparison comparison{Quantity::losses};
+    auto compare = [&](const std::string &name, double wanted, double weight) {
+      if (result.find("loss." + name))
+        comparison.add(name, getRelativeError(weight * double(read(result, "loss." + name).at(0)), wanted));
       else
-        comparison.problems.push_back(name + " is missing in the result");
-    }
+        comparison.problems.push_back("the compiled model has no loss '" + name + "'");
+    };
+    for (const auto &[name, value] : golden.meta.losses)
+      compare(name, value,
+              name == "balance" ? golden.meta.balanceAlpha
+              : name == "mtp"   ? 1.0 / double(std::max<int64_t>(mtpDepth, 1))
+                                : 1.0);
+    compare("total", golden.meta.total, 1);
+    return comparison;
   }
-  return comparison;
-}
+
+  Comparison compareSteps() {
+    Comparison comparison{Quantity::stepLosses};
+    Floats totals = read(result, "totals");
+    const std::vector<double> &wanted = golden.meta.steps;
+    if (wanted.size() != totals.size())
+      comparison.problems.push_back("meta.json has " + std::to_string(wanted.size()) + " in 'steps', expected " +
+                                    std::to_string(totals.size()));
+    for (size_t i = 0; i < std::min(wanted.size(), totals.size()); ++i)
+      comparison.add("after step " + std::to_string(i), getRelativeError(totals[i], wanted[i]));
+    return comparison;
+  }
+
+  Comparison compareLogits() {
+    Comparison comparison{Quantity::logits};
+    compareLogits(comparison, "logits", "logits");
+    return comparison;
+  }
+
+  /// `mtp_logits` is depth 1; more depths would be `mtp_logits_<k>`, as the model's outputs are.
+  Comparison compareMtpLogits() {
+    Comparison comparison{Quantity::mtpLogits};
+    for (const auto &[name, view] : golden.io.getTensors())
+      if (name == "mtp_logits")
+        compareLogits(comparison, name, "mtp_logits_1");
+      else if (name.starts_with("mtp_logits_"))
+        compareLogits(comparison, name, name);
+    return comparison;
+  }
+
+  Comparison compareGradients() {
+    Comparison comparison = compareTensors(Quantity::gradients, "grad.");
+    for (const auto &[name, view] : result.getTensors())
+      if (name.starts_with("grad.") && !golden.io.find(name))
+        comparison.problems.push_back("the folder has no '" + name + "'");
+    return comparison;
+  }
+
+  Comparison compareParameters() {
+    std::string prefix = "after" + std::to_string(kVerifySteps) + ".";
+    Comparison comparison = compareTensors(Quantity::parameters, prefix);
+    // What has no gradient is not trained, and the folder does not have to repeat it.
+    for (const auto &[name, view] : result.getTensors())
+      if (name.starts_with("grad.") && !golden.io.find(prefix + name.substr(5)))
+        comparison.problems.push_back("the folder has no '" + prefix + name.substr(5) + "'");
+    return comparison;
+  }
+
+private:
+  /// All tensors of the folder that begin with `prefix`.
+  Comparison compareTensors(Quantity quantity, const std::string &prefix) {
+    Comparison comparison{quantity};
+    for (const auto &[name, view] : golden.io.getTensors()) {
+      if (!name.starts_with(prefix))
+        continue;
+      const abi::TensorView *found = result.find(name);
+      if (!found)
+        comparison.problems.push_back("the compiled model has no '" + name + "'");
+      else if (found->shape != view.shape)
+        comparison.problems.push_back("'" + name + "' has shape " + abi::shapeText(view.shape) +
+                                      ", the compiled model has " + abi::shapeText(found->shape));
+      else
+        comparison.add(name.substr(prefix.size()), getNormError(read(result, name), read(golden.io, name)));
+    }
+    return comparison;
+  }
+
+  /// The model has a row for every token, the folder the first rows of every sequence: at the last ones, predictions of
+  /// tokens further ahead have no input.
+  void compareLogits(Comparison &comparison, const std::string &name, const std::string &resultName) {
+    const abi::TensorView *wanted = golden.io.find(name), *found = result.find(resultName);
+    if (!wanted || !found) {
+      comparison.problems.push_back((wanted ? "the compiled model has no '" : "the folder has no '") + name + "'");
+      return;
+    }
+    std::vector<int64_t> shape = wanted->shape;
+    if (shape.size() != 3 || shape[0] != golden.batch || shape[1] > golden.sequence ||
+        found->elements() != golden.batch * golden.sequence * shape[2]) {
+      comparison.problems.push_back("'" + name + "' has shape " + abi::shapeText(shape) + ", the compiled model has " +
+                                    abi::shapeText(found->shape) + " of " + std::to_string(golden.sequence) +
+                                    " rows a sequence");
+      return;
+    }
+    Floats recorded = read(golden.io, name), computed = read(result, resultName), kept;
+    for (int64_t b = 0; b < shape[0]; ++b) {
+      auto sequence = computed.begin() + b * golden.sequence * shape[2];
+      kept.insert(kept.end(), sequence, sequence + shape[1] * shape[2]);
+    }
+    comparison.add(name, getMaxError(kept, recorded));
+  }
+
+  const abi::SafetensorsFile &result;
+  const Golden &golden;
+};
 
 } // namespace
 
 void Comparison::add(const std::string &name, double value) {
-  ++count;
-  if (count > 1 && !std::isnan(value) && !(value > error))
-    return;
-  if (count > 1 && std::isnan(error))
-    return;
-  error = value;
-  worst = name;
+  // Not a number is worse than any.
+  if (std::isnan(value))
+    value = std::numeric_limits<double>::infinity();
+  over += value > getBound(quantity).bound;
+  if (count++ == 0 || value > error) {
+    error = value;
+    worst = name;
+  }
 }
 
-std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, const abi::SafetensorsFile &golden,
-                                          const nlohmann::json &meta, int64_t sequence) {
-  std::vector<Comparison> comparisons = {compareLosses(result, meta)};
-
-  Comparison logits;
-  logits.quantity = "logits";
-  logits.bound = kLogitsBound;
-  for (const auto &[name, view] : golden.getTensors()) {
-    if (name == "logits")
-      compareLogits(logits, name, "logits", result, golden, sequence);
-    else if (name == "mtp_logits")
-      compareLogits(logits, name, "mtp_logits_1", result, golden, sequence);
-    else if (name.starts_with("mtp_logits_"))
-      compareLogits(logits, name, name, result, golden, sequence);
-  }
-  comparisons.push_back(logits);
-
-  comparisons.push_back(compareTensors("gradients", kGradientBound, "grad.", "grad.", result, golden));
-  // A gradient that the golden does not have is one that should not be there.
-  for (const auto &[name, view] : result.getTensors())
-    if (name.starts_with("grad.") && !golden.find(name))
-      comparisons.back().problems.push_back("'" + name.substr(5) + "' is not in the recorded step");
-
-  for (int64_t steps = 1; steps <= 100; ++steps) {
-    std::string prefix = "after" + std::to_string(steps) + ".";
-    Comparison parameters = compareTensors("parameters after " + std::to_string(steps) + " steps", kParameterBound, prefix,
-                                           prefix, result, golden);
-    if (parameters.count || !parameters.problems.empty())
-      comparisons.push_back(parameters);
-  }
+std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, const Golden &golden,
+                                          int64_t mtpDepth) {
+  Comparer comparer(result, golden);
+  std::vector<Comparison> comparisons = {comparer.compareLosses(mtpDepth), comparer.compareSteps(),
+                                         comparer.compareLogits(),         comparer.compareMtpLogits(),
+                                         comparer.compareGradients(),      comparer.compareParameters()};
+  std::erase_if(comparisons, [](const Comparison &comparison) { return !comparison.count && comparison.isOk(); });
   return comparisons;
 }
 

@@ -3,41 +3,65 @@
 #ifndef CONTRAFLOW_COMPILER_DRIVER_GOLDEN_H
 #define CONTRAFLOW_COMPILER_DRIVER_GOLDEN_H
 
+#include "compiler/driver/Verify.h"
 #include "runtime/abi/Safetensors.h"
 
-#include <nlohmann/json.hpp>
-#include <string>
+#include <optional>
+#include <utility>
 #include <vector>
 
 namespace contraflow::driver {
 
-/// The largest error of a quantity.
-struct Comparison {
-  std::string quantity;
-  double error = 0;
-  double bound = 0;
-  /// What the largest error was found in.
-  std::string worst;
-  /// Number of tensors or numbers compared.
-  int64_t count = 0;
-  /// What could not be compared: names that one side lacks, shapes that differ.
-  std::vector<std::string> problems;
+/// meta.json.
+struct GoldenMeta {
+  /// 0 where there is none.
+  double mtpWeight = 0;
+  double balanceAlpha = 0;
+  /// By name; "balance" is recorded with its weight, the others without.
+  std::vector<std::pair<std::string, double>> losses;
+  double total = 0;
+  /// Total loss before each step and after the last.
+  std::vector<double> steps;
 
-  /// Not a number counts as too large.
-  bool isOver() const { return !(error <= bound) || !problems.empty(); }
-  void add(const std::string &name, double value);
+  /// Nothing after an error, which has been printed.
+  static std::optional<GoldenMeta> read(const std::string &path);
 };
 
-/// Bounds of issue 3: a step in FP32 against the same step in FP64 differs by 1e-7, 8e-7, 1e-6 and 4e-5.
-constexpr double kLossBound = 2e-6;
-constexpr double kLogitsBound = 5e-6;
-constexpr double kGradientBound = 1e-5;
-constexpr double kParameterBound = 2e-4;
+/// What a folder records, opened and checked as far as that needs no model. Damaged files throw base::Error.
+struct Golden {
+  std::string folder;
+  /// Initial parameters.
+  abi::SafetensorsFile parameters;
+  /// Ids, logits, gradients, parameters after the steps.
+  abi::SafetensorsFile io;
+  GoldenMeta meta;
+  int64_t batch = 0;
+  int64_t sequence = 0;
+  std::vector<int32_t> ids = {};
 
-/// Compares what `trainer probe` wrote with a folder's io.safetensors and meta.json. `sequence` is the number of tokens in a
-/// sequence; sums are taken in double precision.
-std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, const abi::SafetensorsFile &golden,
-                                          const nlohmann::json &meta, int64_t sequence);
+  static std::optional<Golden> open(const std::string &folder);
+  std::string getPath(const std::string &file) const;
+};
+
+/// The largest error of a quantity, and what could not be compared.
+struct Comparison {
+  Quantity quantity;
+  double error = 0;
+  /// What the largest error was found in.
+  std::string worst = {};
+  /// Number of tensors or numbers compared, and how many of them are over the bound.
+  int64_t count = 0;
+  int64_t over = 0;
+  /// Names that one side lacks, shapes that differ.
+  std::vector<std::string> problems = {};
+
+  void add(const std::string &name, double value);
+  bool isOk() const { return over == 0 && problems.empty(); }
+};
+
+/// Compares what `trainer probe` wrote with the folder, in double precision. `mtpDepth` is the number of depths
+/// whose losses the trainer adds up and the folder averages. Quantities that neither side has are left out.
+std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, const Golden &golden, int64_t mtpDepth);
 
 } // namespace contraflow::driver
 

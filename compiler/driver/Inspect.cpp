@@ -1,82 +1,133 @@
 //===- Inspect.cpp - contraflow inspect -----------------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "compiler/driver/Commands.h"
 #include "compiler/driver/Inspect.h"
 
+#include "compiler/driver/Commands.h"
 #include "compiler/driver/Phases.h"
 #include "compiler/frontend/Parameters.h"
+#include "compiler/linker/ManifestWriter.h"
+#include "runtime/abi/Abi.h"
 #include "runtime/abi/Manifest.h"
 #include "runtime/abi/Payload.h"
 
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
+
+#include <nlohmann/json.hpp>
+
+using namespace mlir;
+using nlohmann::json;
 
 namespace contraflow::driver {
 namespace {
 
 /// 1234567 as "1,234,567".
-std::string group(int64_t number) {
-  std::string digits = std::to_string(number);
-  for (int64_t at = int64_t(digits.size()) - 3; at > (number < 0 ? 1 : 0); at -= 3)
-    digits.insert(at, ",");
-  return digits;
-}
+std::string group(int64_t number) { return llvm::formatv("{0:N}", number).str(); }
 
-std::string getShapeText(llvm::ArrayRef<int64_t> shape) {
+/// "1 sequence", "2 sequences".
+std::string count(int64_t number, StringRef noun) { return (group(number) + " " + noun + (number == 1 ? "" : "s")).str(); }
+
+std::string getShapeText(ArrayRef<int64_t> shape) {
   std::string text;
   for (int64_t size : shape)
     text += (text.empty() ? "" : " x ") + std::to_string(size);
   return text;
 }
 
-//===----------------------------------------------------------------------===//
-// Run files
-//===----------------------------------------------------------------------===//
-
-nlohmann::json toJson(const frontend::ParameterCount &count) {
-  return {{"total", count.total}, {"activated", count.activated}, {"buffers", count.buffers}};
+void printTensor(StringRef name, ArrayRef<int64_t> shape, bool isBuffer) {
+  llvm::outs() << llvm::formatv("  {0,-72} {1,20}{2}\n", name, getShapeText(shape), isBuffer ? "  buffer" : "");
 }
 
-int inspectRunFile(const std::string &path, const InspectOptions &options) {
+void printField(StringRef name, const std::string &text) { llvm::outs() << llvm::formatv("{0,-12} {1}\n", name, text); }
+
+/// What a step works on.
+struct StepSize {
+  int64_t microBatches, batch, sequence;
+
+  int64_t getTokens() const { return microBatches * batch * sequence; }
+  std::string str() const {
+    return count(getTokens(), "token") + ": " + group(microBatches) +
+           (microBatches == 1 ? " micro-batch of " : " micro-batches of ") + count(batch, "sequence") + " of " +
+           count(sequence, "token");
+  }
+  json toJson() const {
+    return {{"tokens", getTokens()}, {"micro_batches", microBatches}, {"sequences", batch}, {"sequence", sequence}};
+  }
+};
+
+//===----------------------------------------------------------------------===//
+// Run files and IR
+//===----------------------------------------------------------------------===//
+
+json toJson(const frontend::ParameterSummary &summary, bool everyTensor) {
+  json blocks = json::array(), tensors = json::array();
+  for (const frontend::BlockCount &block : summary.blocks)
+    blocks.push_back({{"block", block.block},
+                      {"instances", block.instances},
+                      {"total", block.count.total},
+                      {"activated", block.count.activated},
+                      {"bias", block.count.buffers}});
+  json result = {{"total", summary.model.total},         {"activated", summary.model.activated},
+                 {"bias", summary.model.buffers},        {"mtp", summary.auxiliary.total},
+                 {"mtp_bias", summary.auxiliary.buffers}, {"blocks", blocks}};
+  for (const frontend::ParameterInfo &parameter : summary.parameters)
+    tensors.push_back({{"name", parameter.name},
+                       {"shape", parameter.shape},
+                       {"activated", parameter.activated},
+                       {"buffer", parameter.isBuffer},
+                       {"mtp", parameter.isAuxiliary},
+                       {"block", parameter.block}});
+  if (everyTensor)
+    result["tensors"] = tensors;
+  return result;
+}
+
+int inspectModel(const std::string &path, const InspectOptions &options) {
   CompileOptions compileOptions;
   compileOptions.stopAfter = "frontend";
   Compilation compilation(compileOptions);
-  if (!compilation.load(path) || !compilation.run())
+  bool isRunFile = llvm::sys::path::extension(path) != ".mlir";
+  if (!compilation.load(path) || (isRunFile && !compilation.run()))
     return 1;
-  mlir::FailureOr<frontend::ParameterSummary> summary = frontend::countParameters(compilation.getModule());
-  if (mlir::failed(summary))
+  ModuleOp module = compilation.getModule();
+  FailureOr<frontend::ParameterSummary> summary = frontend::countParameters(module);
+  if (failed(summary))
     return 1;
+  auto getInt = [&](StringRef name) {
+    auto value = module->getAttrOfType<IntegerAttr>(name);
+    return value ? value.getInt() : 0;
+  };
+  auto getText = [&](StringRef name) {
+    auto value = module->getAttrOfType<StringAttr>(name);
+    return value ? value.str() : std::string();
+  };
+  StepSize step = {getInt("nn.micro_batches"), getInt("nn.batch"), getInt("nn.seq")};
   if (options.json) {
-    nlohmann::json blocks = nlohmann::json::array(), tensors = nlohmann::json::array();
-    for (const frontend::BlockCount &block : summary->blocks) {
-      nlohmann::json entry = toJson(block.count);
-      entry["block"] = block.block;
-      entry["instances"] = block.instances;
-      blocks.push_back(entry);
-    }
-    for (const frontend::ParameterInfo &parameter : summary->parameters)
-      tensors.push_back({{"name", parameter.name},
-                         {"shape", parameter.shape},
-                         {"elements", parameter.elements},
-                         {"activated", parameter.activated},
-                         {"buffer", parameter.isBuffer},
-                         {"auxiliary", parameter.isAuxiliary},
-                         {"block", parameter.block}});
-    nlohmann::json json = {{"parameters", toJson(summary->model)},
-                           {"auxiliary", toJson(summary->auxiliary)},
-                           {"blocks", blocks},
-                           {"tensors", tensors}};
-    llvm::outs() << json.dump(1) << "\n";
+    json result = toJson(*summary, options.tensors);
+    result["model"] = getText(linker::kModelName);
+    result["model_type"] = getText("nn.model_type");
+    result["step"] = step.toJson();
+    result["vocab"] = getInt("nn.vocab");
+    llvm::outs() << result.dump(1) << "\n";
     return 0;
   }
-  llvm::outs() << frontend::formatSummary(*summary);
+  printField("model", getText(linker::kModelName) + " (" + getText("nn.model_type") + ")");
+  printField("step", step.str());
+  printField("vocabulary", group(getInt("nn.vocab")));
+  printField("parameters", group(summary->model.total) + ", activated " + group(summary->model.activated));
+  if (summary->model.buffers)
+    printField("bias", group(summary->model.buffers));
+  if (summary->auxiliary.total)
+    printField("mtp", group(summary->auxiliary.total) + ", bias " + group(summary->auxiliary.buffers));
+  llvm::outs() << "\n" << frontend::formatSummary(*summary);
   if (options.tensors)
     for (const frontend::ParameterInfo &parameter : summary->parameters)
-      llvm::outs() << llvm::formatv("{0,-72} {1,20}{2}\n", parameter.name, getShapeText(parameter.shape),
-                                    parameter.isBuffer ? "  buffer" : "");
+      printTensor(parameter.name, parameter.shape, parameter.isBuffer);
   return 0;
 }
 
@@ -84,131 +135,205 @@ int inspectRunFile(const std::string &path, const InspectOptions &options) {
 // Trainers
 //===----------------------------------------------------------------------===//
 
-void printMemory(const abi::Manifest &manifest, bool everything) {
-  struct Line {
-    int64_t offset, bytes;
-    std::string name;
+/// Parameters of all instances of a kind of block.
+struct BlockSize {
+  int64_t instances = 0;
+  int64_t elements = 0;
+  int64_t buffers = 0;
+};
+
+/// By kind of block, in the order of the manifest.
+llvm::MapVector<StringRef, BlockSize> getBlocks(const abi::Manifest &manifest) {
+  llvm::MapVector<StringRef, BlockSize> blocks;
+  llvm::StringSet<> instances;
+  for (const abi::Parameter &parameter : manifest.parameters) {
+    BlockSize &size = blocks[parameter.block];
+    (parameter.trainable ? size.elements : size.buffers) += parameter.elements();
+  }
+  const abi::Program *train = manifest.findProgram("train");
+  for (const abi::Row &row : train ? *train : abi::Program())
+    if (auto found = blocks.find(row.block); found != blocks.end() && instances.insert(row.block + " " + row.layer).second)
+      ++found->second.instances;
+  return blocks;
+}
+
+/// Rows of a program by direction, in the order of first appearance.
+llvm::MapVector<StringRef, int64_t> countRows(const abi::Program &program) {
+  llvm::MapVector<StringRef, int64_t> counts;
+  for (const abi::Row &row : program)
+    ++counts[row.direction];
+  return counts;
+}
+
+/// An address range of the arena with a name.
+struct Range {
+  int64_t offset;
+  int64_t bytes;
+  std::string name;
+};
+
+std::vector<Range> getRanges(const abi::Manifest &manifest, bool everything) {
+  std::vector<Range> ranges;
+  auto add = [&](int64_t offset, int64_t bytes, const std::string &name) {
+    if (offset >= 0)
+      ranges.push_back({offset, bytes, name});
   };
-  std::vector<Line> lines;
   for (const auto &[name, region] : manifest.regions)
-    lines.push_back({region.offset, region.bytes, name});
+    add(region.offset, region.bytes, name);
   if (everything) {
-    int64_t ids = manifest.batch * manifest.seq * 4;
-    if (manifest.scalars >= 0)
-      lines.push_back({manifest.scalars, 64, "scalars"});
-    for (auto [offset, bytes, name] : {std::tuple{manifest.inputs.tokens, ids * manifest.microBatches, "tokens"},
-                                       std::tuple{manifest.inputs.starts, ids * manifest.microBatches, "starts"},
-                                       std::tuple{manifest.inputs.generateTokens, manifest.seq * 4, "generate tokens"},
-                                       std::tuple{manifest.inputs.generateStarts, manifest.seq * 4, "generate starts"}})
-      if (offset >= 0)
-        lines.push_back({offset, bytes, name});
+    int64_t step = manifest.microBatches * manifest.batch * manifest.seq * 4;
+    add(manifest.scalars, CF_SCALAR_COUNT * 4, "  scalars");
+    add(manifest.inputs.tokens, step, "  tokens");
+    add(manifest.inputs.starts, step, "  starts");
+    add(manifest.inputs.generateTokens, manifest.seq * 4, "  generate: tokens");
+    add(manifest.inputs.generateStarts, manifest.seq * 4, "  generate: starts");
     for (const abi::Loss &loss : manifest.losses)
-      lines.push_back({loss.offset, 4, "loss " + loss.name});
+      add(loss.offset, 4, "  loss " + loss.name);
     for (const abi::Load &load : manifest.loads)
-      lines.push_back({load.offset, load.experts * 4, "load " + load.name});
+      add(load.offset, load.experts * 4, "  load " + load.name);
     for (const abi::Output &output : manifest.outputs) {
       int64_t bytes = 4;
       for (int64_t size : output.shape)
         bytes *= size;
-      lines.push_back({output.offset, bytes, output.program + " output " + output.name});
+      add(output.offset, bytes, "  " + output.program + ": " + output.name);
     }
   }
-  std::stable_sort(lines.begin(), lines.end(), [](const Line &a, const Line &b) { return a.offset < b.offset; });
-  for (const Line &line : lines)
-    llvm::outs() << llvm::formatv("  {0,18} {1,18}  {2}\n", group(line.offset), group(line.bytes), line.name);
-  llvm::outs() << llvm::formatv("  {0,18} {1,18}  arena, in bytes\n", 0, group(manifest.arenaBytes));
+  // What holds others comes first.
+  llvm::stable_sort(ranges, [](const Range &a, const Range &b) {
+    return std::pair(a.offset, -a.bytes) < std::pair(b.offset, -b.bytes);
+  });
+  return ranges;
 }
 
-void printParameters(const abi::Manifest &manifest) {
-  struct Count {
-    int64_t tensors = 0, elements = 0, buffers = 0;
+void printMemory(const abi::Manifest &manifest, bool everything) {
+  llvm::outs() << llvm::formatv("\n{0,-40} {1,20} {2,20} {3,7}\n", "memory", "offset", "bytes", "share");
+  auto print = [&](StringRef name, int64_t offset, int64_t bytes) {
+    double share = manifest.arenaBytes ? 100.0 * double(bytes) / double(manifest.arenaBytes) : 0;
+    llvm::outs() << llvm::formatv("{0,-40} {1,20} {2,20} {3,6:F1}%\n", name, group(offset), group(bytes), share);
   };
-  llvm::MapVector<llvm::StringRef, Count> blocks;
-  Count all;
-  for (const abi::Parameter &parameter : manifest.parameters)
-    for (Count *count : {&blocks[parameter.block], &all}) {
-      ++count->tensors;
-      (parameter.trainable ? count->elements : count->buffers) += parameter.elements();
-    }
-  auto print = [](llvm::StringRef name, const Count &count) {
-    llvm::outs() << llvm::formatv("  {0,-40} {1,8} tensors {2,20} parameters", name, count.tensors,
-                                  group(count.elements));
-    if (count.buffers)
-      llvm::outs() << " + " << group(count.buffers) << " of buffers";
-    llvm::outs() << "\n";
+  for (const Range &range : getRanges(manifest, everything))
+    print(range.name, range.offset, range.bytes);
+  print("arena", 0, manifest.arenaBytes);
+  printField("scratch", group(manifest.scratchBytesPerWorker) + " bytes a thread");
+}
+
+void printParameters(const abi::Manifest &manifest, bool everyTensor) {
+  auto print = [](StringRef name, const BlockSize &size) {
+    llvm::outs() << llvm::formatv("{0,-40} {1,9} {2,20} {3,12}\n", name, size.instances ? group(size.instances) : "",
+                                  group(size.elements), group(size.buffers));
   };
-  for (auto &[name, count] : blocks)
-    print(name, count);
+  llvm::outs() << llvm::formatv("\n{0,-40} {1,9} {2,20} {3,12}\n", "block", "instances", "parameters", "buffers");
+  BlockSize all;
+  for (auto &[name, size] : getBlocks(manifest)) {
+    print(name.empty() ? "(shared)" : name, size);
+    all.elements += size.elements;
+    all.buffers += size.buffers;
+  }
   print("all", all);
+  if (everyTensor)
+    for (const abi::Parameter &parameter : manifest.parameters)
+      printTensor(parameter.name, parameter.shape, !parameter.trainable);
 }
 
-void printProgram(const abi::Manifest &manifest) {
+void printPrograms(const abi::Manifest &manifest, bool everyRow) {
+  llvm::outs() << "\nprogram\n";
   for (const auto &[name, rows] : manifest.programs) {
-    llvm::outs() << "program " << name << "\n";
-    for (const abi::Row &row : rows)
-      llvm::outs() << llvm::formatv("  {0,-16} {1,4}  {2,-32} {3}\n", row.direction,
+    llvm::outs() << llvm::formatv("{0,-12} {1,8} rows: ", name, group(rows.size()));
+    llvm::ListSeparator separator;
+    for (auto &[direction, number] : countRows(rows))
+      llvm::outs() << separator << direction << " " << group(number);
+    llvm::outs() << "\n";
+    if (!everyRow)
+      continue;
+    for (auto [i, row] : llvm::enumerate(rows))
+      llvm::outs() << llvm::formatv("  {0,6} {1,-16} {2,4}  {3,-28} {4}\n", i, row.direction,
                                     row.microBatch < 0 ? "" : std::to_string(row.microBatch), row.layer,
                                     manifest.functions[row.function]);
   }
 }
 
-nlohmann::json describe(const abi::Manifest &manifest, const abi::Payload &payload) {
-  nlohmann::json json = nlohmann::json::parse(payload.manifest);
-  json["object_bytes"] = payload.object.size();
-  json["manifest_bytes"] = payload.manifest.size();
-  int64_t total = 0, buffers = 0;
-  for (const abi::Parameter &parameter : manifest.parameters)
-    (parameter.trainable ? total : buffers) += parameter.elements();
-  json["parameter_count"] = total;
-  json["buffer_count"] = buffers;
-  return json;
+json toJson(const abi::Manifest &manifest, const abi::Payload &payload, const InspectOptions &options) {
+  json blocks = json::array(), regions = json::object(), programs = json::object(), directions = json::object();
+  int64_t elements = 0, buffers = 0;
+  for (auto &[name, size] : getBlocks(manifest)) {
+    blocks.push_back({{"block", name.str()},
+                      {"instances", size.instances},
+                      {"parameters", size.elements},
+                      {"buffers", size.buffers}});
+    elements += size.elements;
+    buffers += size.buffers;
+  }
+  for (const auto &[name, region] : manifest.regions)
+    regions[name] = {{"offset", region.offset}, {"bytes", region.bytes}};
+  for (const auto &[name, rows] : manifest.programs) {
+    programs[name] = rows.size();
+    for (auto &[direction, number] : countRows(rows))
+      directions[name][direction.str()] = number;
+  }
+  json result = {{"model", manifest.model},
+                 {"build_id", manifest.buildId},
+                 {"isa", manifest.isa},
+                 {"step", StepSize{manifest.microBatches, manifest.batch, manifest.seq}.toJson()},
+                 {"vocab", manifest.vocab},
+                 {"flops_per_step", manifest.flopsPerStep},
+                 {"parameters", elements},
+                 {"buffers", buffers},
+                 {"blocks", blocks},
+                 {"arena_bytes", manifest.arenaBytes},
+                 {"scratch_bytes_per_worker", manifest.scratchBytesPerWorker},
+                 {"regions", regions},
+                 {"programs", programs},
+                 {"directions", directions},
+                 {"functions", manifest.functions.size()},
+                 {"object_bytes", payload.object.size()},
+                 {"manifest_bytes", payload.manifest.size()}};
+  // What lists everything is the manifest itself.
+  json whole = options.tensors || options.program || options.memory ? json::parse(payload.manifest) : json();
+  if (options.tensors)
+    result["tensors"] = whole["parameters"];
+  if (options.program)
+    result["rows"] = whole["programs"];
+  if (options.memory)
+    for (const Range &range : getRanges(manifest, /*everything=*/true))
+      result["memory"].push_back(
+          {{"name", StringRef(range.name).ltrim().str()}, {"offset", range.offset}, {"bytes", range.bytes}});
+  return result;
 }
 
 int inspectTrainer(const std::string &path, const InspectOptions &options) {
   std::optional<abi::Payload> payload = abi::readPayload(path);
   if (!payload)
-    return fail("'" + path + "' is neither a run file (.json) nor a trainer"), 1;
+    return fail("'" + path + "' is no trainer, expected a run file (.json), IR (.mlir) or what compile made"), 1;
   abi::Manifest manifest = abi::Manifest::fromJson(payload->manifest);
   if (options.json) {
-    llvm::outs() << describe(manifest, *payload).dump(1) << "\n";
+    llvm::outs() << toJson(manifest, *payload, options).dump(1) << "\n";
     return 0;
   }
-  llvm::outs() << "model       " << manifest.model << ", build " << manifest.buildId << "\n";
-  llvm::outs() << "step        " << manifest.microBatches * manifest.batch << " sequences of " << manifest.seq
-               << " tokens, " << manifest.microBatches
-               << (manifest.microBatches == 1 ? " micro-batch, " : " micro-batches, ")
-               << llvm::formatv("{0:F3}", manifest.flopsPerStep * 1e-9) << " Gflop\n";
-  llvm::outs() << "code        " << group(payload->object.size()) << " bytes, " << manifest.functions.size()
-               << " functions\n";
-  llvm::outs() << "programs    ";
-  const char *separator = "";
-  for (const auto &[name, rows] : manifest.programs) {
-    llvm::outs() << separator << name << " " << rows.size() << " rows";
-    separator = ", ";
-  }
-  llvm::outs() << "\nparameters\n";
-  printParameters(manifest);
-  if (options.tensors)
-    for (const abi::Parameter &parameter : manifest.parameters)
-      llvm::outs() << llvm::formatv("  {0,-72} {1,20}{2}\n", parameter.name, getShapeText(parameter.shape),
-                                    parameter.trainable ? "" : "  buffer");
-  llvm::outs() << "memory\n";
+  printField("model", manifest.model + ", build " + manifest.buildId);
+  printField("step", StepSize{manifest.microBatches, manifest.batch, manifest.seq}.str());
+  printField("work", llvm::formatv("{0:F3} Gflop a step", manifest.flopsPerStep * 1e-9).str());
+  printField("vocabulary", group(manifest.vocab));
+  printField("code", count(payload->object.size(), "byte") + ", " + count(manifest.functions.size(), "function"));
+  printField("processor", llvm::join(manifest.isa, " "));
+  printParameters(manifest, options.tensors);
   printMemory(manifest, options.memory);
-  if (options.program)
-    printProgram(manifest);
+  printPrograms(manifest, options.program);
   return 0;
 }
 
 } // namespace
 
-int inspect(const Options &commandLine) {
-  const std::string &path = commandLine.input;
-  InspectOptions options = {commandLine.json, commandLine.tensors, commandLine.memory, commandLine.program};
+int inspectFile(const std::string &path, const InspectOptions &options) {
   if (!llvm::sys::fs::exists(path))
     return fail("there is no file '" + path + "'"), 1;
-  if (llvm::sys::path::extension(path) == ".json")
-    return inspectRunFile(path, options);
+  StringRef extension = llvm::sys::path::extension(path);
+  if (extension == ".json" || extension == ".mlir")
+    return inspectModel(path, options);
   return inspectTrainer(path, options);
+}
+
+int inspect(const Options &options) {
+  return inspectFile(options.input, {options.json, options.tensors, options.memory, options.program});
 }
 
 } // namespace contraflow::driver

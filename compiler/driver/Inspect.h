@@ -7,13 +7,21 @@
 
 namespace contraflow::driver {
 
+/// What `contraflow inspect` shows besides sizes.
 struct InspectOptions {
+  /// One JSON document in place of text.
   bool json = false;
-  /// What to list besides the summary.
+  /// Every parameter.
   bool tensors = false;
+  /// Of a trainer: every address that has a name.
   bool memory = false;
+  /// Of a trainer: every row of its programs.
   bool program = false;
 };
+
+/// `contraflow inspect PATH`: a run file or the frontend's IR (parameters by block, from the graph alone: nothing is
+/// compiled), or a trainer (parameters, regions of the arena, programs). Returns the exit status.
+int inspectFile(const std::string &path, const InspectOptions &options);
 
 } // namespace contraflow::driver
 
