@@ -93,8 +93,12 @@ int train(const Options &options, const std::string &executable) {
 }
 
 int verify(const Options &options, const std::string &executable) {
-  std::string models = options.models.empty() ? findModels(executable) : options.models;
-  return verifyFolder(options.input, models, [&](const std::string &runFile, const std::string &trainer) {
+  VerifyOptions verifyOptions;
+  verifyOptions.models = options.models.empty() ? findModels(executable) : options.models;
+  verifyOptions.keep = options.keep;
+  verifyOptions.threads = options.threads;
+  verifyOptions.json = options.json;
+  return verifyFolder(options.input, verifyOptions, [&](const std::string &runFile, const std::string &trainer) {
     Options compileOptions = options;
     compileOptions.input = runFile;
     compileOptions.output = trainer;

@@ -4,6 +4,7 @@
 
 #include "compiler/driver/Phases.h"
 
+#include <charconv>
 #include <functional>
 
 namespace contraflow::driver {
@@ -49,6 +50,11 @@ std::function<bool(Options &, const std::string &)> phase(std::string Options::*
     return options.*member = value, findPhase(value) != nullptr;
   };
 }
+bool setThreads(Options &options, const std::string &value) {
+  auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), options.threads);
+  return error == std::errc() && end == value.data() + value.size() && options.threads > 0;
+}
+
 const std::vector<Option> &getTable() {
   static const std::vector<Option> table = {
       {"--output", "-o", "FILE", kCompile | kTrain, "where to write the trainer (default: trainer)", text(&Options::output)},
@@ -62,12 +68,14 @@ const std::vector<Option> &getTable() {
        text(&Options::reproducer)},
       {"--statistics", "", "", kCompile, "print what every pass did", flag(&Options::statistics)},
       {"--timing", "", "", kCompile, "print the time of every phase", flag(&Options::timing)},
-      {"--json", "", "", kInspect, "print JSON", flag(&Options::json)},
+      {"--json", "", "", kInspect | kVerify, "print JSON", flag(&Options::json)},
       {"--tensors", "", "", kInspect, "list every parameter", flag(&Options::tensors)},
       {"--memory", "", "", kInspect, "show the memory map of a trainer", flag(&Options::memory)},
       {"--program", "", "", kInspect, "list the rows of a trainer's programs", flag(&Options::program)},
       {"--models", "", "DIR", kVerify, "folder of the architectures (default: found from where contraflow is)",
        text(&Options::models)},
+      {"--keep", "", "DIR", kVerify, "keep run file, trainer and results in this folder", text(&Options::keep)},
+      {"--threads", "", "N", kVerify, "threads of the trainer (default: one per processor)", setThreads},
       {"--help", "-h", "", kEvery, "this text",
        [](Options &options, const std::string &) {
          for (const CommandInfo &info : kCommands)

@@ -27,12 +27,14 @@ struct Options {
   std::string dumpPhases;
   std::string reproducer;
   std::string models;
+  std::string keep;
   bool statistics = false;
   bool timing = false;
   bool json = false;
   bool tensors = false;
   bool memory = false;
   bool program = false;
+  int threads = 0;
   /// What `train` hands on.
   std::vector<std::string> trainerArguments;
 };
