@@ -82,12 +82,18 @@ llvm::Expected<CpuMachine> CpuMachine::get(llvm::StringRef isa) {
     llvm::sort(features);
     machine.features = llvm::join(features, ",");
   }
+  // A machine for an unknown name would warn on its own: ask one without a name first.
+  CpuMachine anyone;
+  anyone.triple = machine.triple;
+  auto unnamed = createTargetMachine(anyone);
+  if (!unnamed)
+    return unnamed.takeError();
+  if (!(*unnamed)->getMCSubtargetInfo()->isCPUStringValid(machine.cpu))
+    return makeError("unknown instruction set '" + isa + "', wanted native or a processor such as x86-64-v3");
   auto created = createTargetMachine(machine);
   if (!created)
     return created.takeError();
   const llvm::MCSubtargetInfo &info = *(*created)->getMCSubtargetInfo();
-  if (!info.isCPUStringValid(machine.cpu))
-    return makeError("unknown instruction set '" + isa + "', wanted native or a processor such as x86-64-v3");
   for (const auto &feature : info.getEnabledProcessorFeatures())
     machine.enabled.push_back(feature.Key);
   llvm::sort(machine.enabled);
