@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/frontend/BindConfig.h"
 
-#include "llvm/ADT/StringSet.h"
 #include "mlir/IR/Diagnostics.h"
+#include "llvm/ADT/StringSet.h"
 #include <limits>
 
 using namespace mlir;
@@ -44,12 +44,18 @@ std::optional<ExprValue> toValue(const nlohmann::json &json) {
 /// What a value of this kind has to be.
 std::string describeKind(ConfigOp config) {
   switch (config.getKind()) {
-  case ConfigKind::Dim: return "an integer of 1 or more";
-  case ConfigKind::Int: return "an integer";
-  case ConfigKind::Float: return "a number";
-  case ConfigKind::Bool: return "true or false";
-  case ConfigKind::Text: return "a string";
-  case ConfigKind::OneOf: break;
+  case ConfigKind::Dim:
+    return "an integer of 1 or more";
+  case ConfigKind::Int:
+    return "an integer";
+  case ConfigKind::Float:
+    return "a number";
+  case ConfigKind::Bool:
+    return "true or false";
+  case ConfigKind::Text:
+    return "a string";
+  case ConfigKind::OneOf:
+    break;
   }
   std::vector<std::string> choices;
   ArrayAttr listed = *config.getChoices();
@@ -62,12 +68,18 @@ std::string describeKind(ConfigOp config) {
 bool isOfKind(ConfigOp config, const ExprValue &value) {
   const auto *integer = std::get_if<int64_t>(&value);
   switch (config.getKind()) {
-  case ConfigKind::Dim: return integer && *integer >= 1;
-  case ConfigKind::Int: return integer;
-  case ConfigKind::Float: return integer || std::holds_alternative<double>(value);
-  case ConfigKind::Bool: return std::holds_alternative<bool>(value);
-  case ConfigKind::Text: return std::holds_alternative<std::string>(value);
-  case ConfigKind::OneOf: break;
+  case ConfigKind::Dim:
+    return integer && *integer >= 1;
+  case ConfigKind::Int:
+    return integer;
+  case ConfigKind::Float:
+    return integer || std::holds_alternative<double>(value);
+  case ConfigKind::Bool:
+    return std::holds_alternative<bool>(value);
+  case ConfigKind::Text:
+    return std::holds_alternative<std::string>(value);
+  case ConfigKind::OneOf:
+    break;
   }
   return llvm::any_of(*config.getChoices(), [&](Attribute choice) { return toValue(choice) == value; });
 }
@@ -100,14 +112,14 @@ private:
     auto types = model.getModelTypes().getAsValueRange<StringAttr>();
     std::string served = "\"" + llvm::join(types, "\", \"") + "\"";
     if (!type || !type->get().is_string()) {
-      error(run.config.getLoc(context)) << "key 'model_type' is missing; '@" << model.getSymName() << "' serves "
-                                        << served;
+      error(run.config.getLoc(context))
+          << "key 'model_type' is missing; '@" << model.getSymName() << "' serves " << served;
       return;
     }
     std::string found = type->get().get<std::string>();
     if (!llvm::is_contained(types, found))
-      error(type->getLoc(context)) << "model_type: '@" << model.getSymName() << "' serves " << served << ", found \""
-                                   << found << "\"";
+      error(type->getLoc(context)) << "model_type: '@" << model.getSymName() << "' serves " << served
+                                   << ", found \"" << found << "\"";
     environment["model_type"] = ExprValue(found);
   }
 
@@ -135,8 +147,8 @@ private:
         environment[name] = *converted;
         return;
       }
-      note(error(value->getLoc(context)) << value->getKeyPath() << ": expected " << describeKind(config) << ", found "
-                                         << describe(value->get()),
+      note(error(value->getLoc(context)) << value->getKeyPath() << ": expected " << describeKind(config)
+                                         << ", found " << describe(value->get()),
            config);
       unknown.insert(name);
       return;
@@ -155,7 +167,8 @@ private:
       return;
     }
     StringRef path = cast<StringAttr>(config.getPaths()[0]).getValue();
-    InFlightDiagnostic diagnostic = error(getSource(config).getLoc(context)) << "key '" << path << "' is missing";
+    InFlightDiagnostic diagnostic = error(getSource(config).getLoc(context))
+                                    << "key '" << path << "' is missing";
     SmallVector<StringRef> keys;
     for (const auto &[key, ignored] : getSource(config).get().items())
       keys.push_back(key);
@@ -239,8 +252,8 @@ private:
         continue;
       SmallVector<StringRef> names(known.begin(), known.end());
       std::optional<JsonValue> value = loss->find(key);
-      InFlightDiagnostic diagnostic = error((value ? *value : *loss).getLoc(context)) << "unknown key 'loss." << key
-                                                                                       << "'";
+      InFlightDiagnostic diagnostic = error((value ? *value : *loss).getLoc(context))
+                                      << "unknown key 'loss." << key << "'";
       if (StringRef nearest = nn::getNearest(key, names); !nearest.empty())
         diagnostic << "; did you mean 'loss." << nearest << "'?";
       else
@@ -276,6 +289,8 @@ void setBatch(ExprEnvironment &environment, int64_t batch, int64_t sequence) {
   environment["tokens"] = ExprValue(batch * sequence);
 }
 
-FailureOr<ExprEnvironment> bindConfig(nn::ModelOp model, const RunFile &run) { return Binder(model, run).bind(); }
+FailureOr<ExprEnvironment> bindConfig(nn::ModelOp model, const RunFile &run) {
+  return Binder(model, run).bind();
+}
 
 } // namespace contraflow::frontend

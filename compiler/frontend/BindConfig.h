@@ -11,8 +11,8 @@ namespace contraflow::frontend {
 /// Values of all `nn.config` and `nn.let` of a model, of `batch`, `seq` and `tokens`, and of `model_type`.
 ///
 /// Errors name the key and its place in the JSON, with a note at the declaration. All missing and wrong keys
-/// are reported, not just the first. A key that nothing reads but that looks like one which is missing gets a warning:
-/// a misspelt key with a default would change the model silently.
+/// are reported, not just the first. A key that nothing reads but that looks like one which is missing gets a
+/// warning: a misspelt key with a default would change the model silently.
 mlir::FailureOr<nn::ExprEnvironment> bindConfig(nn::ModelOp model, const RunFile &run);
 
 /// Sets `batch`, `seq` and `tokens`.

@@ -4,11 +4,11 @@
 
 #include "compiler/frontend/BindConfig.h"
 #include "compiler/frontend/Instantiate.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 #include <algorithm>
 
 using namespace mlir;
@@ -47,7 +47,8 @@ void setAttributes(ModuleOp module, const RunFile &run) {
   for (auto [name, value] : numbers)
     entries.push_back(builder.getNamedAttr(name, builder.getF64FloatAttr(value)));
   module->setAttr("nn.optimizer", builder.getDictionaryAttr(entries));
-  module->setAttr("nn.model_type", builder.getStringAttr(run.config.find("model_type")->get().get<std::string>()));
+  module->setAttr("nn.model_type",
+                  builder.getStringAttr(run.config.find("model_type")->get().get<std::string>()));
 }
 
 } // namespace
@@ -56,7 +57,8 @@ OwningOpRef<ModuleOp> buildModel(MLIRContext &context, const RunFile &run) {
   context.loadDialect<nn::NNDialect>();
   if (!llvm::sys::fs::exists(run.architecture)) {
     std::optional<JsonValue> key = run.run.find("architecture");
-    emitError((key ? *key : run.run).getLoc(&context)) << "architecture: there is no file '" << run.architecture << "'";
+    emitError((key ? *key : run.run).getLoc(&context))
+        << "architecture: there is no file '" << run.architecture << "'";
     return {};
   }
   OwningOpRef<ModuleOp> source = parseSourceFile<ModuleOp>(run.architecture, &context);
@@ -74,11 +76,13 @@ OwningOpRef<ModuleOp> buildModel(MLIRContext &context, const RunFile &run) {
   return module;
 }
 
-std::string findArchitecture(MLIRContext &context, const std::string &modelsFolder, const std::string &modelType) {
+std::string findArchitecture(MLIRContext &context, const std::string &modelsFolder,
+                             const std::string &modelType) {
   context.loadDialect<nn::NNDialect>();
   std::error_code error;
   std::vector<std::string> candidates;
-  for (llvm::sys::fs::directory_iterator it(modelsFolder, error), end; !error && it != end; it.increment(error)) {
+  for (llvm::sys::fs::directory_iterator it(modelsFolder, error), end; !error && it != end;
+       it.increment(error)) {
     llvm::SmallString<128> path(it->path());
     llvm::sys::path::append(path, "model.mlir");
     if (llvm::sys::fs::exists(path))

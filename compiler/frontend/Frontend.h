@@ -9,20 +9,21 @@
 
 namespace contraflow::frontend {
 
-/// Reads the architecture that `run` names, binds it to the configuration, and instantiates it (Instantiate.h). Nothing
-/// after this reads JSON: the module has the attributes
+/// Reads the architecture that `run` names, binds it to the configuration, and instantiates it
+/// (Instantiate.h). Nothing after this reads JSON: the module has the attributes
 ///
 ///   nn.batch, nn.seq, nn.micro_batches, nn.vocab    integers (nn.vocab: columns of the output "logits")
 ///   nn.optimizer                                    {beta1, beta2, eps, weight_decay, clip_norm}, floats
 ///   nn.model_type                                   a string
 ///
-/// Null if there is an error; diagnostics go to the context's handler, at lines of the model or of the JSON. Registers the
-/// dialects it needs.
+/// Null if there is an error; diagnostics go to the context's handler, at lines of the model or of the JSON.
+/// Registers the dialects it needs.
 mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::MLIRContext &context, const RunFile &run);
 
-/// The architecture file below `modelsFolder` (folder/model.mlir) that serves `modelType`; empty if there is none. For configurations
-/// that come without a run file.
-std::string findArchitecture(mlir::MLIRContext &context, const std::string &modelsFolder, const std::string &modelType);
+/// The architecture file below `modelsFolder` (folder/model.mlir) that serves `modelType`; empty if there is
+/// none. For configurations that come without a run file.
+std::string findArchitecture(mlir::MLIRContext &context, const std::string &modelsFolder,
+                             const std::string &modelType);
 
 } // namespace contraflow::frontend
 

@@ -1,18 +1,18 @@
 //===- Instantiate.cpp - from a model with names to kinds of blocks -------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Two interpreters over one walk. In a graph, a call becomes an `nn.call` of a kind; in a block, what is called is written in
-// its place. `nn.if` and `nn.repeat` vanish in both. Every other operation is cloned and its
-// expressions are replaced by their values.
+// Two interpreters over one walk. In a graph, a call becomes an `nn.call` of a kind; in a block, what is
+// called is written in its place. `nn.if` and `nn.repeat` vanish in both. Every other operation is cloned and
+// its expressions are replaced by their values.
 //
 //===----------------------------------------------------------------------===//
 #include "compiler/frontend/Instantiate.h"
 
 #include "compiler/frontend/BindConfig.h"
+#include "compiler/frontend/PruneGraphs.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Verifier.h"
-#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -94,10 +94,7 @@ public:
     setBatch(single, 1, std::get<int64_t>(environment.lookup("seq")));
     if (failed(buildGraph("generate", single)))
       return {};
-    if (failed(finishTrain()))
-      return {};
-    finishGenerate();
-    if (failed(mlir::verify(*module)))
+    if (failed(pruneGraphs(*module)) || failed(mlir::verify(*module)))
       return {};
     return std::move(module);
   }
@@ -165,10 +162,10 @@ private:
         return ExprAttr::get(attr.getContext(), nn::describe(*value));
       });
       // Dimensions have stricter needs than other expressions.
-      replacer.addReplacement([&self, op, &scope, this](nn::TensorType type)
-                                  -> std::optional<std::pair<Type, WalkResult>> {
-        return std::make_pair(Type(self.bindTensor(op, type, scope, failed)), WalkResult::skip());
-      });
+      replacer.addReplacement(
+          [&self, op, &scope, this](nn::TensorType type) -> std::optional<std::pair<Type, WalkResult>> {
+            return std::make_pair(Type(self.bindTensor(op, type, scope, failed)), WalkResult::skip());
+          });
     }
     AttrTypeReplacer replacer;
     bool failed = false;
@@ -262,7 +259,8 @@ private:
     if (failed(lower) || failed(upper))
       return failure();
     if (*upper > *lower && *upper - *lower > kMaxIterations)
-      return repeat.emitOpError() << "repeats " << *upper - *lower << " times, at most " << kMaxIterations << " can be";
+      return repeat.emitOpError() << "repeats " << *upper - *lower << " times, at most " << kMaxIterations
+                                  << " can be";
     Values carried;
     for (Value init : repeat.getInits())
       carried.push_back(mapping.lookup(init));
@@ -349,18 +347,19 @@ private:
     scope.calls.push_back(key);
     for (auto [name, value] : llvm::zip(closure.block.getDims().getAsValueRange<StringAttr>(), closure.dims))
       scope.environment[name] = value;
-    for (auto [name, block] : llvm::zip(closure.block.getBlocks().getAsValueRange<StringAttr>(), closure.blocks))
+    for (auto [name, block] :
+         llvm::zip(closure.block.getBlocks().getAsValueRange<StringAttr>(), closure.blocks))
       scope.blocks[name] = block;
     return scope;
   }
 
   /// A block parameter may have been given a block that takes or gives something else.
-  LogicalResult verifyFits(CallOp call, Closure &closure, TypeRange inputs, const Scope &scope, const Scope &inner) {
+  LogicalResult verifyFits(CallOp call, Closure &closure, TypeRange inputs, const Scope &scope,
+                           const Scope &inner) {
     Binding outside(*this, call, scope), inside(*this, closure.block, inner);
     auto mismatch = [&](const Twine &what, Type found, Type wanted) {
-      InFlightDiagnostic diagnostic = call.emitOpError()
-                                      << what << " is " << found << ", '@" << closure.block.getSymName() << "' has "
-                                      << wanted;
+      InFlightDiagnostic diagnostic = call.emitOpError() << what << " is " << found << ", '@"
+                                                         << closure.block.getSymName() << "' has " << wanted;
       diagnostic.attachNote(closure.block.getLoc()) << "the block that is called";
       return diagnostic;
     };
@@ -380,7 +379,8 @@ private:
         return mismatch("operand " + Twine(i), inputs[i], wanted);
     }
     for (auto [i, type] : llvm::enumerate(results)) {
-      Type wanted = inside.replacer.replace(type), found = outside.replacer.replace(call.getResult(i).getType());
+      Type wanted = inside.replacer.replace(type),
+           found = outside.replacer.replace(call.getResult(i).getType());
       if (!inside.failed && !outside.failed && found != wanted)
         return mismatch("result " + Twine(i), found, wanted);
     }
@@ -458,24 +458,26 @@ private:
       bool isParam = isa_and_nonnull<ParamOp>(input.getDefiningOp());
       if (isParam == block.isParamArg(i))
         continue;
-      InFlightDiagnostic diagnostic = call.emitOpError() << "operand " << i << " is " << (isParam ? "a" : "no")
-                                                         << " parameter, argument '" << block.getArgName(i) << "' of '@"
-                                                         << block.getSymName() << "' is "
-                                                         << (isParam ? "not marked 'param'" : "marked 'param'");
+      InFlightDiagnostic diagnostic = call.emitOpError()
+                                      << "operand " << i << " is " << (isParam ? "a" : "no")
+                                      << " parameter, argument '" << block.getArgName(i) << "' of '@"
+                                      << block.getSymName() << "' is "
+                                      << (isParam ? "not marked 'param'" : "marked 'param'");
       diagnostic.attachNote(block.getLoc()) << "the block that is called";
       return diagnostic;
     }
     return success();
   }
 
-  /// The kind for a closure, written on first use. `same[i]` is the argument of the kind that argument i becomes.
+  /// The kind for a closure, written on first use. `same[i]` is the argument of the kind that argument i
+  /// becomes.
   FailureOr<BlockOp> getKind(Closure &closure, const Scope &scope, ArrayRef<unsigned> same) {
-    std::string key = closure.getKey() + (forGenerate ? "!generate" : "!train");
+    std::string key = closure.getKey();
     for (unsigned index : same)
       key += "," + std::to_string(index);
-    auto [it, isNew] = kinds.try_emplace(key);
-    if (!isNew)
-      return it->second;
+    std::string name = getUniqueName(closure, key);
+    if (auto kind = module->lookupSymbol<BlockOp>(name))
+      return kind;
 
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPoint(graph);
@@ -491,7 +493,7 @@ private:
         names.push_back(builder.getStringAttr(closure.block.getArgName(i)));
         params.push_back(closure.block.isParamArg(i));
       }
-    auto kind = BlockOp::create(builder, closure.block.getLoc(), getUniqueName(closure), builder.getArrayAttr({}),
+    auto kind = BlockOp::create(builder, closure.block.getLoc(), name, builder.getArrayAttr({}),
                                 builder.getArrayAttr({}), builder.getArrayAttr(names),
                                 builder.getDenseBoolArrayAttr(params), builder.getTypeArrayAttr(results));
     Block *entry = builder.createBlock(&kind.getBody());
@@ -509,7 +511,6 @@ private:
     nn::YieldOp::create(builder, body.back().getLoc(), *values);
     if (failed(verifyNames(kind)))
       return failure();
-    kinds[key] = kind;
     return kind;
   }
 
@@ -520,20 +521,26 @@ private:
       auto [it, isNew] = names.try_emplace(param.getName(), param);
       if (isNew)
         continue;
-      InFlightDiagnostic diagnostic = param.emitOpError() << "names '" << param.getName() << "' a second time in '@"
-                                                          << kind.getSymName() << "'; calls of a block in one block need "
-                                                          << "prefixes that differ";
+      InFlightDiagnostic diagnostic = param.emitOpError()
+                                      << "names '" << param.getName() << "' a second time in '@"
+                                      << kind.getSymName() << "'; calls of a block in one block need "
+                                      << "prefixes that differ";
       diagnostic.attachNote(it->second.getLoc()) << "the first time";
       return diagnostic;
     }
     return success();
   }
 
-  std::string getUniqueName(const Closure &closure) {
-    std::string base = closure.getName() + (forGenerate ? "_generate" : ""), name = base;
-    for (int i = 2; !symbols.insert(name).second; ++i)
-      name = base + "_" + std::to_string(i);
-    return name;
+  /// Two closures may read alike; twins in both graphs get twin names.
+  std::string getUniqueName(const Closure &closure, const std::string &key) {
+    auto [it, isNew] = names.try_emplace(key);
+    if (isNew) {
+      std::string base = closure.getName(), name = base;
+      for (int i = 2; !symbols.insert(name).second || !symbols.insert(getGenerateName(name)).second; ++i)
+        name = base + "_" + std::to_string(i);
+      it->second = name;
+    }
+    return forGenerate ? getGenerateName(it->second) : it->second;
   }
 
   //===--------------------------------------------------------------------===//
@@ -552,149 +559,12 @@ private:
     Block *entry = builder.createBlock(&graph.getBody());
     IRMapping mapping;
     for (BlockArgument argument : source.getBody().getArguments())
-      mapping.map(argument, entry->addArgument(binding.replacer.replace(argument.getType()), argument.getLoc()));
+      mapping.map(argument,
+                  entry->addArgument(binding.replacer.replace(argument.getType()), argument.getLoc()));
     if (binding.failed)
       return failure();
     builder.setInsertionPointToEnd(entry);
     return failure(failed(writeBody(source.getBody().front(), scope, mapping, /*inGraph=*/true)));
-  }
-
-  SmallVector<BlockOp> getKinds(StringRef graphName) {
-    SmallVector<BlockOp> used;
-    for (auto call : module->lookupSymbol<GraphOp>(graphName).getBody().getOps<CallOp>())
-      if (!llvm::is_contained(used, call.getBlock()))
-        used.push_back(call.getBlock());
-    return used;
-  }
-
-  static void eraseDeadCode(Block &body) {
-    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))
-      if (isOpTriviallyDead(&op))
-        op.erase();
-  }
-
-  /// Drops arguments of `kind` that nothing uses, there and in the calls of `graphName`.
-  void dropUnusedArguments(BlockOp kind, StringRef graphName) {
-    Block &body = kind.getBody().front();
-    llvm::BitVector unused(body.getNumArguments());
-    SmallVector<Attribute> names;
-    SmallVector<bool> params;
-    for (BlockArgument argument : body.getArguments()) {
-      unsigned i = argument.getArgNumber();
-      if (argument.use_empty()) {
-        unused.set(i);
-        continue;
-      }
-      names.push_back(builder.getStringAttr(kind.getArgName(i)));
-      params.push_back(kind.isParamArg(i));
-    }
-    if (unused.none())
-      return;
-    for (auto call : module->lookupSymbol<GraphOp>(graphName).getBody().getOps<CallOp>())
-      if (call.getBlock() == kind)
-        call->eraseOperands(unused);
-    body.eraseArguments(unused);
-    kind.setArgNamesAttr(builder.getArrayAttr(names));
-    kind.setParamArgsAttr(builder.getDenseBoolArrayAttr(params));
-  }
-
-  /// Drops what nothing uses from `@train`, and parameters with a warning: a checkpoint would have them for nothing.
-  LogicalResult finishTrain() {
-    auto train = module->lookupSymbol<GraphOp>("train");
-    Block &body = train.getBody().front();
-    if (llvm::none_of(body.getOps<nn::OutputOp>(), [](nn::OutputOp output) { return output.getName() == "logits"; }))
-      return model.getGraph().emitOpError() << "has no output \"logits\"";
-    auto warn = [](ParamOp param) {
-      param.emitWarning() << "nothing uses parameter '" << param.getName() << "'; it is left out";
-    };
-    SmallVector<BlockOp> trainKinds = getKinds("train");
-    for (BlockOp kind : trainKinds) {
-      Block &kindBody = kind.getBody().front();
-      eraseDeadCode(kindBody);
-      for (auto param : llvm::make_early_inc_range(kindBody.getOps<ParamOp>()))
-        if (param.use_empty()) {
-          warn(param);
-          dropped.insert((kind.getSymName() + "/" + param.getName()).str());
-          param.erase();
-        }
-      dropUnusedArguments(kind, "train");
-    }
-    mergeShifts(body);
-    eraseDeadCode(body);
-    for (auto param : llvm::make_early_inc_range(body.getOps<ParamOp>()))
-      if (param.use_empty()) {
-        warn(param);
-        param.erase();
-      }
-    return verifyFullNames(train);
-  }
-
-  /// Targets of one depth of prediction are inputs of the next: ids that are shifted alike are one value.
-  static void mergeShifts(Block &body) {
-    SmallVector<nn::ShiftOp> kept;
-    for (auto shift : llvm::make_early_inc_range(body.getOps<nn::ShiftOp>())) {
-      auto same = llvm::find_if(kept, [&](nn::ShiftOp other) {
-        return other.getIds() == shift.getIds() && other.getBy() == shift.getBy() && other.getSeq() == shift.getSeq();
-      });
-      if (same == kept.end()) {
-        kept.push_back(shift);
-        continue;
-      }
-      shift.replaceAllUsesWith(same->getOutput());
-      shift.erase();
-    }
-  }
-
-  LogicalResult verifyFullNames(GraphOp train) {
-    llvm::StringMap<ParamOp> names;
-    auto check = [&](Operation *user, ParamOp param, const std::string &name) -> LogicalResult {
-      auto [it, isNew] = names.try_emplace(name, param);
-      if (isNew)
-        return success();
-      InFlightDiagnostic diagnostic = user->emitOpError() << "names a parameter '" << name << "' that is there already; "
-                                                          << "to share a parameter, declare it in the graph";
-      diagnostic.attachNote(it->second.getLoc()) << "the first parameter of this name";
-      return diagnostic;
-    };
-    for (Operation &op : train.getBody().front()) {
-      if (auto param = dyn_cast<ParamOp>(op))
-        if (failed(check(param, param, param.getName().str())))
-          return failure();
-      if (auto call = dyn_cast<CallOp>(op))
-        for (auto param : call.getBlock().getBody().getOps<ParamOp>())
-          if (failed(check(call, param, join(call.getPrefix().value_or("").str(), param.getName().str()))))
-            return failure();
-    }
-    return success();
-  }
-
-  /// Keeps what "logits" needs. Parameters of kinds stay, so that they lie as in training.
-  void finishGenerate() {
-    auto generate = module->lookupSymbol<GraphOp>("generate");
-    Block &body = generate.getBody().front();
-    for (BlockOp kind : getKinds("generate")) {
-      Block &kindBody = kind.getBody().front();
-      eraseDeadCode(kindBody);
-      StringRef name = kind.getSymName();
-      for (auto param : llvm::make_early_inc_range(kindBody.getOps<ParamOp>()))
-        if (param.use_empty() && dropped.contains((dropSuffix(name) + "/" + param.getName()).str()))
-          param.erase();
-      dropUnusedArguments(kind, "generate");
-    }
-    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))
-      if (op.use_empty() && !isa<nn::OutputOp>(op))
-        op.erase();
-    SmallVector<BlockOp> used = getKinds("generate");
-    used.append(getKinds("train"));
-    for (BlockOp kind : llvm::make_early_inc_range(module->getOps<BlockOp>()))
-      if (!llvm::is_contained(used, kind))
-        kind.erase();
-  }
-
-  /// The kind of `@train` that a kind of `@generate` stands for.
-  static std::string dropSuffix(StringRef name) {
-    size_t at = name.rfind("_generate");
-    return (name.take_front(at) + name.drop_front(at + strlen("_generate"))).str();
   }
 
   nn::ModelOp model;
@@ -705,10 +575,9 @@ private:
   bool forGenerate = false;
   OwningOpRef<ModuleOp> module;
   GraphOp graph;
-  llvm::StringMap<BlockOp> kinds;
+  /// Key of a closure and its arguments -> name of its kind in `@train`.
+  llvm::StringMap<std::string> names;
   llvm::StringSet<> symbols;
-  /// `kind/parameter` of parameters that training does not use.
-  llvm::StringSet<> dropped;
 };
 
 } // namespace

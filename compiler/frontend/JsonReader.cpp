@@ -3,11 +3,11 @@
 #include "compiler/frontend/JsonReader.h"
 
 #include "dialects/nn/NNStructure.h"
-#include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Location.h"
 #include "mlir/IR/MLIRContext.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include <limits>
 
 namespace contraflow::frontend {
@@ -24,7 +24,8 @@ JsonPosition getPositionAt(const std::string &text, size_t offset) {
   return position;
 }
 
-/// Walks a text that is known to be JSON and notes where values stand; returns the first key that an object has twice.
+/// Walks a text that is known to be JSON and notes where values stand; returns the first key that an object
+/// has twice.
 class PositionScanner {
 public:
   PositionScanner(const std::string &text, std::map<std::string, JsonPosition> &positions)
@@ -171,14 +172,16 @@ std::optional<JsonValue> JsonDocument::parse(const std::string &file, const std:
   try {
     document->root = nlohmann::json::parse(text, limitDepth);
   } catch (const nlohmann::json::parse_error &error) {
-    diagnostics.push_back({file, getPositionAt(text, error.byte ? error.byte - 1 : 0), shorten(error.what())});
+    diagnostics.push_back(
+        {file, getPositionAt(text, error.byte ? error.byte - 1 : 0), shorten(error.what())});
     return std::nullopt;
   } catch (const nlohmann::json::exception &error) {
     diagnostics.push_back({file, {1, 1}, shorten(error.what())});
     return std::nullopt;
   }
   if (tooDeep || !document->root.is_object()) {
-    diagnostics.push_back({file, {1, 1}, tooDeep ? "values are nested too deeply" : "expected a JSON object"});
+    diagnostics.push_back(
+        {file, {1, 1}, tooDeep ? "values are nested too deeply" : "expected a JSON object"});
     return std::nullopt;
   }
   std::string duplicate = PositionScanner(text, document->positions).scan();
@@ -278,7 +281,8 @@ bool ObjectReader::read(const std::string &key, int64_t &target, int64_t atLeast
   if (!value)
     return false;
   const nlohmann::json &json = value->get();
-  bool overflows = json.is_number_unsigned() && json.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max());
+  bool overflows =
+      json.is_number_unsigned() && json.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max());
   if (!json.is_number_integer() || overflows || json.get<int64_t>() < atLeast)
     return fail(*value, "an integer of " + std::to_string(atLeast) + " or more");
   target = json.get<int64_t>();
@@ -343,7 +347,8 @@ bool ObjectReader::read(const std::string &key, std::vector<std::string> &target
   return true;
 }
 
-bool ObjectReader::readOneOf(const std::string &key, std::string &target, const std::vector<std::string> &choices) {
+bool ObjectReader::readOneOf(const std::string &key, std::string &target,
+                             const std::vector<std::string> &choices) {
   std::string found;
   if (!read(key, found))
     return false;
@@ -362,7 +367,9 @@ std::optional<JsonValue> ObjectReader::readObject(const std::string &key) {
   return value;
 }
 
-std::optional<JsonValue> ObjectReader::readAny(const std::string &key) { return lookUp(key); }
+std::optional<JsonValue> ObjectReader::readAny(const std::string &key) {
+  return lookUp(key);
+}
 
 void ObjectReader::require(const std::string &key) {
   if (object && !lookUp(key))

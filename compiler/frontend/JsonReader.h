@@ -1,8 +1,8 @@
 //===- JsonReader.h - JSON whose errors say where -------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// nlohmann/json reads the text; a scan of the valid text adds the line and column of every key, so that an error about a value
-// can point at it however late it is found.
+// nlohmann/json reads the text; a scan of the valid text adds the line and column of every key, so that an
+// error about a value can point at it however late it is found.
 //
 //===----------------------------------------------------------------------===//
 #ifndef CONTRAFLOW_COMPILER_FRONTEND_JSONREADER_H

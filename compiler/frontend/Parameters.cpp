@@ -47,7 +47,8 @@ int64_t countActivatedInCalls(Value parameter, int64_t tokens) {
   return activated;
 }
 
-ParameterInfo describe(ParamOp param, const std::string &prefix, const std::string &block, int64_t activated) {
+ParameterInfo describe(ParamOp param, const std::string &prefix, const std::string &block,
+                       int64_t activated) {
   auto type = cast<nn::TensorType>(param.getResult().getType());
   ParameterInfo info;
   info.name = prefix.empty() ? param.getName().str() : prefix + "." + param.getName().str();
@@ -68,7 +69,8 @@ llvm::StringSet<> collectNames(GraphOp graph) {
     names.insert(param.getName());
   for (auto call : graph.getBody().getOps<CallOp>())
     for (auto param : call.getBlock().getBody().getOps<ParamOp>())
-      names.insert(call.getPrefix() ? (*call.getPrefix() + "." + param.getName()).str() : param.getName().str());
+      names.insert(call.getPrefix() ? (*call.getPrefix() + "." + param.getName()).str()
+                                    : param.getName().str());
   return names;
 }
 
@@ -119,7 +121,8 @@ FailureOr<ParameterSummary> countParameters(ModuleOp module) {
   summary.blocks.push_back(own);
   for (auto call : train.getBody().getOps<CallOp>()) {
     BlockOp block = call.getBlock();
-    auto it = llvm::find_if(summary.blocks, [&](const BlockCount &count) { return count.block == block.getSymName(); });
+    auto it = llvm::find_if(summary.blocks,
+                            [&](const BlockCount &count) { return count.block == block.getSymName(); });
     if (it != summary.blocks.end()) {
       ++it->instances;
       continue;
@@ -136,10 +139,12 @@ std::string formatSummary(const ParameterSummary &summary) {
   std::string text;
   llvm::raw_string_ostream out(text);
   auto line = [&](const std::string &name, const std::string &instances, const ParameterCount &count) {
-    out << llvm::format("%-24s %9s %20s %20s %12s\n", name.c_str(), instances.c_str(), group(count.total).c_str(),
-                        group(count.activated).c_str(), group(count.buffers).c_str());
+    out << llvm::format("%-24s %9s %20s %20s %12s\n", name.c_str(), instances.c_str(),
+                        group(count.total).c_str(), group(count.activated).c_str(),
+                        group(count.buffers).c_str());
   };
-  out << llvm::format("%-24s %9s %20s %20s %12s\n", "block", "instances", "parameters", "activated", "buffers");
+  out << llvm::format("%-24s %9s %20s %20s %12s\n", "block", "instances", "parameters", "activated",
+                      "buffers");
   for (const BlockCount &block : summary.blocks)
     line(block.block.empty() ? "(shared)" : block.block, std::to_string(block.instances), block.count);
   line("model", "", summary.model);

@@ -16,8 +16,8 @@ struct ParameterInfo {
   std::string name;
   std::vector<int64_t> shape;
   int64_t elements = 0;
-  /// Elements that take part in computing one token: what a product with a matrix reads; a share of experts; none of an
-  /// embedding, which is a look-up.
+  /// Elements that take part in computing one token: what a product with a matrix reads; a share of experts;
+  /// none of an embedding, which is a look-up.
   int64_t activated = 0;
   /// Not trained by gradient.
   bool isBuffer = false;
@@ -57,8 +57,8 @@ struct ParameterSummary {
   std::vector<BlockCount> blocks;
 };
 
-/// Of a module that `buildModel` made (or a phase after it that keeps `nn.graph` and `nn.block`). A diagnostic if there is no
-/// graph `@train`.
+/// Of a module that `buildModel` made (or a phase after it that keeps `nn.graph` and `nn.block`). A
+/// diagnostic if there is no graph `@train`.
 mlir::FailureOr<ParameterSummary> countParameters(mlir::ModuleOp module);
 
 /// The summary as a table.

@@ -27,7 +27,8 @@ void readModel(RunFile &file, ObjectReader &reader, JsonDiagnostics &diagnostics
   if (model->get().is_object()) {
     file.config = *model;
   } else if (model->get().is_string()) {
-    if (auto config = JsonDocument::read(resolvePath(file.path, model->get().get<std::string>()), diagnostics))
+    if (auto config =
+            JsonDocument::read(resolvePath(file.path, model->get().get<std::string>()), diagnostics))
       file.config = *config;
   } else {
     diagnostics.push_back(model->makeDiagnostic(
@@ -52,8 +53,8 @@ void readBatch(RunFile &file, std::optional<JsonValue> value, JsonDiagnostics &d
   reader.finish();
   if (hasTokens && file.sequence && file.tokens % (file.sequence * file.microBatches))
     diagnostics.push_back(value->find("tokens")->makeDiagnostic(
-        "expected a multiple of sequence * micro_batches = " + std::to_string(file.sequence * file.microBatches) +
-        ", found " + std::to_string(file.tokens)));
+        "expected a multiple of sequence * micro_batches = " +
+        std::to_string(file.sequence * file.microBatches) + ", found " + std::to_string(file.tokens)));
 }
 
 /// Beta1 and beta2 lie in [0, 1).
@@ -72,7 +73,8 @@ void readBetas(RunFile::Optimizer &optimizer, ObjectReader &reader, const std::o
   optimizer.beta2 = betas[1];
 }
 
-void readOptimizer(RunFile::Optimizer &optimizer, std::optional<JsonValue> value, JsonDiagnostics &diagnostics) {
+void readOptimizer(RunFile::Optimizer &optimizer, std::optional<JsonValue> value,
+                   JsonDiagnostics &diagnostics) {
   ObjectReader reader(value, diagnostics);
   reader.read("lr", optimizer.learningRate);
   reader.read("min_lr", optimizer.minLearningRate);
@@ -100,8 +102,9 @@ void readData(RunFile::Data &data, std::optional<JsonValue> value, JsonDiagnosti
   reader.read("paths", data.paths);
   reader.read("include", data.include);
   if (reader.read("held_out", data.heldOut) && data.heldOut >= 1)
-    diagnostics.push_back(value->find("held_out")->makeDiagnostic("expected a share below 1, found " +
-                                                                  describe(value->find("held_out")->get())));
+    diagnostics.push_back(
+        value->find("held_out")
+            ->makeDiagnostic("expected a share below 1, found " + describe(value->find("held_out")->get())));
   reader.finish();
 }
 

@@ -7,14 +7,16 @@
 
 namespace contraflow::frontend {
 
-/// A run file (models/schema.json) and the model configuration that it names. Members have the defaults of keys
-/// that may be missing.
+/// A run file (models/schema.json) and the model configuration that it names. Members have the defaults of
+/// keys that may be missing.
 struct RunFile {
-  /// Reads a run file, and the config.json if it names one. Nothing if there is an error; `diagnostics` has all of a file's
-  /// errors, and may have warnings in any case.
+  /// Reads a run file, and the config.json if it names one. Nothing if there is an error; `diagnostics` has
+  /// all of a file's errors, and may have warnings in any case.
   static std::optional<RunFile> load(const std::string &path, JsonDiagnostics &diagnostics);
-  /// As `load`, from text. Paths in it are relative to the folder of `path`, which also stands in diagnostics.
-  static std::optional<RunFile> parse(const std::string &text, const std::string &path, JsonDiagnostics &diagnostics);
+  /// As `load`, from text. Paths in it are relative to the folder of `path`, which also stands in
+  /// diagnostics.
+  static std::optional<RunFile> parse(const std::string &text, const std::string &path,
+                                      JsonDiagnostics &diagnostics);
 
   /// The run file with its defaults filled in and the configuration inline: what the trainer carries.
   nlohmann::json resolve() const;

@@ -1,14 +1,14 @@
 //===- NNStructure.cpp - verifiers of models, blocks and graphs -----------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Verifiers hold before and after the frontend binds names: dimensions are compared by their normal form, which
-// are integers once bound. Names are resolved in `nn.model` only; nothing outside of it has names.
+// Verifiers hold before and after the frontend binds names: dimensions are compared by their normal form,
+// which are integers once bound. Names are resolved in `nn.model` only; nothing outside of it has names.
 //
 //===----------------------------------------------------------------------===//
 #include "dialects/nn/NN.h"
 
-#include "llvm/ADT/StringSet.h"
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 
@@ -83,7 +83,8 @@ public:
     expr.forEachName([&](StringRef name) {
       if (failed(result) || name == "true" || name == "false" || llvm::is_contained(names, name))
         return;
-      InFlightDiagnostic diagnostic = op->emitOpError() << "(C3) uses '" << name << "', which is not declared";
+      InFlightDiagnostic diagnostic = op->emitOpError()
+                                      << "(C3) uses '" << name << "', which is not declared";
       if (StringRef nearest = getNearest(name, names); !nearest.empty())
         diagnostic << "; did you mean '" << nearest << "'?";
       result = diagnostic;
@@ -108,7 +109,8 @@ public:
     });
     if (failed(result))
       return result;
-    return wellFormed ? success() : op->emitOpError() << "(C3) name \"" << name << "\" has a brace without a partner";
+    return wellFormed ? success()
+                      : op->emitOpError() << "(C3) name \"" << name << "\" has a brace without a partner";
   }
 
   /// All of `op`, and what is nested in it.
@@ -165,7 +167,9 @@ private:
 // nn.model, nn.config
 //===----------------------------------------------------------------------===//
 
-GraphOp ModelOp::getGraph() { return *getBody().getOps<GraphOp>().begin(); }
+GraphOp ModelOp::getGraph() {
+  return *getBody().getOps<GraphOp>().begin();
+}
 
 LogicalResult ModelOp::verifyRegions() {
   // model_c1
@@ -193,7 +197,8 @@ LogicalResult ConfigOp::verify() {
   bool oneOf = getKind() == ConfigKind::OneOf;
   if (oneOf != getChoices().has_value())
     return emitOpError() << "(C2) 'one_of' lists values, other kinds do not";
-  if (oneOf && !llvm::all_of(*getChoices(), [](Attribute choice) { return isa<StringAttr, IntegerAttr>(choice); }))
+  if (oneOf &&
+      !llvm::all_of(*getChoices(), [](Attribute choice) { return isa<StringAttr, IntegerAttr>(choice); }))
     return emitOpError() << "(C2) 'one_of' lists integers, booleans or text, found " << *getChoices();
   return success();
 }
@@ -202,13 +207,18 @@ LogicalResult ConfigOp::verify() {
 // nn.block, nn.graph, and control flow
 //===----------------------------------------------------------------------===//
 
-StringRef BlockOp::getArgName(unsigned index) { return llvm::cast<StringAttr>(getArgNames()[index]).getValue(); }
+StringRef BlockOp::getArgName(unsigned index) {
+  return llvm::cast<StringAttr>(getArgNames()[index]).getValue();
+}
 
-YieldOp BlockOp::getYield() { return llvm::cast<YieldOp>(getBody().front().getTerminator()); }
+YieldOp BlockOp::getYield() {
+  return llvm::cast<YieldOp>(getBody().front().getTerminator());
+}
 
 /// The types that the last operation of `region` yields are `wanted`.
 static LogicalResult verifyYield(Operation *op, Region &region, TypeRange wanted) {
-  auto yield = region.empty() || region.front().empty() ? YieldOp() : dyn_cast<YieldOp>(region.front().back());
+  auto yield =
+      region.empty() || region.front().empty() ? YieldOp() : dyn_cast<YieldOp>(region.front().back());
   if (!yield)
     return op->emitOpError() << "(C1) body must end with nn.yield";
   auto describe = [](InFlightDiagnostic &diagnostic, TypeRange types) {
@@ -264,7 +274,8 @@ LogicalResult GraphOp::verifyRegions() {
     auto tensor = dyn_cast<TensorType>(type);
     return tensor && tensor.getRank() == 1 && tensor.getElementType().isInteger(32);
   };
-  if (getBody().getNumArguments() != 2 || getBody().getArgument(0).getType() != getBody().getArgument(1).getType() ||
+  if (getBody().getNumArguments() != 2 ||
+      getBody().getArgument(0).getType() != getBody().getArgument(1).getType() ||
       !isIds(getBody().getArgument(0).getType()))
     return emitOpError() << "(C2) takes token ids and document starts, both <tokens : i32>";
   if (getArgNames().size() != 2)
@@ -304,7 +315,8 @@ static bool isBlockParameter(Operation *op, StringRef name) {
 }
 
 /// Checks what is given to `ref`, and sets `block` to what it names, null for a block parameter.
-static LogicalResult verifyBlockRef(CallOp call, BlockRefAttr ref, SymbolTableCollection &symbols, BlockOp &block) {
+static LogicalResult verifyBlockRef(CallOp call, BlockRefAttr ref, SymbolTableCollection &symbols,
+                                    BlockOp &block) {
   StringRef name = ref.getBlock().getValue();
   block = BlockOp();
   size_t dims = 0, blocks = 0;
@@ -326,7 +338,8 @@ static LogicalResult verifyBlockRef(CallOp call, BlockRefAttr ref, SymbolTableCo
   // call_c2
   if (ref.getDims().size() != dims || ref.getBlocks().size() != blocks)
     return call.emitOpError() << "(C2) '@" << name << "' takes " << dims << " dimensions and " << blocks
-                              << " blocks, found " << ref.getDims().size() << " and " << ref.getBlocks().size();
+                              << " blocks, found " << ref.getDims().size() << " and "
+                              << ref.getBlocks().size();
   BlockOp ignored;
   for (BlockRefAttr given : ref.getBlocks())
     if (failed(verifyBlockRef(call, given, symbols, ignored)))
@@ -363,8 +376,8 @@ LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) {
     for (auto [i, type] : llvm::enumerate(declared)) {
       Type wanted = substituteDims(type, block, getCallee().getDims());
       if (found[i] != wanted)
-        return emitOpError() << "(C3) " << what << " " << i << " is " << found[i] << ", '@" << block.getSymName()
-                             << "' has " << wanted;
+        return emitOpError() << "(C3) " << what << " " << i << " is " << found[i] << ", '@"
+                             << block.getSymName() << "' has " << wanted;
     }
     return success();
   };

@@ -3,9 +3,9 @@
 #ifndef CONTRAFLOW_DIALECTS_NN_NNSTRUCTURE_H
 #define CONTRAFLOW_DIALECTS_NN_NNSTRUCTURE_H
 
+#include "mlir/IR/OpImplementation.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/StringRef.h"
-#include "mlir/IR/OpImplementation.h"
 #include <string>
 
 namespace contraflow::nn {
@@ -65,7 +65,8 @@ void printBlock(Printer &printer, mlir::Operation *op, mlir::ArrayAttr dims, mli
                 mlir::Region &body);
 
 /// custom<Graph>: `@name(%tokens: <..>, %starts: <..>) {...}`; the name `graph` is left out.
-mlir::ParseResult parseGraph(Parser &parser, mlir::StringAttr &name, mlir::ArrayAttr &argNames, mlir::Region &body);
+mlir::ParseResult parseGraph(Parser &parser, mlir::StringAttr &name, mlir::ArrayAttr &argNames,
+                             mlir::Region &body);
 void printGraph(Printer &printer, mlir::Operation *op, mlir::StringAttr name, mlir::ArrayAttr argNames,
                 mlir::Region &body);
 
@@ -75,15 +76,17 @@ void printCallee(Printer &printer, mlir::Operation *op, BlockRefAttr callee, mli
 
 /// custom<FunctionalType>: `(<..>, <..>) -> (<..>)`.
 mlir::ParseResult parseFunctionalType(Parser &parser, Types &inputs, Types &results);
-void printFunctionalType(Printer &printer, mlir::Operation *op, mlir::TypeRange inputs, mlir::TypeRange results);
+void printFunctionalType(Printer &printer, mlir::Operation *op, mlir::TypeRange inputs,
+                         mlir::TypeRange results);
 
 /// custom<IfRegions>: `{...} else {...}`.
 mlir::ParseResult parseIfRegions(Parser &parser, mlir::Region &thenRegion, mlir::Region &elseRegion);
-void printIfRegions(Printer &printer, mlir::Operation *op, mlir::Region &thenRegion, mlir::Region &elseRegion);
+void printIfRegions(Printer &printer, mlir::Operation *op, mlir::Region &thenRegion,
+                    mlir::Region &elseRegion);
 
 /// custom<Carry>: `carry(%x = %init : <..>) {...}`.
-mlir::ParseResult parseCarry(Parser &parser, mlir::ArrayAttr &argNames, UnresolvedOperands &inits, Types &initTypes,
-                             Types &resultTypes, mlir::Region &body);
+mlir::ParseResult parseCarry(Parser &parser, mlir::ArrayAttr &argNames, UnresolvedOperands &inits,
+                             Types &initTypes, Types &resultTypes, mlir::Region &body);
 void printCarry(Printer &printer, mlir::Operation *op, mlir::ArrayAttr argNames, mlir::OperandRange inits,
                 mlir::TypeRange initTypes, mlir::TypeRange resultTypes, mlir::Region &body);
 

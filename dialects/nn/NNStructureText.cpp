@@ -21,7 +21,9 @@ ParseResult parseName(Parser &parser, StringAttr &name) {
   return success();
 }
 
-void printName(Printer &printer, Operation *, StringAttr name) { printer << name.getValue(); }
+void printName(Printer &printer, Operation *, StringAttr name) {
+  printer << name.getValue();
+}
 
 ParseResult parseExpr(AsmParser &parser, ExprAttr &expr) {
   std::optional<Expr> parsed = Expr::parse(parser, /*dimension=*/false);
@@ -31,7 +33,9 @@ ParseResult parseExpr(AsmParser &parser, ExprAttr &expr) {
   return success();
 }
 
-void printExpr(AsmPrinter &printer, Operation *, ExprAttr expr) { printer << expr.getText(); }
+void printExpr(AsmPrinter &printer, Operation *, ExprAttr expr) {
+  printer << expr.getText();
+}
 
 //===----------------------------------------------------------------------===//
 // nn.config
@@ -151,7 +155,8 @@ static void printBlockRef(AsmPrinter &printer, BlockRefAttr ref) {
   }
   if (!ref.getBlocks().empty()) {
     printer << "(";
-    llvm::interleaveComma(ref.getBlocks(), printer, [&](BlockRefAttr block) { printBlockRef(printer, block); });
+    llvm::interleaveComma(ref.getBlocks(), printer,
+                          [&](BlockRefAttr block) { printBlockRef(printer, block); });
     printer << ")";
   }
 }
@@ -303,9 +308,8 @@ void printBlock(Printer &printer, Operation *, ArrayAttr dims, ArrayAttr blocks,
   }
   if (!blocks.empty()) {
     printer << "(";
-    llvm::interleaveComma(blocks.getAsValueRange<StringAttr>(), printer, [&](StringRef name) {
-      printer.printSymbolName(name);
-    });
+    llvm::interleaveComma(blocks.getAsValueRange<StringAttr>(), printer,
+                          [&](StringRef name) { printer.printSymbolName(name); });
     printer << ")";
   }
   printArguments(printer, body, paramArgs);
@@ -320,7 +324,8 @@ ParseResult parseGraph(Parser &parser, StringAttr &name, ArrayAttr &argNames, Re
   SmallVector<OpAsmParser::Argument> arguments;
   if (failed(parser.parseOptionalSymbolName(name)))
     name = parser.getBuilder().getStringAttr("graph");
-  if (parser.parseLParen() || parseArguments(parser, arguments, /*paramArgs=*/nullptr) || parser.parseRegion(body, arguments))
+  if (parser.parseLParen() || parseArguments(parser, arguments, /*paramArgs=*/nullptr) ||
+      parser.parseRegion(body, arguments))
     return failure();
   if (body.empty())
     body.emplaceBlock();
@@ -401,8 +406,9 @@ ParseResult parseCarry(Parser &parser, ArrayAttr &argNames, UnresolvedOperands &
   if (succeeded(parser.parseOptionalKeyword("carry"))) {
     auto parseCarried = [&]() -> ParseResult {
       OpAsmParser::Argument &argument = arguments.emplace_back();
-      if (parser.parseArgument(argument) || parser.parseEqual() || parser.parseOperand(inits.emplace_back()) ||
-          parser.parseColon() || parseTensorType(parser, argument.type))
+      if (parser.parseArgument(argument) || parser.parseEqual() ||
+          parser.parseOperand(inits.emplace_back()) || parser.parseColon() ||
+          parseTensorType(parser, argument.type))
         return failure();
       initTypes.push_back(argument.type);
       resultTypes.push_back(argument.type);
@@ -419,8 +425,8 @@ ParseResult parseCarry(Parser &parser, ArrayAttr &argNames, UnresolvedOperands &
   return success();
 }
 
-void printCarry(Printer &printer, Operation *op, ArrayAttr, OperandRange inits, TypeRange initTypes, TypeRange,
-                Region &body) {
+void printCarry(Printer &printer, Operation *op, ArrayAttr, OperandRange inits, TypeRange initTypes,
+                TypeRange, Region &body) {
   if (!inits.empty()) {
     printer << "carry(";
     llvm::interleaveComma(llvm::zip(body.getArguments(), inits), printer, [&](auto carried) {
@@ -444,6 +450,8 @@ ParseResult parseInit(Parser &parser, InitKindAttr &init) {
   return success();
 }
 
-void printInit(Printer &printer, Operation *, InitKindAttr init) { printer << stringifyInitKind(init.getValue()); }
+void printInit(Printer &printer, Operation *, InitKindAttr init) {
+  printer << stringifyInitKind(init.getValue());
+}
 
 } // namespace contraflow::nn

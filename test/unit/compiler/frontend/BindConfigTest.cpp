@@ -9,19 +9,23 @@ namespace {
 
 class BindConfigTest : public FrontendTest {
 protected:
-  /// Binds declarations to a configuration (without its braces and model_type); `name = value` lines, or nothing.
+  /// Binds declarations to a configuration (without its braces and model_type); `name = value` lines, or
+  /// nothing.
   std::string bind(const std::string &declarations, const std::string &config, const std::string &more = "") {
     context.loadDialect<nn::NNDialect>();
-    std::string path = write("model.mlir", "nn.model @m for [\"m\", \"n\"] {\n" + declarations +
-                                               "\nnn.graph(%tokens: <tokens : i32>, %starts: <tokens : i32>) {}\n}\n");
+    std::string path =
+        write("model.mlir", "nn.model @m for [\"m\", \"n\"] {\n" + declarations +
+                                "\nnn.graph(%tokens: <tokens : i32>, %starts: <tokens : i32>) {}\n}\n");
     source = mlir::parseSourceFile<mlir::ModuleOp>(path, &context);
     if (!source)
       return "";
     write("config.json", "{\"model_type\": \"m\"" + std::string(config.empty() ? "" : ",\n") + config + "}");
-    std::optional<RunFile> run = parse(R"({"model": "config.json", "batch": {"sequence": 8, "tokens": 32})" + more + "}");
+    std::optional<RunFile> run =
+        parse(R"({"model": "config.json", "batch": {"sequence": 8, "tokens": 32})" + more + "}");
     if (!run)
       return "";
-    mlir::FailureOr<nn::ExprEnvironment> environment = bindConfig(*source->getOps<nn::ModelOp>().begin(), *run);
+    mlir::FailureOr<nn::ExprEnvironment> environment =
+        bindConfig(*source->getOps<nn::ModelOp>().begin(), *run);
     if (mlir::failed(environment))
       return "";
     std::map<std::string, std::string> sorted;
@@ -58,7 +62,8 @@ TEST_F(BindConfigTest, NullIsAbsentWhereOptionalAndTheDefaultElsewhere) {
 }
 
 TEST_F(BindConfigTest, ReadsTheRunFile) {
-  EXPECT_EQ(bind("nn.config w = run \"loss.w\" : float default 0.3", "", ", \"loss\": {\"w\": 0.5}"), "w = 0.5\n");
+  EXPECT_EQ(bind("nn.config w = run \"loss.w\" : float default 0.3", "", ", \"loss\": {\"w\": 0.5}"),
+            "w = 0.5\n");
   EXPECT_EQ(bind("nn.config w = run \"loss.w\" : float default 0.3", ""), "w = 0.3\n");
 }
 
@@ -95,7 +100,8 @@ TEST_F(BindConfigTest, ReportsAllErrors) {
 }
 
 TEST_F(BindConfigTest, WarnsOfAMisspeltKeyThatHasADefault) {
-  EXPECT_EQ(bind("nn.config eps = \"rms_norm_eps\" : float default 1.0e-6", "\"rms_norm_epss\": 1"), "eps = 1.0e-06\n");
+  EXPECT_EQ(bind("nn.config eps = \"rms_norm_eps\" : float default 1.0e-6", "\"rms_norm_epss\": 1"),
+            "eps = 1.0e-06\n");
   EXPECT_EQ(diagnostics,
             "config.json:2:1: warning: nothing reads key 'rms_norm_epss'; did you mean 'rms_norm_eps'?\n");
 }

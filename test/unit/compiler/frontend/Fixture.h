@@ -5,10 +5,10 @@
 
 #include "compiler/frontend/Frontend.h"
 #include "compiler/frontend/Parameters.h"
-#include "gtest/gtest.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "test/unit/compiler/frontend/SourceDir.h"
+#include "gtest/gtest.h"
 #include <filesystem>
 #include <fstream>
 #include <sstream>

@@ -7,7 +7,8 @@ namespace {
 
 class InstantiateTest : public FrontendTest {
 protected:
-  /// A model whose middle is `blocks` and `graph`; ids are embedded as %x, and the graph leaves its result in %y.
+  /// A model whose middle is `blocks` and `graph`; ids are embedded as %x, and the graph leaves its result in
+  /// %y.
   static std::string makeModel(const std::string &blocks, const std::string &graph) {
     return R"(nn.model @m for ["m"] {
   nn.config hidden = "hidden_size" : dim
@@ -28,11 +29,13 @@ protected:
     nn.loss "main" weight(1) %loss : <1>
     nn.yield %y : <tokens x 16>
   }
-)" + blocks + R"(
+)" + blocks +
+           R"(
   nn.graph(%tokens: <tokens : i32>, %starts: <tokens : i32>) {
     %table = nn.param "table" : <16 x hidden>
     %x = nn.call @embed(%tokens, %table) : (<tokens : i32>, <16 x hidden>) -> (<tokens x hidden>)
-)" + graph + R"(
+)" + graph +
+           R"(
     %next = nn.shift %tokens by(1) seq(seq) : <tokens : i32>
     %logits = nn.call @head(%y, %next, %table) : (<tokens x hidden>, <tokens : i32>, <16 x hidden>) -> (<tokens x 16>)
     nn.output "logits" %logits : <tokens x 16>
@@ -44,7 +47,8 @@ protected:
   static constexpr const char *kConfig = "{\"model_type\": \"m\", \"hidden_size\": 4}";
 
   /// The model of `architecture` with every `from` replaced by `to`; each must be there.
-  std::string edit(const std::string &architecture, const std::vector<std::pair<std::string, std::string>> &edits) {
+  std::string edit(const std::string &architecture,
+                   const std::vector<std::pair<std::string, std::string>> &edits) {
     std::string text = read(getModelPath(architecture + "/model.mlir"));
     for (const auto &[from, to] : edits) {
       size_t at = text.find(from);
@@ -71,23 +75,26 @@ TEST_F(InstantiateTest, CallsWithTheSameBindingsShareAKind) {
   auto module = build(makeModel("", R"(
     %y = nn.repeat i = 0 to layers carry(%a = %x : <tokens x hidden>) {
       %b = nn.call @linear<hidden, 2*hidden>(%a) prefix("up.{i}") : (<tokens x hidden>) -> (<tokens x 2*hidden>)
-      %c = nn.call @linear<hidden + hidden, hidden>(%b) prefix("down.{layers - i}") : (<tokens x 2*hidden>) -> (<tokens x hidden>)
+      %c = nn.call @linear<hidden + hidden, hidden>(%b) prefix("down.{layers - i}")
+         : (<tokens x 2*hidden>) -> (<tokens x hidden>)
       nn.yield %c : <tokens x hidden>
     })"),
                       kConfig);
   ASSERT_TRUE(module) << diagnostics;
-  EXPECT_EQ(getCalls(*module, "train"),
-            (Strings{"embed ", "linear_4_8 up.0", "linear_8_4 down.2", "linear_4_8 up.1", "linear_8_4 down.1", "head "}));
+  EXPECT_EQ(getCalls(*module, "train"), (Strings{"embed ", "linear_4_8 up.0", "linear_8_4 down.2",
+                                                 "linear_4_8 up.1", "linear_8_4 down.1", "head "}));
   EXPECT_EQ(getParameterNames(*module),
             (Strings{"table", "up.0.weight", "down.2.weight", "up.1.weight", "down.1.weight"}));
   EXPECT_EQ(diagnostics, "");
 }
 
 TEST_F(InstantiateTest, GenerateIsOneSequenceWithoutLosses) {
-  auto module = build(makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
-                      kConfig);
+  auto module = build(
+      makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
+      kConfig);
   ASSERT_TRUE(module) << diagnostics;
-  EXPECT_EQ(getCalls(*module, "generate"), (Strings{"embed_generate ", "linear_4_4_generate ", "head_generate "}));
+  EXPECT_EQ(getCalls(*module, "generate"),
+            (Strings{"embed_generate ", "linear_4_4_generate ", "head_generate "}));
   auto kind = module->lookupSymbol<nn::BlockOp>("head_generate");
   EXPECT_EQ(kind.getNumArguments(), 2u);
   EXPECT_TRUE(kind.getBody().getOps<nn::LossOp>().empty());
@@ -189,7 +196,8 @@ TEST_F(InstantiateTest, TheIndexOfSplitParametersIsCalledE) {
 
 TEST_F(InstantiateTest, ArgumentsWithOneValueAreOne) {
   auto module = build(makeModel(R"(
-  nn.block @tied(%x: <tokens x hidden>, %a: <16 x hidden> param, %b: <16 x hidden> param, %unused: <tokens : i32>) -> (<tokens x hidden>) {
+  nn.block @tied(%x: <tokens x hidden>, %a: <16 x hidden> param, %b: <16 x hidden> param,
+                 %unused: <tokens : i32>) -> (<tokens x hidden>) {
     %u = nn.linear %x, %a : (<tokens x hidden>, <16 x hidden>) -> <tokens x 16>
     %v = nn.linear %x, %b : (<tokens x hidden>, <16 x hidden>) -> <tokens x 16>
     %w = nn.param "w" : <hidden x 16>
@@ -223,53 +231,63 @@ TEST_F(InstantiateTest, RefusesABlockThatCallsItself) {
 }
 
 TEST_F(InstantiateTest, RefusesABlockThatDoesNotFitABlockParameter) {
-  EXPECT_FALSE(build(makeModel(R"(
+  EXPECT_FALSE(build(
+      makeModel(R"(
   nn.block @outer(@f)(%x: <tokens x hidden>) -> (<tokens x hidden>) {
     %y = nn.call @f(%x) : (<tokens x hidden>) -> (<tokens x hidden>)
     nn.yield %y : <tokens x hidden>
   })",
-                               "%y = nn.call @outer(@linear<hidden, 3>)(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
-                     kConfig));
-  EXPECT_EQ(diagnostics, "model.mlir:22:10: error: 'nn.call' op result 0 is '!nn.tensor<32 x 4>', '@linear' has "
-                         "'!nn.tensor<32 x 3>'\n"
-                         "model.mlir:9:3: note: the block that is called\n");
+                "%y = nn.call @outer(@linear<hidden, 3>)(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
+      kConfig));
+  EXPECT_EQ(diagnostics,
+            "model.mlir:22:10: error: 'nn.call' op result 0 is '!nn.tensor<32 x 4>', '@linear' has "
+            "'!nn.tensor<32 x 3>'\n"
+            "model.mlir:9:3: note: the block that is called\n");
 }
 
 TEST_F(InstantiateTest, RefusesTwoParametersOfOneName) {
   std::string call = "nn.call @linear<hidden, hidden>";
   std::string type = " : (<tokens x hidden>) -> (<tokens x hidden>)\n";
-  EXPECT_FALSE(build(makeModel("", "%a = " + call + "(%x)" + type + "%y = " + call + "(%a)" + type), kConfig));
-  EXPECT_NE(diagnostics.find("names a parameter 'weight' that is there already"), std::string::npos) << diagnostics;
+  EXPECT_FALSE(
+      build(makeModel("", "%a = " + call + "(%x)" + type + "%y = " + call + "(%a)" + type), kConfig));
+  EXPECT_NE(diagnostics.find("names a parameter 'weight' that is there already"), std::string::npos)
+      << diagnostics;
   diagnostics.clear();
-  EXPECT_FALSE(build(makeModel("nn.block @f(%x: <tokens x hidden>) -> (<tokens x hidden>) {\n%a = " + call + "(%x)" + type +
-                                   "%y = " + call + "(%a)" + type + "nn.yield %y : <tokens x hidden>\n}",
-                               "%y = nn.call @f(%x)" + type),
-                     kConfig));
+  EXPECT_FALSE(
+      build(makeModel("nn.block @f(%x: <tokens x hidden>) -> (<tokens x hidden>) {\n%a = " + call + "(%x)" +
+                          type + "%y = " + call + "(%a)" + type + "nn.yield %y : <tokens x hidden>\n}",
+                      "%y = nn.call @f(%x)" + type),
+            kConfig));
   EXPECT_NE(diagnostics.find("names 'weight' a second time in '@f'"), std::string::npos) << diagnostics;
 }
 
 TEST_F(InstantiateTest, ParametersOfTheGraphGoToArgumentsMarkedParam) {
-  EXPECT_FALSE(build(makeModel(R"(
+  EXPECT_FALSE(build(
+      makeModel(R"(
   nn.block @f(%x: <tokens x hidden>, %w: <16 x hidden>) -> (<tokens x hidden>) {
     nn.yield %x : <tokens x hidden>
   })",
-                               "%y = nn.call @f(%x, %table) : (<tokens x hidden>, <16 x hidden>) -> (<tokens x hidden>)"),
-                     kConfig));
-  EXPECT_NE(diagnostics.find("operand 1 is a parameter, argument 'w' of '@f' is not marked 'param'"), std::string::npos)
+                "%y = nn.call @f(%x, %table) : (<tokens x hidden>, <16 x hidden>) -> (<tokens x hidden>)"),
+      kConfig));
+  EXPECT_NE(diagnostics.find("operand 1 is a parameter, argument 'w' of '@f' is not marked 'param'"),
+            std::string::npos)
       << diagnostics;
 }
 
 TEST_F(InstantiateTest, NamesANullThatADimensionNeeds) {
-  EXPECT_FALSE(build(makeModel("", "%a = nn.call @linear<hidden, rank>(%x) : (<tokens x hidden>) -> (<tokens x rank>)\n"
-                                   "%y = nn.call @linear<rank, hidden>(%a) : (<tokens x rank>) -> (<tokens x hidden>)"),
-                     kConfig));
-  EXPECT_NE(diagnostics.find("dimension 'out' must be an integer of 1 or more, found null"), std::string::npos)
+  EXPECT_FALSE(build(
+      makeModel("", "%a = nn.call @linear<hidden, rank>(%x) : (<tokens x hidden>) -> (<tokens x rank>)\n"
+                    "%y = nn.call @linear<rank, hidden>(%a) : (<tokens x rank>) -> (<tokens x hidden>)"),
+      kConfig));
+  EXPECT_NE(diagnostics.find("dimension 'out' must be an integer of 1 or more, found null"),
+            std::string::npos)
       << diagnostics;
 }
 
 TEST_F(InstantiateTest, RefusesSizesThatCannotBeCounted) {
-  EXPECT_FALSE(build(makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
-                     "{\"model_type\": \"m\", \"hidden_size\": 4000000000}"));
+  EXPECT_FALSE(build(
+      makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
+      "{\"model_type\": \"m\", \"hidden_size\": 4000000000}"));
   EXPECT_NE(diagnostics.find("is too large here"), std::string::npos) << diagnostics;
 }
 
@@ -287,7 +305,8 @@ TEST_F(InstantiateTest, WarnsOfAParameterThatNothingUses) {
 }
 
 TEST_F(InstantiateTest, NeedsAnOutputCalledLogits) {
-  std::string model = makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)");
+  std::string model =
+      makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)");
   model.replace(model.find("\"logits\""), 8, "\"scores\"");
   EXPECT_FALSE(build(model, kConfig));
   EXPECT_NE(diagnostics.find("'nn.graph' op has no output \"logits\""), std::string::npos) << diagnostics;
@@ -301,13 +320,15 @@ TEST_F(InstantiateTest, DeepSeekIsTwoKindsOfLayers) {
   auto module = build(read(getModelPath("deepseek-v3/model.mlir")), getNano({{"num_hidden_layers", 5}}));
   ASSERT_TRUE(module) << diagnostics;
   EXPECT_EQ(getCalls(*module, "train"),
-            (Strings{"embed ", "layer_mlp_256 model.layers.0", "layer_moe model.layers.1", "layer_moe model.layers.2",
-                     "layer_moe model.layers.3", "layer_moe model.layers.4", "predict ", "mtp model.layers.5"}));
+            (Strings{"embed ", "layer_mlp_256 model.layers.0", "layer_moe model.layers.1",
+                     "layer_moe model.layers.2", "layer_moe model.layers.3", "layer_moe model.layers.4",
+                     "predict ", "mtp model.layers.5"}));
   EXPECT_EQ(diagnostics, "");
 }
 
 TEST_F(InstantiateTest, MtpOfDepthTwoSharesIdsAndHead) {
-  auto module = build(read(getModelPath("deepseek-v3/model.mlir")), getNano({{"num_nextn_predict_layers", 2}}));
+  auto module =
+      build(read(getModelPath("deepseek-v3/model.mlir")), getNano({{"num_nextn_predict_layers", 2}}));
   ASSERT_TRUE(module) << diagnostics;
   Strings calls = getCalls(*module, "train");
   EXPECT_EQ(calls[calls.size() - 2], "mtp model.layers.3");
@@ -320,8 +341,12 @@ TEST_F(InstantiateTest, MtpOfDepthTwoSharesIdsAndHead) {
 }
 
 TEST_F(InstantiateTest, SoftmaxScaleAndYarnFollowTheConfiguration) {
-  nlohmann::json yarn = {{"type", "yarn"},          {"factor", 40.0},        {"beta_fast", 32},
-                         {"beta_slow", 1},          {"mscale", 1.0},         {"mscale_all_dim", 1.0},
+  nlohmann::json yarn = {{"type", "yarn"},
+                         {"factor", 40.0},
+                         {"beta_fast", 32},
+                         {"beta_slow", 1},
+                         {"mscale", 1.0},
+                         {"mscale_all_dim", 1.0},
                          {"original_max_position_embeddings", 4096}};
   nlohmann::json sizes = {{"qk_nope_head_dim", 128}, {"qk_rope_head_dim", 64}};
   std::string model = read(getModelPath("deepseek-v3/model.mlir"));
@@ -355,8 +380,10 @@ TEST_F(InstantiateTest, RoutingFollowsTheMethod) {
     return text.substr(at, text.find('\n', at) - at);
   };
   EXPECT_NE(getRoute({}).find("bias("), std::string::npos);
-  EXPECT_NE(getRoute({}).find("groups(4) group_limit(2) group_score(\"top2sum\") score(\"sigmoid\") normalize(true) scale(2.5)"),
-            std::string::npos);
+  EXPECT_NE(
+      getRoute({}).find(
+          "groups(4) group_limit(2) group_score(\"top2sum\") score(\"sigmoid\") normalize(true) scale(2.5)"),
+      std::string::npos);
   // Defaults of deepseek_v3 stand in for keys that are left out.
   nlohmann::json config = nlohmann::json::parse(getNano());
   nlohmann::json v2 = {{"model_type", "deepseek_v2"},
@@ -365,7 +392,8 @@ TEST_F(InstantiateTest, RoutingFollowsTheMethod) {
                        {"routed_scaling_factor", 16.0}};
   std::string limited = getRoute(v2);
   EXPECT_EQ(limited.find("bias("), std::string::npos);
-  EXPECT_NE(limited.find("groups(4) group_limit(2) score(\"softmax\") normalize(false) scale(16.0)"), std::string::npos)
+  EXPECT_NE(limited.find("groups(4) group_limit(2) score(\"softmax\") normalize(false) scale(16.0)"),
+            std::string::npos)
       << limited;
   v2["topk_method"] = "greedy";
   EXPECT_EQ(getRoute(v2).find("groups("), std::string::npos);
@@ -373,9 +401,10 @@ TEST_F(InstantiateTest, RoutingFollowsTheMethod) {
 
 TEST_F(InstantiateTest, KeysOfDeepSeekMayBeMissing) {
   nlohmann::json config = nlohmann::json::parse(getNano());
-  for (const char *key : {"rope_interleave", "scoring_func", "topk_method", "norm_topk_prob", "routed_scaling_factor",
-                          "rope_theta", "rms_norm_eps", "hidden_act", "tie_word_embeddings", "attention_bias",
-                          "num_key_value_heads", "n_shared_experts", "architectures", "max_position_embeddings"})
+  for (const char *key :
+       {"rope_interleave", "scoring_func", "topk_method", "norm_topk_prob", "routed_scaling_factor",
+        "rope_theta", "rms_norm_eps", "hidden_act", "tie_word_embeddings", "attention_bias",
+        "num_key_value_heads", "n_shared_experts", "architectures", "max_position_embeddings"})
     config.erase(key);
   std::string model = read(getModelPath("deepseek-v3/model.mlir"));
   auto short_ = build(model, config.dump());
@@ -387,9 +416,9 @@ TEST_F(InstantiateTest, KeysOfDeepSeekMayBeMissing) {
 
 TEST_F(InstantiateTest, LlamaTiesItsHeadIfAsked) {
   std::string model = read(getModelPath("llama/model.mlir"));
-  nlohmann::json config = {{"model_type", "llama"},     {"vocab_size", 32},         {"hidden_size", 16},
-                           {"intermediate_size", 24},   {"num_hidden_layers", 1},   {"num_attention_heads", 4},
-                           {"num_key_value_heads", 2},  {"attention_bias", true}};
+  nlohmann::json config = {{"model_type", "llama"},    {"vocab_size", 32},       {"hidden_size", 16},
+                           {"intermediate_size", 24},  {"num_hidden_layers", 1}, {"num_attention_heads", 4},
+                           {"num_key_value_heads", 2}, {"attention_bias", true}};
   auto untied = build(model, config.dump());
   ASSERT_TRUE(untied) << diagnostics;
   Strings names = getParameterNames(*untied);
@@ -403,7 +432,8 @@ TEST_F(InstantiateTest, LlamaTiesItsHeadIfAsked) {
   EXPECT_EQ(getParameterNames(*tied).size(), names.size() - 1);
   config["hidden_act"] = "gelu";
   EXPECT_FALSE(build(model, config.dump()));
-  EXPECT_NE(diagnostics.find("hidden_act: expected \"silu\", found \"gelu\""), std::string::npos) << diagnostics;
+  EXPECT_NE(diagnostics.find("hidden_act: expected \"silu\", found \"gelu\""), std::string::npos)
+      << diagnostics;
 }
 
 TEST_F(InstantiateTest, ADocumentMaskReachesAttention) {
@@ -421,8 +451,10 @@ TEST_F(InstantiateTest, EditedNormOfQueriesAndKeysPerHead) {
   auto module = build(edit("deepseek-v3", {{"%query  = nn.concat", "%query0 = nn.concat"},
                                            {"%key    = nn.concat", "%key0 = nn.concat"},
                                            {"    %mixed = nn.if", R"(
-    %query = nn.call @norm_heads(%query0) prefix("q_norm") : (<tokens x heads*(nope + rope)>) -> (<tokens x heads*(nope + rope)>)
-    %key = nn.call @norm_heads(%key0) prefix("k_norm") : (<tokens x heads*(nope + rope)>) -> (<tokens x heads*(nope + rope)>)
+    %query = nn.call @norm_heads(%query0) prefix("q_norm")
+           : (<tokens x heads*(nope + rope)>) -> (<tokens x heads*(nope + rope)>)
+    %key = nn.call @norm_heads(%key0) prefix("k_norm")
+         : (<tokens x heads*(nope + rope)>) -> (<tokens x heads*(nope + rope)>)
     %mixed = nn.if)"},
                                            {"  nn.block @queries", R"(
   nn.block @norm_heads(%x: <tokens x heads*(nope + rope)>) -> (<tokens x heads*(nope + rope)>) {
@@ -440,26 +472,25 @@ TEST_F(InstantiateTest, EditedNormOfQueriesAndKeysPerHead) {
 }
 
 TEST_F(InstantiateTest, EditedAttentionAndFeedForwardInParallel) {
-  auto module = build(
-      edit("deepseek-v3", {{R"(nn.call @norm<hidden, eps>(%c) prefix("post_attention_layernorm"))",
-                            R"(nn.call @norm<hidden, eps>(%x) prefix("post_attention_layernorm"))"}}),
-      getNano());
+  auto module =
+      build(edit("deepseek-v3", {{R"(nn.call @norm<hidden, eps>(%c) prefix("post_attention_layernorm"))",
+                                  R"(nn.call @norm<hidden, eps>(%x) prefix("post_attention_layernorm"))"}}),
+            getNano());
   ASSERT_TRUE(module) << diagnostics;
   EXPECT_EQ(countParameters(*module)->model.total, 734464);
 }
 
 TEST_F(InstantiateTest, EditedThirdRangeOfLayers) {
-  auto module = build(
-      edit("deepseek-v3",
-           {{"%h2 = nn.repeat i = dense_layers to layers", "%h15 = nn.repeat i = dense_layers to layers - 1"},
-            {"    %next = nn.shift", R"(
+  auto module = build(edit("deepseek-v3", {{"%h2 = nn.repeat i = dense_layers to layers",
+                                            "%h15 = nn.repeat i = dense_layers to layers - 1"},
+                                           {"    %next = nn.shift", R"(
     %h2 = nn.repeat i = layers - 1 to layers carry(%x = %h15 : <tokens x hidden>) {
       %y = nn.call @layer(@mlp<3*ffn>)(%x, %tokens, %starts) prefix("model.layers.{i}")
          : (<tokens x hidden>, <tokens : i32>, <tokens : i32>) -> (<tokens x hidden>)
       nn.yield %y : <tokens x hidden>
     }
     %next = nn.shift)"}}),
-      getNano());
+                      getNano());
   ASSERT_TRUE(module) << diagnostics;
   EXPECT_EQ(getCalls(*module, "train")[3], "layer_mlp_768 model.layers.2");
 }

@@ -16,7 +16,8 @@ std::string getError(const std::string &text) {
 TEST(JsonReader, KnowsWhereValuesStand) {
   JsonDiagnostics diagnostics;
   std::optional<JsonValue> root = JsonDocument::parse(
-      "x.json", "{\n  \"a\": {\"b\" : [1, \"]}\\\"\",\n    {\"c\": null}]},\n  \"d\": -1.5e3\n}", diagnostics);
+      "x.json", "{\n  \"a\": {\"b\" : [1, \"]}\\\"\",\n    {\"c\": null}]},\n  \"d\": -1.5e3\n}",
+      diagnostics);
   ASSERT_TRUE(root);
   std::optional<JsonValue> list = root->find("a.b");
   ASSERT_TRUE(list);

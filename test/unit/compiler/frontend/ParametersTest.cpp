@@ -30,7 +30,8 @@ TEST_F(ParametersTest, DeepSeekV2Lite) {
 }
 
 TEST_F(ParametersTest, BlocksAddUpToTheModel) {
-  for (const char *name : {"deepseek-v3/nano.json", "deepseek-v3/tiny.json", "deepseek-v3/small.json", "llama/tiny.json"}) {
+  for (const char *name :
+       {"deepseek-v3/nano.json", "deepseek-v3/tiny.json", "deepseek-v3/small.json", "llama/tiny.json"}) {
     auto module = buildShipped(name);
     ASSERT_TRUE(module) << diagnostics;
     ParameterSummary summary = *countParameters(*module);
@@ -55,17 +56,28 @@ TEST_F(ParametersTest, NamesAreThoseOfHuggingFace) {
   auto module = buildShipped("deepseek-v3/nano.json");
   ASSERT_TRUE(module) << diagnostics;
   std::vector<std::string> names = getParameterNames(*module);
-  for (const char *name :
-       {"model.embed_tokens.weight", "lm_head.weight", "model.norm.weight", "model.layers.0.input_layernorm.weight",
-        "model.layers.0.post_attention_layernorm.weight", "model.layers.0.self_attn.q_a_proj.weight",
-        "model.layers.0.self_attn.q_a_layernorm.weight", "model.layers.0.self_attn.q_b_proj.weight",
-        "model.layers.0.self_attn.kv_a_proj_with_mqa.weight", "model.layers.0.self_attn.kv_a_layernorm.weight",
-        "model.layers.0.self_attn.kv_b_proj.weight", "model.layers.0.self_attn.o_proj.weight",
-        "model.layers.0.mlp.gate_proj.weight", "model.layers.1.mlp.gate.weight",
-        "model.layers.1.mlp.gate.e_score_correction_bias", "model.layers.1.mlp.experts.{e}.up_proj.weight",
-        "model.layers.2.mlp.shared_experts.down_proj.weight", "model.layers.3.eh_proj.weight",
-        "model.layers.3.enorm.weight", "model.layers.3.hnorm.weight", "model.layers.3.shared_head.norm.weight",
-        "model.layers.3.mlp.gate.e_score_correction_bias"})
+  for (const char *name : {"model.embed_tokens.weight",
+                           "lm_head.weight",
+                           "model.norm.weight",
+                           "model.layers.0.input_layernorm.weight",
+                           "model.layers.0.post_attention_layernorm.weight",
+                           "model.layers.0.self_attn.q_a_proj.weight",
+                           "model.layers.0.self_attn.q_a_layernorm.weight",
+                           "model.layers.0.self_attn.q_b_proj.weight",
+                           "model.layers.0.self_attn.kv_a_proj_with_mqa.weight",
+                           "model.layers.0.self_attn.kv_a_layernorm.weight",
+                           "model.layers.0.self_attn.kv_b_proj.weight",
+                           "model.layers.0.self_attn.o_proj.weight",
+                           "model.layers.0.mlp.gate_proj.weight",
+                           "model.layers.1.mlp.gate.weight",
+                           "model.layers.1.mlp.gate.e_score_correction_bias",
+                           "model.layers.1.mlp.experts.{e}.up_proj.weight",
+                           "model.layers.2.mlp.shared_experts.down_proj.weight",
+                           "model.layers.3.eh_proj.weight",
+                           "model.layers.3.enorm.weight",
+                           "model.layers.3.hnorm.weight",
+                           "model.layers.3.shared_head.norm.weight",
+                           "model.layers.3.mlp.gate.e_score_correction_bias"})
     EXPECT_TRUE(llvm::is_contained(names, name)) << name;
   EXPECT_EQ(names.size(), 70u);
 }

@@ -55,15 +55,16 @@ TEST_F(RunFileTest, ReportsAllErrorsOfAFile) {
   "target": {"kind": "tpu"},
   "data": 3
 })"));
-  EXPECT_EQ(diagnostics,
-            "run.json:1:1: error: key 'model' is missing\n"
-            "run.json:5:14: error: target.kind: expected one of \"cpu\", found \"tpu\"\n"
-            "run.json:3:29: error: batch.tokens: expected a multiple of sequence * micro_batches = 32, found 40\n"
-            "run.json:4:17: error: optimizer.lr: expected a number of 0.0 or more, found \"high\"\n"
-            "run.json:4:46: error: optimizer.betas[1]: expected a number of 0 or more and below 1, found 1\n"
-            "run.json:4:50: error: unknown key 'schedul'; did you mean 'schedule'?\n"
-            "run.json:6:3: error: data: expected an object, found 3\n"
-            "run.json:2:3: error: unknown key 'modle'; did you mean 'model'?\n");
+  EXPECT_EQ(
+      diagnostics,
+      "run.json:1:1: error: key 'model' is missing\n"
+      "run.json:5:14: error: target.kind: expected one of \"cpu\", found \"tpu\"\n"
+      "run.json:3:29: error: batch.tokens: expected a multiple of sequence * micro_batches = 32, found 40\n"
+      "run.json:4:17: error: optimizer.lr: expected a number of 0.0 or more, found \"high\"\n"
+      "run.json:4:46: error: optimizer.betas[1]: expected a number of 0 or more and below 1, found 1\n"
+      "run.json:4:50: error: unknown key 'schedul'; did you mean 'schedule'?\n"
+      "run.json:6:3: error: data: expected an object, found 3\n"
+      "run.json:2:3: error: unknown key 'modle'; did you mean 'model'?\n");
 }
 
 TEST_F(RunFileTest, ReadsAConfigurationFromItsFile) {

@@ -1,0 +1,166 @@
+//===- PruneGraphs.cpp - drops what neither training nor generation needs -===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/frontend/PruneGraphs.h"
+
+#include "dialects/nn/NN.h"
+#include "dialects/nn/ParameterLayout.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/BitVector.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+using contraflow::nn::BlockOp;
+using contraflow::nn::CallOp;
+using contraflow::nn::GraphOp;
+using contraflow::nn::ParamOp;
+
+namespace contraflow::frontend {
+
+namespace {
+
+/// Kinds that a graph calls, each once.
+llvm::SetVector<Operation *> getKinds(GraphOp graph) {
+  llvm::SetVector<Operation *> kinds;
+  for (auto call : graph.getBody().getOps<CallOp>())
+    kinds.insert(call.getBlock());
+  return kinds;
+}
+
+void eraseDeadCode(Block &body) {
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))
+    if (isOpTriviallyDead(&op))
+      op.erase();
+}
+
+/// Drops arguments of `kind` that nothing uses, there and in the calls of `graph`.
+void dropUnusedArguments(BlockOp kind, GraphOp graph) {
+  Builder builder(kind.getContext());
+  Block &body = kind.getBody().front();
+  llvm::BitVector unused(body.getNumArguments());
+  SmallVector<Attribute> names;
+  SmallVector<bool> params;
+  for (BlockArgument argument : body.getArguments()) {
+    unsigned i = argument.getArgNumber();
+    if (argument.use_empty()) {
+      unused.set(i);
+      continue;
+    }
+    names.push_back(builder.getStringAttr(kind.getArgName(i)));
+    params.push_back(kind.isParamArg(i));
+  }
+  if (unused.none())
+    return;
+  for (auto call : graph.getBody().getOps<CallOp>())
+    if (call.getBlock() == kind)
+      call->eraseOperands(unused);
+  body.eraseArguments(unused);
+  kind.setArgNamesAttr(builder.getArrayAttr(names));
+  kind.setParamArgsAttr(builder.getDenseBoolArrayAttr(params));
+}
+
+/// Targets of one depth of prediction are inputs of the next: ids that are shifted alike are one value.
+void mergeShifts(Block &body) {
+  SmallVector<nn::ShiftOp> kept;
+  for (auto shift : llvm::make_early_inc_range(body.getOps<nn::ShiftOp>())) {
+    auto same = llvm::find_if(kept, [&](nn::ShiftOp other) {
+      return other.getIds() == shift.getIds() && other.getBy() == shift.getBy() &&
+             other.getSeq() == shift.getSeq();
+    });
+    if (same == kept.end()) {
+      kept.push_back(shift);
+      continue;
+    }
+    shift.replaceAllUsesWith(same->getOutput());
+    shift.erase();
+  }
+}
+
+/// Drops unused parameters of a body and returns their names.
+llvm::StringSet<> dropUnusedParameters(Block &body) {
+  llvm::StringSet<> dropped;
+  for (auto param : llvm::make_early_inc_range(body.getOps<ParamOp>())) {
+    if (!param.use_empty())
+      continue;
+    param.emitWarning() << "nothing uses parameter '" << param.getName() << "'; it is left out";
+    dropped.insert(param.getName());
+    param.erase();
+  }
+  return dropped;
+}
+
+LogicalResult verifyFullNames(GraphOp train) {
+  llvm::StringMap<ParamOp> names;
+  auto check = [&](Operation *user, ParamOp param, const std::string &name) -> LogicalResult {
+    auto [it, isNew] = names.try_emplace(name, param);
+    if (isNew)
+      return success();
+    InFlightDiagnostic diagnostic = user->emitOpError()
+                                    << "names a parameter '" << name << "' that is there already; "
+                                    << "to share a parameter, declare it in the graph";
+    diagnostic.attachNote(it->second.getLoc()) << "the first parameter of this name";
+    return diagnostic;
+  };
+  for (Operation &op : train.getBody().front()) {
+    if (auto param = dyn_cast<ParamOp>(op))
+      if (failed(check(param, param, param.getName().str())))
+        return failure();
+    if (auto call = dyn_cast<CallOp>(op))
+      for (auto param : call.getBlock().getBody().getOps<ParamOp>())
+        if (failed(check(call, param, nn::joinName(call.getPrefix(), param.getName()))))
+          return failure();
+  }
+  return success();
+}
+
+} // namespace
+
+std::string getGenerateName(StringRef trainName) {
+  return (trainName + "_generate").str();
+}
+
+LogicalResult pruneGraphs(ModuleOp module) {
+  auto train = module.lookupSymbol<GraphOp>("train"), generate = module.lookupSymbol<GraphOp>("generate");
+  Block &trainBody = train.getBody().front(), &generateBody = generate.getBody().front();
+  if (llvm::none_of(trainBody.getOps<nn::OutputOp>(),
+                    [](nn::OutputOp output) { return output.getName() == "logits"; }))
+    return train.emitOpError() << "has no output \"logits\"";
+
+  llvm::SetVector<Operation *> trainKinds = getKinds(train);
+  for (Operation *op : trainKinds) {
+    auto kind = cast<BlockOp>(op);
+    Block &body = kind.getBody().front();
+    eraseDeadCode(body);
+    llvm::StringSet<> dropped = dropUnusedParameters(body);
+    dropUnusedArguments(kind, train);
+    if (auto twin = module.lookupSymbol<BlockOp>(getGenerateName(kind.getSymName())))
+      for (auto param : llvm::make_early_inc_range(twin.getBody().getOps<ParamOp>()))
+        if (dropped.contains(param.getName())) {
+          // Only what is dead uses it.
+          eraseDeadCode(twin.getBody().front());
+          param.erase();
+        }
+  }
+  mergeShifts(trainBody);
+  eraseDeadCode(trainBody);
+  dropUnusedParameters(trainBody);
+  if (failed(verifyFullNames(train)))
+    return failure();
+
+  for (Operation *op : getKinds(generate)) {
+    auto kind = cast<BlockOp>(op);
+    eraseDeadCode(kind.getBody().front());
+    dropUnusedArguments(kind, generate);
+  }
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(generateBody)))
+    if (op.use_empty() && !isa<nn::OutputOp>(op))
+      op.erase();
+  llvm::SetVector<Operation *> generateKinds = getKinds(generate);
+  for (auto kind : llvm::make_early_inc_range(module.getOps<BlockOp>()))
+    if (!trainKinds.contains(kind) && !generateKinds.contains(kind))
+      kind.erase();
+  return success();
+}
+
+} // namespace contraflow::frontend
