@@ -91,13 +91,18 @@ int64_t assignLocations(func::FuncOp function) {
   return bases;
 }
 
-std::unique_ptr<JitModule> JitModule::compile(ModuleOp module, const cpu::CpuMachine &machine) {
+std::unique_ptr<JitModule> JitModule::compile(ModuleOp module, const cpu::CpuMachine &machine,
+                                              void *parallelForAddress) {
   auto report = [](llvm::Error error) {
     llvm::errs() << llvm::toString(std::move(error)) << "\n";
     return nullptr;
   };
   static bool initialized = !llvm::InitializeNativeTarget() && !llvm::InitializeNativeTargetAsmPrinter();
   (void)initialized;
+  DialectRegistry registry;
+  cpu::registerCpuPipelineDialects(registry);
+  module.getContext()->appendDialectRegistry(registry);
+  module.getContext()->loadAllAvailableDialects();
   auto start = std::chrono::steady_clock::now();
   OwningOpRef<ModuleOp> copy = module.clone();
   for (auto function : copy->getOps<func::FuncOp>())
@@ -113,8 +118,10 @@ std::unique_ptr<JitModule> JitModule::compile(ModuleOp module, const cpu::CpuMac
   if (!jit)
     return report(jit.takeError());
   llvm::orc::SymbolMap symbols;
-  symbols[(*jit)->mangleAndIntern("cf_parallel_for")] = {llvm::orc::ExecutorAddr::fromPtr(&parallelFor),
-                                                         llvm::JITSymbolFlags::Exported};
+  symbols[(*jit)->mangleAndIntern("cf_parallel_for")] = {
+      llvm::orc::ExecutorAddr::fromPtr(parallelForAddress ? parallelForAddress
+                                                          : reinterpret_cast<void *>(&parallelFor)),
+      llvm::JITSymbolFlags::Exported};
   if (auto error = (*jit)->getMainJITDylib().define(llvm::orc::absoluteSymbols(symbols)))
     return report(std::move(error));
   if (auto error =
@@ -125,10 +132,15 @@ std::unique_ptr<JitModule> JitModule::compile(ModuleOp module, const cpu::CpuMac
   return result;
 }
 
-void JitModule::call(StringRef name, ArrayRef<void *> bases, JitThreads threads) {
+void (*JitModule::lookup(StringRef name))(void *const *) {
   auto entry = implementation->jit->lookup(name);
   if (!entry)
     llvm::report_fatal_error(entry.takeError());
+  return entry->toPtr<void (*)(void *const *)>();
+}
+
+void JitModule::call(StringRef name, ArrayRef<void *> bases, JitThreads threads) {
+  auto entry = lookup(name);
   auto &scratch = implementation->scratch;
   while (static_cast<int>(scratch.size()) < threads.count)
     scratch.emplace_back(object.scratchBytes + 64);
@@ -140,7 +152,7 @@ void JitModule::call(StringRef name, ArrayRef<void *> bases, JitThreads threads)
     std::fill_n(reinterpret_cast<float *>(address), object.scratchBytes / 4,
                 std::numeric_limits<float>::quiet_NaN());
   }
-  entry->toPtr<void (*)(void *const *)>()(bases.data());
+  entry(bases.data());
 }
 
 //===----------------------------------------------------------------------===//

@@ -242,10 +242,14 @@ Value loadUniform(Emitter &e, Value pointer, const LaneIndex &index, Type elemen
 
 /// The addresses of the lanes.
 static Value addresses(Emitter &e, Value pointer, const LaneIndex &index) {
+  // What all lanes have in common is in the base, so that 32 bits are enough for the rest.
   LaneIndex offsets = index;
   offsets.base = {};
+  int64_t first = *llvm::min_element(index.pattern);
+  for (int64_t &number : offsets.pattern)
+    number -= first;
   auto type = VectorType::get({e.target.lanes}, e.ptrType());
-  return LLVM::GEPOp::create(e.builder, e.loc, type, e.f32(), atBase(e, pointer, index),
+  return LLVM::GEPOp::create(e.builder, e.loc, type, e.f32(), e.offset(atBase(e, pointer, index), first),
                              ArrayRef<LLVM::GEPArg>{toVector(e, offsets)});
 }
 

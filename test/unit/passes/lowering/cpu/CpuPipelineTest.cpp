@@ -43,7 +43,8 @@ TEST(CpuPipeline, ObjectNeedsTheRuntimeOnly) {
     buildCallsOfLibraries(c);
     auto compiled = cpu::compileToObject(*c.module, machineFor(isa));
     ASSERT_TRUE(bool(compiled)) << llvm::toString(compiled.takeError());
-    auto object = llvm::object::ObjectFile::createObjectFile(llvm::MemoryBufferRef(compiled->object, "object"));
+    auto object =
+        llvm::object::ObjectFile::createObjectFile(llvm::MemoryBufferRef(compiled->object, "object"));
     ASSERT_TRUE(bool(object));
     std::vector<std::string> needed, exported;
     for (const llvm::object::SymbolRef &symbol : (*object)->symbols()) {
@@ -85,7 +86,8 @@ TEST(CpuPipeline, RefusesOtherCalls) {
   c.function.erase();
   auto compiled = cpu::compileToObject(*c.module, machineFor());
   ASSERT_FALSE(bool(compiled));
-  EXPECT_EQ(llvm::toString(compiled.takeError()), "generated code calls 'launch', which is not in runtime/abi");
+  EXPECT_EQ(llvm::toString(compiled.takeError()),
+            "generated code calls 'launch', which is not in runtime/abi");
 }
 
 TEST(CpuPipeline, ErrorsHoldTheReason) {
@@ -95,7 +97,8 @@ TEST(CpuPipeline, ErrorsHoldTheReason) {
   c.function.setFunctionType(c.builder.getFunctionType({x.getType()}, {}));
   auto compiled = cpu::compileToObject(*c.module, machineFor());
   ASSERT_FALSE(bool(compiled));
-  EXPECT_NE(llvm::toString(compiled.takeError()).find("argument 0 of 'f' has no 'nn.location'"), std::string::npos);
+  EXPECT_NE(llvm::toString(compiled.takeError()).find("argument 0 of 'f' has no 'nn.location'"),
+            std::string::npos);
 }
 
 TEST(CpuMachine, Names) {

@@ -98,7 +98,6 @@ void check(std::vector<float> x, double (*exact)(double), double bound, double a
       }
     }
     EXPECT_LE(worst, bound) << "at " << where << " for " << isa.str();
-    printf("[ worst    ] %.2f ulp at %g\n", worst, where);
   }
 }
 
