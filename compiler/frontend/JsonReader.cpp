@@ -24,6 +24,14 @@ JsonPosition getPositionAt(const std::string &text, size_t offset) {
   return position;
 }
 
+/// A key as a part of a JSON pointer.
+std::string escape(const std::string &key) {
+  std::string escaped;
+  for (char c : key)
+    escaped += c == '/' ? "~1" : c == '~' ? "~0" : std::string(1, c);
+  return escaped;
+}
+
 /// Walks a text that is known to be JSON and notes where values stand; returns the first key that an object
 /// has twice.
 class PositionScanner {
@@ -70,9 +78,11 @@ private:
       scanList('}', [&](size_t) {
         JsonPosition keyPosition = position;
         std::string key = nlohmann::json::parse(scanString()).get<std::string>();
-        std::string child = pointer + "/" + key;
-        if (!positions.emplace(child, keyPosition).second && duplicate.empty())
+        std::string child = pointer + "/" + escape(key);
+        if (!positions.try_emplace(child, keyPosition).second && duplicate.empty()) {
           duplicate = child;
+          positions[child] = keyPosition;
+        }
         skipSpace();
         advance(); // the colon
         skipSpace();
@@ -218,7 +228,7 @@ std::optional<JsonValue> JsonValue::find(const std::string &path) const {
     if (!found.value->is_object() || !found.value->contains(key))
       return std::nullopt;
     found.value = &found.value->at(key);
-    found.pointer += "/" + key;
+    found.pointer += "/" + escape(key);
     found.keyPath += (found.keyPath.empty() ? "" : ".") + key;
     begin = end + 1;
   }

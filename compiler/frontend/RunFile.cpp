@@ -48,13 +48,17 @@ void readBatch(RunFile &file, std::optional<JsonValue> value, JsonDiagnostics &d
   reader.require("sequence");
   reader.read("sequence", file.sequence, 1);
   reader.read("micro_batches", file.microBatches, 1);
-  file.tokens = file.sequence * file.microBatches;
+  int64_t part = 0;
+  bool overflows = __builtin_mul_overflow(file.sequence, file.microBatches, &part);
+  file.tokens = part;
   bool hasTokens = reader.read("tokens", file.tokens, 1);
   reader.finish();
-  if (hasTokens && file.sequence && file.tokens % (file.sequence * file.microBatches))
+  if (overflows)
+    diagnostics.push_back(value->makeDiagnostic("sequence * micro_batches is too large"));
+  else if (hasTokens && part && file.tokens % part)
     diagnostics.push_back(value->find("tokens")->makeDiagnostic(
-        "expected a multiple of sequence * micro_batches = " +
-        std::to_string(file.sequence * file.microBatches) + ", found " + std::to_string(file.tokens)));
+        "expected a multiple of sequence * micro_batches = " + std::to_string(part) + ", found " +
+        std::to_string(file.tokens)));
 }
 
 /// Beta1 and beta2 lie in [0, 1).

@@ -40,7 +40,10 @@ TEST(JsonReader, SyntaxErrorsHaveALine) {
 }
 
 TEST(JsonReader, RefusesAKeyThatIsThereTwice) {
-  EXPECT_EQ(getError("{\"a\": 1,\n \"a\": 2}"), "x.json:1:2: error: key 'a' is there twice");
+  EXPECT_EQ(getError("{\"a\": 1,\n \"a\": 2}"), "x.json:2:2: error: key 'a' is there twice");
+  // A slash in a key is no path.
+  JsonDiagnostics diagnostics;
+  EXPECT_TRUE(JsonDocument::parse("x.json", "{\"a/b\": 1, \"a\": {\"b\": 2}}", diagnostics));
 }
 
 TEST(JsonReader, RefusesDeepNesting) {

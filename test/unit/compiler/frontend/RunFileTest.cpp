@@ -67,6 +67,19 @@ TEST_F(RunFileTest, ReportsAllErrorsOfAFile) {
       "run.json:2:3: error: unknown key 'modle'; did you mean 'model'?\n");
 }
 
+TEST_F(RunFileTest, RefusesABatchThatCannotBeCounted) {
+  EXPECT_FALSE(parse(R"({"model": {}, "batch": {"sequence": 4611686018427387904, "micro_batches": 4}})"));
+  EXPECT_EQ(diagnostics, "run.json:1:15: error: batch: sequence * micro_batches is too large\n");
+}
+
+TEST_F(RunFileTest, FindsTheArchitectureOfAModelType) {
+  std::string models = CONTRAFLOW_SOURCE_DIR "/models";
+  EXPECT_EQ(findArchitecture(context, models, "deepseek_v2"), models + "/deepseek-v3/model.mlir");
+  EXPECT_EQ(findArchitecture(context, models, "llama"), models + "/llama/model.mlir");
+  EXPECT_EQ(findArchitecture(context, models, "gpt2"), "");
+  EXPECT_EQ(findArchitecture(context, models + "/nowhere", "llama"), "");
+}
+
 TEST_F(RunFileTest, ReadsAConfigurationFromItsFile) {
   write("config.json", "{\"hidden_size\": 7}");
   std::optional<RunFile> run = parse(R"({"model": "config.json", "batch": {"sequence": 1}})");
