@@ -4,6 +4,9 @@
 
 #include "mlir/IR/Builders.h"
 
+#include <cmath>
+#include <vector>
+
 using namespace mlir;
 
 // Inside the namespace, so that `TensorType` is ours and not the builtin one.
@@ -203,13 +206,57 @@ LogicalResult KernelOp::verify() {
   return verifyBody(*this);
 }
 
+//===----------------------------------------------------------------------===//
+// Tables
+//===----------------------------------------------------------------------===//
+
+LogicalResult AnglesAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t positions, FloatAttr factor,
+                                 DenseFPElementsAttr frequencies) {
+  if (positions < 1)
+    return emitError() << "expected one position or more, found " << positions;
+  if (!factor.getType().isF64() || frequencies.getType().getRank() != 1 || !frequencies.getElementType().isF64())
+    return emitError() << "expected an f64 factor and a vector of f64 frequencies, found " << factor.getType()
+                       << " and " << frequencies.getType();
+  return success();
+}
+
+DenseElementsAttr AnglesAttr::getElements() const {
+  SmallVector<double> frequencies(getFrequencies().getValues<double>());
+  double factor = getFactor().getValueAsDouble();
+  int64_t pairs = frequencies.size(), plane = getPositions() * pairs;
+  std::vector<float> values(3 * plane);
+  for (int64_t position = 0; position < getPositions(); ++position)
+    for (int64_t pair = 0; pair < pairs; ++pair) {
+      double angle = position * frequencies[pair];
+      int64_t at = position * pairs + pair;
+      values[at] = factor * std::cos(angle);
+      values[2 * plane + at] = factor * std::sin(angle);
+      values[plane + at] = -values[2 * plane + at];
+    }
+  auto type = RankedTensorType::get({3, getPositions(), pairs}, Float32Type::get(getContext()));
+  return DenseElementsAttr::get(type, ArrayRef<float>(values));
+}
+
+ElementsAttr ConstantTableOp::getElements() {
+  if (auto angles = llvm::dyn_cast<AnglesAttr>(getValue()))
+    return angles.getElements();
+  return llvm::cast<ElementsAttr>(getValue());
+}
+
 LogicalResult ConstantTableOp::verify() {
-  // constant_table_c1
   auto type = llvm::cast<TensorType>(getResult().getType());
-  ElementsAttr value = getValue();
-  if (!type.isBound() || ArrayRef<int64_t>(type.getStaticShape()) != value.getShapedType().getShape() ||
-      type.getElementType() != value.getElementType())
-    return emitOpError() << "(C1) the value is " << value.getShapedType() << ", the result " << type;
+  RankedTensorType wanted;
+  if (auto angles = llvm::dyn_cast<AnglesAttr>(getValue()))
+    wanted = RankedTensorType::get({3, angles.getPositions(), angles.getFrequencies().getNumElements()},
+                                   Float32Type::get(getContext()));
+  else if (auto elements = llvm::dyn_cast<ElementsAttr>(getValue()))
+    wanted = RankedTensorType::get(elements.getShapedType().getShape(), elements.getElementType());
+  else // constant_table_c2
+    return emitOpError() << "(C2) the value must be elements or #nn.angles, found " << getValue();
+  // constant_table_c1
+  if (!type.isBound() || ArrayRef<int64_t>(type.getStaticShape()) != wanted.getShape() ||
+      type.getElementType() != wanted.getElementType())
+    return emitOpError() << "(C1) the value is " << wanted << ", the result " << type;
   return success();
 }
 

@@ -193,22 +193,46 @@ def NN_DomainIndexOp : NN_Op<"domain_index", [Pure, HasParent<"KernelOp">]> {
   let assemblyFormat = "$dim attr-dict";
 }
 
+def NN_AnglesAttr : AttrDef<NN_Dialect, "Angles"> {
+  let mnemonic = "angles";
+  let summary = "the factors of a rotation by position and pair";
+  let description = [{
+    A table `<3 x positions x pairs>`: with `angle = position * frequencies[pair]`, plane 0 holds `factor * cos(angle)`, plane 1
+    `-factor * sin(angle)` and plane 2 `factor * sin(angle)`, computed in double precision. Said by its numbers, a table of
+    a large model would be most of a dump.
+
+    Example: `#nn.angles<positions = 512, factor = 1.0 : f64, frequencies = dense<[1.0, 0.01]> : tensor<2xf64>>`
+  }];
+  let parameters = (ins "int64_t":$positions, "::mlir::FloatAttr":$factor, "::mlir::DenseFPElementsAttr":$frequencies);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` struct(params) `>`";
+  let extraClassDeclaration = [{
+    ::mlir::DenseElementsAttr getElements() const;
+  }];
+}
+
 def NN_ConstantTableOp : NN_Op<"constant_table", [Pure]> {
   let summary = "a tensor known at compile time";
   let description = [{
-    Numbers that kernels read and nobody computes at run time, such as the angles of a rotary embedding.
-    Becomes a constant of the object; equal tables are one constant.
+    Numbers that kernels read and nobody computes at run time, such as the angles of a rotary embedding: elements, or what
+    they are computed from (`#nn.angles`). Becomes a constant of the object; equal tables are one constant.
 
     ```mlir
-    %angles = nn.constant_table dense<[[1.0, 0.5], [0.0, 0.25]]> : tensor<2x2xf32> -> <2 x 2>
+    %table = nn.constant_table dense<[[1.0, 0.5], [0.0, 0.25]]> : tensor<2x2xf32> -> <2 x 2>
+    %angles = nn.constant_table #nn.angles<positions = 8, factor = 1.0 : f64, frequencies = dense<[1.0, 0.01]> : tensor<2xf64>> -> <3 x 8 x 2>
     ```
 
     Constraints:
     - (C1) the value has the shape and the element type of the result
+    - (C2) the value is elements or `#nn.angles`
   }];
-  let arguments = (ins ElementsAttr:$value);
+  let arguments = (ins AnyAttr:$value);
   let results = (outs NN_Tensor:$result);
   let assemblyFormat = "$value `->` custom<TensorType>(type($result)) attr-dict";
+  let extraClassDeclaration = [{
+    /// The numbers of the table.
+    ::mlir::ElementsAttr getElements();
+  }];
   let hasVerifier = 1;
 }
 

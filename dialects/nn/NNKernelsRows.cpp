@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialects/nn/KernelBuilder.h"
 
-#include <cmath>
-
 using namespace mlir;
 
 namespace contraflow::nn {
@@ -98,30 +96,17 @@ LogicalResult RmsNormWeightGradOp::buildKernels(OpBuilder &builder, Replacements
 
 namespace {
 
-/// Factors of a rotation by position and pair: cos, -sin, sin.
-Value buildAngles(OpBuilder &builder, Location loc, ArrayRef<double> frequencies, int64_t positions,
-                  double attentionFactor) {
-  int64_t pairs = frequencies.size(), plane = positions * pairs;
-  std::vector<float> values(3 * plane);
-  for (int64_t p = 0; p < positions; ++p)
-    for (int64_t i = 0; i < pairs; ++i) {
-      double angle = p * frequencies[i];
-      values[p * pairs + i] = attentionFactor * std::cos(angle);
-      values[2 * plane + p * pairs + i] = attentionFactor * std::sin(angle);
-      values[plane + p * pairs + i] = -values[2 * plane + p * pairs + i];
-    }
-  auto type = RankedTensorType::get({3, positions, pairs}, builder.getF32Type());
-  auto result = TensorType::get(builder.getContext(), {3, positions, pairs}, builder.getF32Type());
-  return ConstantTableOp::create(builder, loc, result, DenseElementsAttr::get(type, ArrayRef<float>(values)));
-}
-
 /// Domain (row, head, which of the pair, pair): the other of the pair is at 1 - which, so that every coordinate
 /// is a sum of multiples of dimensions. The inverse rotation takes the other sign of the sine.
 template <typename Op> Value buildRotation(Op op, OpBuilder &builder, bool inverse) {
   int64_t size = getInt(op.getHeadDim()), seq = getInt(op.getSeq()), pairs = size / 2;
   int64_t rows = rowsOf(op.getInput()), heads = columnsOf(op.getInput()) / size;
-  Value angles =
-      buildAngles(builder, op.getLoc(), op.getFrequencies(), seq, getFloat(op.getAttentionFactor()));
+  auto frequencies = DenseFPElementsAttr::get(RankedTensorType::get({pairs}, builder.getF64Type()),
+                                              ArrayRef<double>(op.getFrequencies()));
+  auto table = AnglesAttr::get(op.getContext(), seq, builder.getF64FloatAttr(getFloat(op.getAttentionFactor())),
+                               llvm::cast<DenseFPElementsAttr>(frequencies));
+  auto tableType = TensorType::get(op.getContext(), {3, seq, pairs}, builder.getF32Type());
+  Value angles = ConstantTableOp::create(builder, op.getLoc(), tableType, table);
   SmallVector<int64_t> domain{rows, heads, 2, pairs};
   if (heads == 1)
     domain.erase(domain.begin() + 1);

@@ -3,6 +3,8 @@
 #include "dialects/nn/KernelBuilder.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
 #include "passes/fusion/Passes.h"
 
 namespace contraflow::fusion {
@@ -64,6 +66,78 @@ int64_t copyWhatIsReadLater(nn::KernelOp kernel) {
   return count;
 }
 
+/// The kernel that allocated the memory of `value` as its first result, if it is a rows kernel: following tied inputs.
+nn::KernelOp rootOf(Value value) {
+  while (auto kernel = value.getDefiningOp<nn::KernelOp>()) {
+    int64_t tied = kernel.getTied()[cast<OpResult>(value).getResultNumber()];
+    if (tied < 0)
+      return isa<nn::RowsAnchorAttr>(kernel.getAnchor()) && kernel->getNumResults() == 1 ? kernel : nn::KernelOp();
+    value = kernel.getInputs()[tied];
+  }
+  return {};
+}
+
+/// The argument whose memory a value is, if it is one.
+Value argumentOf(Value value) {
+  while (auto kernel = value.getDefiningOp<nn::KernelOp>()) {
+    int64_t tied = kernel.getTied()[cast<OpResult>(value).getResultNumber()];
+    if (tied < 0)
+      return {};
+    value = kernel.getInputs()[tied];
+  }
+  return value;
+}
+
+/// Lets a rows kernel of one fresh result write it into `memory`.
+void tieResult(nn::KernelOp kernel, Value memory) {
+  OpBuilder builder(kernel);
+  unsigned input = kernel.getNumInputs();
+  SmallVector<Attribute> maps(kernel.getMaps().begin(), kernel.getMaps().end());
+  SmallVector<Attribute> gathers(kernel.getGathers().begin(), kernel.getGathers().end());
+  maps.insert(maps.begin() + input, Attribute(maps.back()));
+  gathers.insert(gathers.begin() + input, Attribute(gathers.back()));
+  kernel.getInputsMutable().append(memory);
+  kernel.setMapsAttr(builder.getArrayAttr(maps));
+  kernel.setGathersAttr(builder.getArrayAttr(gathers));
+  kernel.setTiedAttr(builder.getDenseI64ArrayAttr({static_cast<int64_t>(input)}));
+  kernel.getBody().addArgument(cast<nn::TensorType>(memory.getType()).getElementType(), kernel.getLoc());
+}
+
+/// Copies `value` into `memory`.
+Value copyInto(OpBuilder &builder, Location loc, Value value, Value memory) {
+  nn::PointwiseDomain domain = nn::pointwiseDomain(builder.getContext(), nn::shapeOf(value));
+  nn::KernelBuilder k(builder, loc, "copy", domain.sizes);
+  k.input(value, domain.coordinates);
+  k.tiedResult(k.input(memory, domain.coordinates), domain.coordinates);
+  return k.build([](nn::Region &, ArrayRef<nn::Scalar> in) -> nn::Scalars { return {in[0]}; }).getResult(0);
+}
+
+/// What is returned in the memory of an argument is written there: by the kernel that makes it, or else by a copy.
+/// Returns the number of copies.
+int64_t writeIntoTiedArguments(func::FuncOp function) {
+  auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
+  int64_t count = 0;
+  for (OpOperand &operand : ret->getOpOperands()) {
+    auto role = function.getResultAttrOfType<nn::RoleAttr>(operand.getOperandNumber(), "nn.role");
+    if (!role || role.getTied() < 0)
+      continue;
+    Value argument = function.getArgument(role.getTied());
+    if (argumentOf(operand.get()) == argument)
+      continue;
+    nn::KernelOp root = rootOf(operand.get());
+    bool isFree = root && llvm::all_of(argument.getUsers(),
+                                       [&](Operation *user) { return user->isBeforeInBlock(root); });
+    if (isFree) {
+      tieResult(root, argument);
+      continue;
+    }
+    OpBuilder builder(ret);
+    operand.set(copyInto(builder, function.getLoc(), operand.get(), argument));
+    ++count;
+  }
+  return count;
+}
+
 struct BuildKernels : impl::BuildKernelsPassBase<BuildKernels> {
   void runOnOperation() override {
     Block &body = getOperation().getBody().front();
@@ -77,6 +151,7 @@ struct BuildKernels : impl::BuildKernelsPassBase<BuildKernels> {
       numKernels += *built;
     }
     mergeEqualTables(body);
+    numCopies += writeIntoTiedArguments(getOperation());
     for (auto kernel : llvm::make_early_inc_range(body.getOps<nn::KernelOp>()))
       numCopies += copyWhatIsReadLater(kernel);
   }
@@ -86,6 +161,8 @@ struct BuildKernels : impl::BuildKernelsPassBase<BuildKernels> {
 
 void buildFusionPipeline(OpPassManager &pm) {
   auto &functions = pm.nest<func::FuncOp>();
+  // Neighbouring slices of a gradient become one concat; slices of slices one slice.
+  functions.addPass(createCanonicalizerPass());
   functions.addPass(createBuildKernelsPass());
   functions.addPass(createFuseElementwisePass());
   functions.addPass(createVerifyKernelsPass());

@@ -134,13 +134,16 @@ std::string joinedLabel(nn::KernelOp producer, nn::KernelOp consumer) {
 
 class Fuser {
 public:
-  explicit Fuser(func::FuncOp function) : body(function.getBody().front()) {}
+  Fuser(func::FuncOp function, int64_t minSharedElements)
+      : body(function.getBody().front()), minSharedElements(minSharedElements) {}
 
   void run();
 
-  int64_t numIntoConsumer = 0, numIntoProducer = 0, numViews = 0, numAccumulations = 0, bytesSaved = 0;
+  int64_t numIntoConsumer = 0, numIntoProducer = 0, numSiblings = 0, numViews = 0, numAccumulations = 0,
+          bytesSaved = 0;
 
 private:
+  void fuseUntilNothingChanges();
   nn::KernelOp tryAll(nn::KernelOp consumer);
   nn::KernelOp tryIntoConsumer(nn::KernelOp producer, nn::KernelOp consumer);
   nn::KernelOp tryMoveIntoConsumer(nn::KernelOp producer, nn::KernelOp consumer);
@@ -148,10 +151,12 @@ private:
   nn::KernelOp tryViewOfAnchor(nn::KernelOp producer, nn::KernelOp consumer);
   nn::KernelOp tryWriteInPlace(nn::KernelOp producer, nn::KernelOp consumer, unsigned result);
   nn::KernelOp tryAccumulate(nn::KernelOp producer, nn::KernelOp consumer);
+  nn::KernelOp trySibling(nn::KernelOp kernel);
   void replace(nn::KernelOp producer, nn::KernelOp consumer, nn::KernelOp merged, ArrayRef<unsigned> keptResults);
   void countBytes(nn::KernelOp producer, nn::KernelOp consumer);
 
   Block &body;
+  int64_t minSharedElements;
 };
 
 /// A value that the consumer no longer reads, and that nobody writes where it was its only user.
@@ -285,6 +290,58 @@ nn::KernelOp Fuser::tryIntoProducer(nn::KernelOp producer, nn::KernelOp consumer
   replace(producer, consumer, merged, kept);
   ++numIntoProducer;
   return merged;
+}
+
+/// Whether both kernels read one and the same tensor of `elements` or more through the same map.
+bool shareInput(nn::KernelOp first, nn::KernelOp second, int64_t elements) {
+  for (auto [i, input] : llvm::enumerate(first.getInputs()))
+    for (auto [j, other] : llvm::enumerate(second.getInputs()))
+      if (input == other && first.getInputMap(i) == second.getInputMap(j) && first.getGather(i).empty() &&
+          second.getGather(j).empty() && cast<nn::TensorType>(input.getType()).getNumElements() >= elements)
+        return true;
+  return false;
+}
+
+/// Before: %y = rows(%x, ...); ...; %z = rows(%x, ...)       After: %y, %z = rows(%x, ...)
+/// The second kernel moves up to an earlier one that runs over the same points and reads the same tensor.
+nn::KernelOp Fuser::trySibling(nn::KernelOp kernel) {
+  if (!isRows(kernel) || hasTiedResult(kernel))
+    return {};
+  for (Value input : kernel.getInputs())
+    for (Operation *user : input.getUsers()) {
+      auto sibling = dyn_cast<nn::KernelOp>(user);
+      if (!sibling || sibling == kernel || !isRows(sibling) || hasTiedResult(sibling) ||
+          sibling.getDomain() != kernel.getDomain() || !sibling->isBeforeInBlock(kernel) ||
+          !shareInput(sibling, kernel, minSharedElements))
+        continue;
+      auto isDefinedBefore = [&](Value value) {
+        Operation *op = value.getDefiningOp();
+        return !op || op->isBeforeInBlock(sibling);
+      };
+      if (!llvm::all_of(kernel.getInputs(), isDefinedBefore))
+        continue;
+      KernelParts parts(sibling.getLoc(), sibling.getAnchor(), sibling.getDomain());
+      SmallVector<nn::KernelOp> both{sibling, kernel};
+      for (nn::KernelOp part : both) {
+        SmallVector<int64_t> numbers = parts.addInputs(part, identity(part), {});
+        SmallVector<Value> yielded = parts.addBody(part, identity(part), numbers);
+        for (unsigned i = 0; i < part->getNumResults(); ++i)
+          parts.addResult(part, i, identity(part), numbers, yielded[i]);
+      }
+      if (!parts.isLegal())
+        continue;
+      OpBuilder builder(sibling);
+      nn::KernelOp merged = parts.build(builder, joinedLabel(sibling, kernel));
+      bytesSaved += cast<nn::TensorType>(input.getType()).getNumBytes();
+      SmallVector<Value> results(merged->getResults());
+      sibling->replaceAllUsesWith(ArrayRef(results).take_front(sibling->getNumResults()));
+      kernel->replaceAllUsesWith(ArrayRef(results).drop_front(sibling->getNumResults()));
+      sibling.erase();
+      kernel.erase();
+      ++numSiblings;
+      return merged;
+    }
+  return {};
 }
 
 //===----------------------------------------------------------------------===//
@@ -433,6 +490,20 @@ nn::KernelOp Fuser::tryAll(nn::KernelOp consumer) {
 }
 
 void Fuser::run() {
+  // A consumer is worth more than a sibling: it saves a tensor, not only a read.
+  fuseUntilNothingChanges();
+  for (Operation *op = &body.front(); op;) {
+    Operation *next = op->getNextNode();
+    if (auto kernel = dyn_cast<nn::KernelOp>(op))
+      trySibling(kernel);
+    op = next;
+  }
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))
+    if (isa<nn::KernelOp, nn::ConstantTableOp>(op) && op.use_empty())
+      op.erase();
+}
+
+void Fuser::fuseUntilNothingChanges() {
   bool changed = true;
   while (changed) {
     changed = false;
@@ -443,17 +514,17 @@ void Fuser::run() {
       op = merged ? merged.getOperation() : op->getNextNode();
     }
   }
-  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))
-    if (isa<nn::KernelOp, nn::ConstantTableOp>(op) && op.use_empty())
-      op.erase();
 }
 
 struct FuseElementwise : impl::FuseElementwisePassBase<FuseElementwise> {
+  using FuseElementwisePassBase::FuseElementwisePassBase;
+
   void runOnOperation() override {
-    Fuser fuser(getOperation());
+    Fuser fuser(getOperation(), minSharedElements);
     fuser.run();
     numIntoConsumer += fuser.numIntoConsumer;
     numIntoProducer += fuser.numIntoProducer;
+    numSiblings += fuser.numSiblings;
     numViews += fuser.numViews;
     numAccumulations += fuser.numAccumulations;
     numBytes += fuser.bytesSaved;

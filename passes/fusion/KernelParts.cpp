@@ -200,6 +200,22 @@ bool KernelParts::isLegal() const {
   return true;
 }
 
+/// Merged kernels often compute the same thing, such as a constant or the norm of a row.
+void KernelParts::mergeEqualOperations() {
+  SmallVector<Operation *> seen;
+  for (Operation &op : llvm::make_early_inc_range(block->without_terminator())) {
+    auto same = llvm::find_if(seen, [&](Operation *other) {
+      return OperationEquivalence::isEquivalentTo(other, &op, OperationEquivalence::IgnoreLocations);
+    });
+    if (same == seen.end()) {
+      seen.push_back(&op);
+      continue;
+    }
+    op.replaceAllUsesWith(*same);
+    op.erase();
+  }
+}
+
 void KernelParts::dropDeadInputs() {
   SmallVector<int64_t> numbers(inputs.size(), -1);
   SmallVector<bool> needed(inputs.size(), false);
@@ -238,6 +254,7 @@ nn::KernelOp KernelParts::build(OpBuilder &builder, StringRef label) {
   for (const Operand &result : results)
     yielded.push_back(result.yielded);
   nn::KernelYieldOp::create(inside, loc, yielded);
+  mergeEqualOperations();
   dropDeadInputs();
   SmallVector<Type> types;
   SmallVector<Attribute> maps, gathers;

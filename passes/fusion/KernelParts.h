@@ -68,6 +68,7 @@ private:
     mlir::Value yielded{}; // of results
   };
   mlir::AffineMap seenThrough(mlir::AffineMap map, mlir::AffineMap change) const;
+  void mergeEqualOperations();
   void dropDeadInputs();
 
   mlir::Location loc;

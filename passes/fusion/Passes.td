@@ -10,7 +10,7 @@ def BuildKernelsPass : Pass<"fusion-build-kernels", "::mlir::func::FuncOp"> {
   let description = [{
     Replaces each operation that implements `KernelizableOp` by the `nn.kernel` operations that compute it, and merges equal
     constant tables. Where a kernel writes into the memory of a value that is read again later, the value is copied
-    first.
+    first; a result that the function ties to an argument is written into the argument.
 
     ```mlir
     %y = nn.silu %x : <8 x 16>
@@ -24,7 +24,7 @@ def BuildKernelsPass : Pass<"fusion-build-kernels", "::mlir::func::FuncOp"> {
   }];
   let statistics = [
     Statistic<"numKernels", "num-kernels", "kernels built">,
-    Statistic<"numCopies", "num-copies", "copies of values that are read after their memory is written">,
+    Statistic<"numCopies", "num-copies", "copies for values that cannot be written where they belong">,
   ];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
 }
@@ -32,7 +32,7 @@ def BuildKernelsPass : Pass<"fusion-build-kernels", "::mlir::func::FuncOp"> {
 def FuseElementwisePass : Pass<"fusion-fuse-elementwise", "::mlir::func::FuncOp"> {
   let summary = "merges kernels so that values cross memory once";
   let description = [{
-    Four rewrites, applied until none applies:
+    Five rewrites; the first four are applied until none applies:
 
     - into the consumer: a rows kernel without reductions moves into the rows or column_reduce kernel that reads its result, by
       composing maps. It has one use, or it only moves numbers (so that doing it again costs nothing), or its
@@ -42,14 +42,20 @@ def FuseElementwisePass : Pass<"fusion-fuse-elementwise", "::mlir::func::FuncOp"
     - views: an operand of matmul, grouped_matmul or attention that a kernel only moved is read from where it was, and a result
       that is only moved is written to where it goes, while maps stay sums of multiples of dimensions.
     - accumulation: `acc + product` becomes a product that adds to acc; `acc + sum of columns` likewise.
+    - siblings: two rows kernels over the same points that read one tensor through one map become one.
 
     A rewrite happens only where it is provable that every element is computed from the same values: the map by which the
     tensor was written must be invertible (AccessMap.h), and no memory that the merged kernel reads may be written by a kernel
     between the places of the two.
   }];
+  let options = [
+    Option<"minSharedElements", "min-shared-elements", "int64_t", "4096",
+           "how large a tensor is that makes siblings of two kernels, in elements">,
+  ];
   let statistics = [
     Statistic<"numIntoConsumer", "num-into-consumer", "producers merged into their consumers">,
     Statistic<"numIntoProducer", "num-into-producer", "consumers merged into their producers">,
+    Statistic<"numSiblings", "num-siblings", "kernels merged because they read the same tensor">,
     Statistic<"numViews", "num-views", "moves that became maps of other anchors">,
     Statistic<"numAccumulations", "num-accumulations", "sums that became part of a product">,
     Statistic<"numBytes", "bytes-saved", "bytes that are no longer written and read">,

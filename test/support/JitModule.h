@@ -27,11 +27,15 @@ class JitModule {
 public:
   /// Compiles the functions of `module`, which is left as it is; locations that are missing are made (see
   /// `assignLocations`). Null after printing the error.
-  static std::unique_ptr<JitModule> compile(mlir::ModuleOp module, const cpu::CpuMachine &machine);
+  /// `parallelFor` is what generated code calls as cf_parallel_for; null for the one that `call` sets up.
+  static std::unique_ptr<JitModule> compile(mlir::ModuleOp module, const cpu::CpuMachine &machine,
+                                            void *parallelFor = nullptr);
   ~JitModule();
 
   /// Calls `name(bases)`.
   void call(llvm::StringRef name, llvm::ArrayRef<void *> bases, JitThreads threads = {});
+  /// The function `name`, for who brings scratch and threads along.
+  void (*lookup(llvm::StringRef name))(void *const *bases);
 
   cpu::CompiledObject object;
   double compileSeconds = 0;

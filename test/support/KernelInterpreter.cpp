@@ -556,13 +556,14 @@ LogicalResult runRoute(nn::KernelOp kernel, nn::RouteAnchorAttr anchor, Access &
 }
 
 Array tableArray(nn::ConstantTableOp op) {
-  Array array(op.getValue().getShapedType().getShape());
+  ElementsAttr elements = op.getElements();
+  Array array(elements.getShapedType().getShape());
   int64_t i = 0;
-  if (op.getValue().getElementType().isF32())
-    for (APFloat value : op.getValue().getValues<APFloat>())
+  if (elements.getElementType().isF32())
+    for (APFloat value : elements.getValues<APFloat>())
       array.data[i++] = value.convertToFloat();
   else
-    for (APInt value : op.getValue().getValues<APInt>())
+    for (APInt value : elements.getValues<APInt>())
       array.data[i++] = value.getSExtValue();
   return array;
 }

@@ -125,7 +125,7 @@ LogicalResult FunctionLowering::lower(nn::ConstantTableOp op) {
     array = LLVM::LLVMArrayType::get(array, size);
   OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
   LLVM::GlobalOp::create(builder, op.getLoc(), array, /*isConstant=*/true, LLVM::Linkage::Internal,
-                         table->second, op.getValue(), /*alignment=*/64);
+                         table->second, op.getElements(), /*alignment=*/64);
   return success();
 }
 

@@ -285,3 +285,35 @@ func.func @constant_table_c1() {
   %t = nn.constant_table dense<1.0> : tensor<2x2xf32> -> <2 x 3>
   return
 }
+
+// -----
+
+func.func @constant_table_c1_angles() {
+  // expected-error @below {{'nn.constant_table' op (C1) the value is 'tensor<3x8x2xf32>', the result '!nn.tensor<3 x 8 x 1>'}}
+  %t = nn.constant_table #nn.angles<positions = 8, factor = 1.0 : f64, frequencies = dense<[1.0, 0.01]> : tensor<2xf64>> -> <3 x 8 x 1>
+  return
+}
+
+// -----
+
+func.func @constant_table_c2() {
+  // expected-error @below {{'nn.constant_table' op (C2) the value must be elements or #nn.angles, found "angles"}}
+  %t = nn.constant_table "angles" -> <3 x 8 x 1>
+  return
+}
+
+// -----
+
+func.func @angles_positions() {
+  // expected-error @below {{expected one position or more, found 0}}
+  %t = nn.constant_table #nn.angles<positions = 0, factor = 1.0 : f64, frequencies = dense<[1.0]> : tensor<1xf64>> -> <3 x 8 x 1>
+  return
+}
+
+// -----
+
+func.func @angles_types() {
+  // expected-error @below {{expected an f64 factor and a vector of f64 frequencies, found 'f32' and 'tensor<1xf64>'}}
+  %t = nn.constant_table #nn.angles<positions = 8, factor = 1.0 : f32, frequencies = dense<[1.0]> : tensor<1xf64>> -> <3 x 8 x 1>
+  return
+}

@@ -105,3 +105,10 @@ func.func @constant_table() -> !nn.tensor<2 x 2> {
   %t = nn.constant_table dense<[[1.0, 0.5], [0.0, 0.25]]> : tensor<2x2xf32> -> <2 x 2>
   return %t : !nn.tensor<2 x 2>
 }
+
+// CHECK-LABEL: func.func @constant_table_angles
+func.func @constant_table_angles() -> !nn.tensor<3 x 8 x 2> {
+  // CHECK: nn.constant_table #nn.angles<positions = 8, factor = 1.000000e+00 : f64, frequencies = dense<[1.000000e+00, 1.000000e-02]> : tensor<2xf64>> -> <3 x 8 x 2>
+  %t = nn.constant_table #nn.angles<positions = 8, factor = 1.0 : f64, frequencies = dense<[1.0, 0.01]> : tensor<2xf64>> -> <3 x 8 x 2>
+  return %t : !nn.tensor<3 x 8 x 2>
+}

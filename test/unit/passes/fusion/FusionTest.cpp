@@ -65,7 +65,8 @@ protected:
     int64_t before = count();
     std::vector<Array> in = arguments(function, given);
     FailureOr<std::vector<Array>> wanted = interpretFunction(function, in);
-    runPass(fusion::createFuseElementwisePass());
+    // Small tensors are worth sharing here.
+    runPass(fusion::createFuseElementwisePass({/*minSharedElements=*/1}));
     runPass(fusion::createVerifyKernelsPass());
     FailureOr<std::vector<Array>> found = interpretFunction(function, in);
     if (failed(wanted) || failed(found)) {
@@ -202,6 +203,19 @@ func.func @f(%d: !nn.tensor<3 x 8>, %e: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 5>
 })", {{6, Array({3}, std::vector<double>{2, -1, 2})}});
   EXPECT_EQ(before, 12);
   EXPECT_EQ(after, 6); // two products for dx, one weight, the embedding, rstd, the norm
+}
+
+/// The norm's two gradients want the same reciprocal norms.
+TEST_F(Fusion, Siblings) {
+  auto [before, after] = compare(R"(
+func.func @f(%d: !nn.tensor<3 x 8>, %e: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 8>, %w: !nn.tensor<8>) -> (!nn.tensor<3 x 8>, !nn.tensor<8>) {
+  %g = nn.rms_norm_input_grad %d, %x, %w eps(0.001) : <3 x 8>, <8>
+  %s = nn.add %e, %g : <3 x 8>
+  %n = nn.rms_norm_weight_grad %d, %x eps(0.001) : <3 x 8> -> <8>
+  return %s, %n : !nn.tensor<3 x 8>, !nn.tensor<8>
+})");
+  EXPECT_EQ(before, 5);
+  EXPECT_EQ(after, 3);
 }
 
 //===----------------------------------------------------------------------===//
