@@ -30,7 +30,9 @@ namespace {
 std::string group(int64_t number) { return llvm::formatv("{0:N}", number).str(); }
 
 /// "1 sequence", "2 sequences".
-std::string count(int64_t number, StringRef noun) { return (group(number) + " " + noun + (number == 1 ? "" : "s")).str(); }
+std::string count(int64_t number, StringRef noun) {
+  return (group(number) + " " + noun + (number == 1 ? "" : "s")).str();
+}
 
 std::string getShapeText(ArrayRef<int64_t> shape) {
   std::string text;
@@ -152,8 +154,8 @@ llvm::MapVector<StringRef, BlockSize> getBlocks(const abi::Manifest &manifest) {
   }
   const abi::Program *train = manifest.findProgram("train");
   for (const abi::Row &row : train ? *train : abi::Program())
-    if (auto found = blocks.find(row.block); found != blocks.end() && instances.insert(row.block + " " + row.layer).second)
-      ++found->second.instances;
+    if (auto found = blocks.find(row.block); found != blocks.end())
+      found->second.instances += instances.insert(row.block + " " + row.layer).second;
   return blocks;
 }
 
@@ -206,15 +208,16 @@ std::vector<Range> getRanges(const abi::Manifest &manifest, bool everything) {
 }
 
 void printMemory(const abi::Manifest &manifest, bool everything) {
-  llvm::outs() << llvm::formatv("\n{0,-40} {1,20} {2,20} {3,7}\n", "memory", "offset", "bytes", "share");
+  llvm::outs() << llvm::formatv("\n{0,20} {1,20} {2,7}  memory\n", "offset", "bytes", "share");
   auto print = [&](StringRef name, int64_t offset, int64_t bytes) {
     double share = manifest.arenaBytes ? 100.0 * double(bytes) / double(manifest.arenaBytes) : 0;
-    llvm::outs() << llvm::formatv("{0,-40} {1,20} {2,20} {3,6:F1}%\n", name, group(offset), group(bytes), share);
+    llvm::outs() << llvm::formatv("{0,20} {1,20} {2,6:F1}%  {3}\n", group(offset), group(bytes), share, name);
   };
   for (const Range &range : getRanges(manifest, everything))
     print(range.name, range.offset, range.bytes);
   print("arena", 0, manifest.arenaBytes);
-  printField("scratch", group(manifest.scratchBytesPerWorker) + " bytes a thread");
+  llvm::outs() << llvm::formatv("{0,20} {1,20} {0,7}  scratch of each thread\n", "",
+                                group(manifest.scratchBytesPerWorker));
 }
 
 void printParameters(const abi::Manifest &manifest, bool everyTensor) {
@@ -314,7 +317,6 @@ int inspectTrainer(const std::string &path, const InspectOptions &options) {
   printField("work", llvm::formatv("{0:F3} Gflop a step", manifest.flopsPerStep * 1e-9).str());
   printField("vocabulary", group(manifest.vocab));
   printField("code", count(payload->object.size(), "byte") + ", " + count(manifest.functions.size(), "function"));
-  printField("processor", llvm::join(manifest.isa, " "));
   printParameters(manifest, options.tensors);
   printMemory(manifest, options.memory);
   printPrograms(manifest, options.program);

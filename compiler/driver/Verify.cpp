@@ -92,8 +92,8 @@ public:
     return true;
   }
 
-  /// Builds the model without compiling it. Null without a word if the frontend has errors: the compilation that follows
-  /// reports them.
+  /// Builds the model without compiling it. Null without a word if the frontend has errors: the compilation that
+  /// follows reports them.
   OwningOpRef<ModuleOp> build(const std::string &runFile) {
     ScopedDiagnosticHandler silence(&context, [](Diagnostic &) { return success(); });
     frontend::JsonDiagnostics diagnostics;
@@ -148,10 +148,11 @@ public:
   const std::string &getModelType() const { return modelType; }
 
 private:
-  /// Libraries that know nothing of multi-token prediction drop its key from config.json; recorded logits tell the depth then.
+  /// Libraries that know nothing of multi-token prediction drop its key from config.json; recorded logits tell the
+  /// depth then.
   void setDepth() {
-    int64_t recorded = llvm::count_if(golden.io.getTensors(),
-                                      [](const auto &entry) { return StringRef(entry.first).starts_with("mtp_logits"); });
+    int64_t recorded = llvm::count_if(
+        golden.io.getTensors(), [](const auto &entry) { return StringRef(entry.first).starts_with("mtp_logits"); });
     if (golden.meta.mtpWeight != 0 && recorded > 0 && getDepth() == 0)
       depth = recorded;
   }
@@ -191,8 +192,8 @@ std::vector<Wanted> getPieces(const frontend::ParameterInfo &parameter) {
   return pieces;
 }
 
-/// Whether the folder records multi-token prediction that the configuration has. Published configurations have it, and a
-/// library that does not implement it records steps without.
+/// Whether the folder records multi-token prediction that the configuration has. Published configurations have it, and
+/// a library that does not implement it records steps without.
 bool recordsAuxiliary(const frontend::ParameterSummary &summary, const Golden &golden) {
   bool has = false;
   for (const frontend::ParameterInfo &parameter : summary.parameters) {

@@ -56,9 +56,10 @@ struct VerifyOptions {
   bool json = false;
 };
 
-/// `contraflow verify FOLDER`: compiles the model from the folder's config.json, runs one forward and backward and three
-/// AdamW steps, and prints per quantity the largest error, its bound and the worst tensor. Returns the exit status:
-/// 0 if all that the folder records is there and within bounds, else 1. `compile` is the driver's own compilation.
+/// `contraflow verify FOLDER`: compiles the model from the folder's config.json, runs one forward and backward and
+/// three AdamW steps, and prints per quantity the largest error, its bound and the worst tensor. Returns the exit
+/// status: 0 if all that the folder records is there and within bounds, else 1. `compile` is the driver's own
+/// compilation.
 int verifyFolder(const std::string &folder, const VerifyOptions &options, const CompileFunction &compile);
 
 } // namespace contraflow::driver
