@@ -169,7 +169,13 @@ LogicalResult ProgramOp::verify() {
 // BufferOp, ViewOp
 //===----------------------------------------------------------------------===//
 
-void BufferOp::getAsmResultNames(OpAsmSetValueNameFn setName) { setName(getResult(), getValueName(getName())); }
+void BufferOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  StringRef suffix = getKind() == BufferKind::activation_grad ? ".grad"
+                     : getKind() == BufferKind::saved         ? ".saved"
+                     : getKind() == BufferKind::saved_input   ? ".saved_input"
+                                                              : "";
+  setName(getResult(), getValueName(getName()) + suffix.str());
+}
 
 LogicalResult BufferOp::verify() {
   // buffer_c1
@@ -179,7 +185,10 @@ LogicalResult BufferOp::verify() {
   return getOffset() ? verifyOffset(*this, "(C2)", *getOffset()) : success();
 }
 
-void ViewOp::getAsmResultNames(OpAsmSetValueNameFn setName) { setName(getResult(), "view"); }
+void ViewOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  if (auto buffer = getSource().getDefiningOp<BufferOp>())
+    setName(getResult(), getValueName(buffer.getName()) + "." + std::to_string(getOffset()));
+}
 
 LogicalResult ViewOp::verify() {
   // view_c1

@@ -47,7 +47,7 @@ def Pipe_ParameterOp : Pipe_Op<"parameter"> {
 //===----------------------------------------------------------------------===//
 
 def Pipe_ProgramOp : Pipe_Op<"program", [Symbol, IsolatedFromAbove, SingleBlock, NoTerminator,
-                                         NoRegionArguments, OpAsmOpInterface]> {
+                                         NoRegionArguments]> {
   let summary = "a list of runs that the runtime walks from top to bottom";
   let description = [{
     Buffers are declared first, then the runs follow in the order of execution. `arena` is the number
@@ -73,9 +73,6 @@ def Pipe_ProgramOp : Pipe_Op<"program", [Symbol, IsolatedFromAbove, SingleBlock,
     $sym_name `micro_batches` $micro_batches (`flops` $flops^)? (`arena` $arena^)? attr-dict-with-keyword $body
   }];
   let builders = [OpBuilder<(ins "::llvm::StringRef":$name, "int64_t":$microBatches)>];
-  let extraClassDeclaration = [{
-    static ::llvm::StringRef getDefaultDialect() { return "pipe"; }
-  }];
   let hasVerifier = 1;
 }
 
@@ -152,7 +149,7 @@ def Pipe_RunOp : Pipe_Op<"run", [AttrSizedOperandSegments, HasParent<"ProgramOp"
   let assemblyFormat = [{
     $function custom<Slot>($direction, $micro_batch) $instance `at` $region_offset
     (`saved` `(` $saved^ `)`)? (`saved_input` `(` $saved_input^ `)`)?
-    (`workspace` $workspace_bytes^ (`at` $workspace_offset^)?)? `(` $buffers `)` attr-dict
+    (`workspace` $workspace_bytes^ (`at` $workspace_offset^)?)? ` ` `(` $buffers `)` attr-dict
   }];
   let extraClassDeclaration = [{
     /// Whether this run belongs to a micro-batch, not to the step.

@@ -17,6 +17,8 @@
 #include "dialects/nn/Signature.h"
 #include "dialects/pipe/Pipe.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/MapVector.h"
@@ -415,8 +417,10 @@ LogicalResult Writer::completeGradients(const Signature &signature, const Instan
     unsigned index;
     if (port.getName().getAsInteger(10, index) || index >= instance.call->getNumResults())
       continue; // Reported by `run`.
-    Value zeros = addBuffer(BufferKind::activation_grad, instance.getLabel(), port.type.getNumBytes());
-    state.gradients[instance.call->getResult(index)] = zeros;
+    Value output = instance.call->getResult(index);
+    Value zeros = addBuffer(BufferKind::activation_grad, pipe::getExtent(state.values.lookup(output)).buffer.getName(),
+                            port.type.getNumBytes());
+    state.gradients[output] = zeros;
     if (failed(runOfGraph(context.getZeroFunction(port.type), Direction::backward_input, state.microBatch, {zeros})))
       return failure();
   }
@@ -436,7 +440,12 @@ LogicalResult Writer::backward(const Instance &instance, State &state) {
       return resolveValue(port, instance, state);
     Port input = port;
     input.role = nn::RoleAttr::get(builder.getContext(), RoleKind::input, port.getName(), -1);
-    Value buffer = addBuffer(BufferKind::activation_grad, instance.getLabel(), port.type.getNumBytes());
+    Value value = resolveValue(input, instance, state);
+    if (!value)
+      return {};
+    // Named after the value that it is a gradient of.
+    Value buffer = addBuffer(BufferKind::activation_grad, pipe::getExtent(value).buffer.getName(),
+                             port.type.getNumBytes());
     for (unsigned i = 0; i < call.getInputs().size(); ++i) {
       if (instance.getBlock().getArgName(i) != port.getName())
         continue;

@@ -23,7 +23,8 @@ def BuildProgramPass : Pass<"schedule-build-program", "::mlir::ModuleOp"> {
     Statistic<"numRuns", "num-runs", "rows of all programs">,
     Statistic<"numBuffers", "num-buffers", "buffers of all programs">,
   ];
-  let dependentDialects = ["::contraflow::pipe::PipeDialect", "::mlir::func::FuncDialect"];
+  let dependentDialects = ["::contraflow::pipe::PipeDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::func::FuncDialect", "::mlir::math::MathDialect"];
 }
 
 def CountOperationsPass : Pass<"schedule-count-operations", "::mlir::ModuleOp"> {

@@ -1,0 +1,221 @@
+// RUN: contraflow-opt %s --split-input-file --memory-verify-plan --verify-diagnostics
+
+#row = affine_map<(d0, d1) -> (d1)>
+
+// A plan that is right: %a is dead when %b is written.
+func.func @valid(%x: !nn.tensor<16> {nn.location = #nn.location<7, 0>, nn.role = #nn.role<input, "x">})
+    -> (!nn.tensor<16> {nn.location = #nn.location<8, 0>, nn.role = #nn.role<output, "0">})
+    attributes {nn.workspace_bytes = 64 : i64} {
+  %a = nn.kernel "a" #nn.rows domain [1, 16] ins(%x : <16>) maps [#row, #row] gathers [[], []] tied [-1]
+      attributes {locations = [#nn.location<5, 0>]} -> <16> {
+  ^bb0(%v: f32):
+    nn.kernel_yield %v : f32
+  }
+  %b = nn.kernel "b" #nn.rows domain [1, 16] ins(%a : <16>) maps [#row, #row] gathers [[], []] tied [-1]
+      attributes {locations = [#nn.location<8, 0>]} -> <16> {
+  ^bb0(%v: f32):
+    nn.kernel_yield %v : f32
+  }
+  return %b : !nn.tensor<16>
+}
+
+// -----
+
+#row = affine_map<(d0, d1) -> (d1)>
+
+func.func @overwritten(%x: !nn.tensor<16> {nn.location = #nn.location<7, 0>, nn.role = #nn.role<input, "x">})
+    -> (!nn.tensor<16> {nn.location = #nn.location<8, 0>, nn.role = #nn.role<output, "0">})
+    attributes {nn.workspace_bytes = 128 : i64} {
+  %a = nn.kernel "a" #nn.rows domain [1, 16] ins(%x : <16>) maps [#row, #row] gathers [[], []] tied [-1]
+      attributes {locations = [#nn.location<5, 0>]} -> <16> {
+  ^bb0(%v: f32):
+    nn.kernel_yield %v : f32
+  }
+  %b = nn.kernel "b" #nn.rows domain [1, 16] ins(%x : <16>) maps [#row, #row] gathers [[], []] tied [-1]
+      attributes {locations = [#nn.location<5, 0>]} -> <16> {
+  ^bb0(%v: f32):
+    nn.kernel_yield %v : f32
+  }
+  // expected-error @below {{'nn.kernel' op 'c' reads input 0 at bytes 0 to 64 of area 5, which another value has overwritten}}
+  %c = nn.kernel "c" #nn.rows domain [1, 16] ins(%a, %b : <16>, <16>) maps [#row, #row, #row]
+      gathers [[], [], []] tied [-1] attributes {locations = [#nn.location<8, 0>]} -> <16> {
+  ^bb0(%v: f32, %w: f32):
+    %s = arith.addf %v, %w : f32
+    nn.kernel_yield %s : f32
+  }
+  return %c : !nn.tensor<16>
+}
+
+// -----
+
+#row = affine_map<(d0, d1) -> (d1)>
+
+func.func @written_over_its_input(%x: !nn.tensor<16> {nn.location = #nn.location<7, 0>, nn.role = #nn.role<input, "x">})
+    -> (!nn.tensor<16> {nn.location = #nn.location<7, 0>, nn.role = #nn.role<output, "0">}) {
+  // expected-error @below {{'nn.kernel' op 'a' writes bytes 0 to 64 of area 7 over its input 0 at bytes 0 to 64 of area 7}}
+  %a = nn.kernel "a" #nn.rows domain [1, 16] ins(%x : <16>) maps [#row, #row] gathers [[], []] tied [-1]
+      attributes {locations = [#nn.location<7, 0>]} -> <16> {
+  ^bb0(%v: f32):
+    nn.kernel_yield %v : f32
+  }
+  return %a : !nn.tensor<16>
+}
+
+// -----
+
+#row = affine_map<(d0, d1) -> (d1)>
+
+func.func @tied_elsewhere(%x: !nn.tensor<16> {nn.location = #nn.location<7, 0>, nn.role = #nn.role<input, "x">})
+    -> (!nn.tensor<16> {nn.location = #nn.location<7, 0>, nn.role = #nn.role<input, "x", tied = 0>})
+    attributes {nn.workspace_bytes = 64 : i64} {
+  // expected-error @below {{'nn.kernel' op 'a' has a result at bytes 0 to 64 of area 5, tied to input 0 at bytes 0 to 64 of area 7}}
+  %a = nn.kernel "a" #nn.rows domain [1, 16] ins(%x : <16>) maps [#row, #row] gathers [[], []] tied [0]
+      attributes {locations = [#nn.location<5, 0>]} -> <16> {
+  ^bb0(%v: f32):
+    nn.kernel_yield %v : f32
+  }
+  return %a : !nn.tensor<16>
+}
+
+// -----
+
+#row = affine_map<(d0, d1) -> (d1)>
+
+func.func @not_aligned(%x: !nn.tensor<16> {nn.location = #nn.location<7, 0>, nn.role = #nn.role<input, "x">})
+    -> (!nn.tensor<16> {nn.location = #nn.location<8, 0>, nn.role = #nn.role<output, "0">})
+    attributes {nn.workspace_bytes = 128 : i64} {
+  // expected-error @below {{'nn.kernel' op has a value at #nn.location<5, 32>, expected an offset that is a multiple of 64}}
+  %a = nn.kernel "a" #nn.rows domain [1, 16] ins(%x : <16>) maps [#row, #row] gathers [[], []] tied [-1]
+      attributes {locations = [#nn.location<5, 32>]} -> <16> {
+  ^bb0(%v: f32):
+    nn.kernel_yield %v : f32
+  }
+  return %a : !nn.tensor<16>
+}
+
+// -----
+
+#row = affine_map<(d0, d1) -> (d1)>
+
+func.func @outside_the_workspace(%x: !nn.tensor<16> {nn.location = #nn.location<7, 0>, nn.role = #nn.role<input, "x">})
+    -> (!nn.tensor<16> {nn.location = #nn.location<8, 0>, nn.role = #nn.role<output, "0">})
+    attributes {nn.workspace_bytes = 64 : i64} {
+  // expected-error @below {{'nn.kernel' op has a value at bytes 64 to 128 of area 5, the workspace has 64 bytes}}
+  %a = nn.kernel "a" #nn.rows domain [1, 16] ins(%x : <16>) maps [#row, #row] gathers [[], []] tied [-1]
+      attributes {locations = [#nn.location<5, 64>]} -> <16> {
+  ^bb0(%v: f32):
+    nn.kernel_yield %v : f32
+  }
+  return %a : !nn.tensor<16>
+}
+
+// -----
+
+#row = affine_map<(d0, d1) -> (d1)>
+
+// expected-error @below {{'func.func' op result 0 lies at bytes 0 to 64 of area 5, expected #nn.location<8, 0>}}
+func.func @returned_elsewhere(%x: !nn.tensor<16> {nn.location = #nn.location<7, 0>, nn.role = #nn.role<input, "x">})
+    -> (!nn.tensor<16> {nn.location = #nn.location<8, 0>, nn.role = #nn.role<output, "0">})
+    attributes {nn.workspace_bytes = 64 : i64} {
+  %a = nn.kernel "a" #nn.rows domain [1, 16] ins(%x : <16>) maps [#row, #row] gathers [[], []] tied [-1]
+      attributes {locations = [#nn.location<5, 0>]} -> <16> {
+  ^bb0(%v: f32):
+    nn.kernel_yield %v : f32
+  }
+  return %a : !nn.tensor<16>
+}
+
+// -----
+
+module {
+  func.func private @f(!nn.tensor<16> {nn.role = #nn.role<input, "x">})
+      -> (!nn.tensor<16> {nn.role = #nn.role<output, "0">})
+  pipe.program @valid micro_batches 1 arena 192 {
+    %x = pipe.buffer input "x" 64 at 0
+    %y = pipe.buffer activation "y" 64 at 64
+    %z = pipe.buffer activation "z" 64 at 128
+    %w = pipe.buffer activation "w" 64 at 64
+    pipe.run @f F0> "f" at 0 (%x, %y)
+    pipe.run @f F0> "f" at 0 (%y, %z)
+    pipe.run @f F0> "f" at 0 (%z, %w)
+  }
+}
+
+// -----
+
+module {
+  func.func private @f(!nn.tensor<16> {nn.role = #nn.role<input, "x">})
+      -> (!nn.tensor<16> {nn.role = #nn.role<output, "0">})
+  pipe.program @buffer_overwritten micro_batches 1 arena 192 {
+    %x = pipe.buffer input "x" 64 at 0
+    // expected-note @below {{the buffer}}
+    %y = pipe.buffer activation "y" 64 at 64
+    %z = pipe.buffer activation "z" 64 at 64
+    %w = pipe.buffer activation "w" 64 at 128
+    pipe.run @f F0> "f" at 0 (%x, %y)
+    pipe.run @f F0> "f" at 0 (%x, %z)
+    // expected-error @below {{'pipe.run' op reads buffer 'y' at bytes 64 to 128 of area 0, which another buffer has overwritten}}
+    pipe.run @f F0> "f" at 0 (%y, %w)
+  }
+}
+
+// -----
+
+module {
+  func.func private @f(!nn.tensor<16> {nn.role = #nn.role<input, "x">})
+      -> (!nn.tensor<16> {nn.role = #nn.role<output, "0">})
+  pipe.program @run_on_overlapping_buffers micro_batches 1 arena 128 {
+    %x = pipe.buffer input "x" 64 at 0
+    %y = pipe.buffer activation "y" 64 at 0
+    // expected-error @below {{'pipe.run' op works on 'y' at bytes 0 to 64 of area 0 and on 'x' at bytes 0 to 64 of area 0}}
+    pipe.run @f F0> "f" at 0 (%x, %y)
+  }
+}
+
+// -----
+
+module {
+  func.func private @f(!nn.tensor<16> {nn.role = #nn.role<input, "x">})
+      -> (!nn.tensor<16> {nn.role = #nn.role<output, "0">}) attributes {nn.workspace_bytes = 64 : i64}
+  pipe.program @workspace_over_a_buffer micro_batches 1 arena 192 {
+    %x = pipe.buffer input "x" 64 at 0
+    %y = pipe.buffer activation "y" 64 at 64
+    // expected-error @below {{'pipe.run' op has its workspace at bytes 64 to 128 of area 0 over buffer 'y'}}
+    pipe.run @f F0> "f" at 0 workspace 64 at 64 (%x, %y)
+  }
+}
+
+// -----
+
+module {
+  func.func private @f() attributes {nn.workspace_bytes = 128 : i64}
+  pipe.program @workspace_too_small micro_batches 1 arena 192 {
+    // expected-error @below {{'pipe.run' op has a workspace of 64 bytes, 'f' needs 128}}
+    pipe.run @f F0> "f" at 0 workspace 64 at 64 ()
+  }
+}
+
+// -----
+
+module {
+  func.func private @f() attributes {nn.workspace_bytes = 64 : i64}
+  pipe.program @kept_buffer_lost micro_batches 1 arena 192 {
+    // expected-error @below {{'pipe.buffer' op reads buffer 'parameters' at bytes 0 to 64 of area 0, which another buffer has overwritten}}
+    // expected-note @below {{the buffer}}
+    %parameters = pipe.buffer parameters "parameters" 64 at 0
+    pipe.run @f F0> "f" at 0 workspace 64 at 0 ()
+  }
+}
+
+// -----
+
+pipe.program @outside_the_arena micro_batches 1 arena 64 {
+  // expected-error @below {{'pipe.buffer' op ends at byte 128 of an arena of 64}}
+  %x = pipe.buffer activation "x" 64 at 64
+}
+
+// -----
+
+// expected-error @below {{'pipe.program' op has no arena, run the memory phase first}}
+pipe.program @not_planned micro_batches 1 {
+}
