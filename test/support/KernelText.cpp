@@ -25,7 +25,8 @@ std::string tensorText(ArrayRef<int64_t> shape, StringRef suffix) {
   return text + suffix.str() + ">";
 }
 
-ParsedKernel parseKernel(MLIRContext &context, StringRef head, ArrayRef<std::string> inputTypes, StringRef tail) {
+ParsedKernel parseKernel(MLIRContext &context, StringRef head, ArrayRef<std::string> inputTypes,
+                         StringRef tail) {
   std::string arguments, names, types;
   for (auto [i, type] : llvm::enumerate(inputTypes)) {
     std::string separator = i ? ", " : "", name = "%" + std::to_string(i);
@@ -33,8 +34,8 @@ ParsedKernel parseKernel(MLIRContext &context, StringRef head, ArrayRef<std::str
     names += separator + name;
     types += separator + type;
   }
-  std::string text = "func.func @kernel(" + arguments + ") {\n  nn.kernel \"test\" " + head.str() + " ins(" + names +
-                     " : " + types + ") " + tail.str() + "\n  return\n}\n";
+  std::string text = "func.func @kernel(" + arguments + ") {\n  nn.kernel \"test\" " + head.str() + " ins(" +
+                     names + " : " + types + ") " + tail.str() + "\n  return\n}\n";
   ParsedKernel parsed;
   parsed.module = parseSourceString<ModuleOp>(text, &context);
   if (parsed.module)

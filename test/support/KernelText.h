@@ -21,10 +21,10 @@ struct ParsedKernel {
   mlir::OwningOpRef<mlir::ModuleOp> module;
   nn::KernelOp op;
 };
-/// The kernel `nn.kernel "test" <head> ins(%0, %1, ... : <input types>) <tail>`; null with a message where the text is
-/// wrong.
-ParsedKernel parseKernel(mlir::MLIRContext &context, llvm::StringRef head, llvm::ArrayRef<std::string> inputTypes,
-                         llvm::StringRef tail);
+/// The kernel `nn.kernel "test" <head> ins(%0, %1, ... : <input types>) <tail>`; null with a message where
+/// the text is wrong.
+ParsedKernel parseKernel(mlir::MLIRContext &context, llvm::StringRef head,
+                         llvm::ArrayRef<std::string> inputTypes, llvm::StringRef tail);
 
 } // namespace contraflow::test
 

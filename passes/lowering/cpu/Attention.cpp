@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // A task is one sequence, one key/value head and a run of queries of all query heads that share it. Keys and
-// values are packed once per task; then, per block of queries: scores, softmax in place, product with the values,
-// division by the sums.
+// values are packed once per task; then, per block of queries: scores, softmax in place, product with the
+// values, division by the sums.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/lowering/cpu/Anchors.h"
@@ -97,10 +97,11 @@ private:
       auto greater = positive ? arith::CmpFPredicate::OGT : arith::CmpFPredicate::OLT;
       return e.select(arith::CmpFOp::create(e.builder, e.loc, greater, b, a), b, a);
     };
-    Value largest = t.forVisible(keys, ValueRange{e.splat(least)}, [&](Value key, Value mask, ValueRange best) {
-      Value score = e.loadAligned(e.offset(line, key));
-      return SmallVector<Value>{better(best[0], mask ? e.select(mask, score, e.splat(least)) : score)};
-    })[0];
+    Value largest =
+        t.forVisible(keys, ValueRange{e.splat(least)}, [&](Value key, Value mask, ValueRange best) {
+          Value score = e.loadAligned(e.offset(line, key));
+          return SmallVector<Value>{better(best[0], mask ? e.select(mask, score, e.splat(least)) : score)};
+        })[0];
     largest = reduceLanes(e, largest, better);
 
     Value shift = e.broadcast(largest), scale = e.splat(shape.scale), none = e.splat(0.0f);
@@ -120,10 +121,12 @@ private:
     t.clearInvisible(keys, row, line);
 
     // A query that sees nothing has output zero.
-    Value empty = arith::CmpFOp::create(e.builder, e.loc, arith::CmpFPredicate::OEQ, sum, e.constantF32(0.0f));
+    Value empty =
+        arith::CmpFOp::create(e.builder, e.loc, arith::CmpFPredicate::OEQ, sum, e.constantF32(0.0f));
     Value inverse = e.select(empty, e.constantF32(0.0f), e.divf(e.constantF32(1.0f), sum));
     e.store(inverse, e.offset(inverses, row));
-    Value lse = e.addf(e.mulf(largest, e.constantF32(shape.scale)), math::LogOp::create(e.builder, e.loc, sum));
+    Value lse =
+        e.addf(e.mulf(largest, e.constantF32(shape.scale)), math::LogOp::create(e.builder, e.loc, sum));
     e.store(lse, t.rowElement(output + 1, head, e.add(t.first, row)));
   }
 
@@ -149,7 +152,8 @@ LogicalResult emitAttention(KernelEmission &kernel) {
   // Enough tasks for many threads, long enough runs that packing the keys again costs little.
   constexpr int64_t kTasks = 32, kShortestRun = 2 * kQueryBlock;
   int64_t groups = shape.batch * shape.kvHeads;
-  int64_t runs = std::clamp<int64_t>(llvm::divideCeil(kTasks, groups), 1, std::max<int64_t>(shape.seq / kShortestRun, 1));
+  int64_t runs = std::clamp<int64_t>(llvm::divideCeil(kTasks, groups), 1,
+                                     std::max<int64_t>(shape.seq / kShortestRun, 1));
   int64_t run = llvm::alignTo(llvm::divideCeil(shape.seq, runs), kQueryBlock);
   runs = llvm::divideCeil(shape.seq, run);
 

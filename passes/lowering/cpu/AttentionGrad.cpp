@@ -59,7 +59,8 @@ public:
     PackedMatrix keys = t.gemm.pack(key, seq, shape.seq, shape.size, t.scratch(layout.keys));
     probabilities = t.scratch(layout.probabilities);
     scoreGrads = t.scratch(layout.scoreGrads);
-    Matrix keyGrad = t.head(gradients + 1, kvHead, kSize), valueGrad = t.head(gradients + 2, kvHead, kValueSize);
+    Matrix keyGrad = t.head(gradients + 1, kvHead, kSize),
+           valueGrad = t.head(gradients + 2, kvHead, kValueSize);
     clear(keyGrad, shape.size);
     clear(valueGrad, shape.valueSize);
 
@@ -175,11 +176,15 @@ LogicalResult emitAttentionGrad(KernelEmission &kernel) {
     return failure();
   const AttentionShape &shape = *read;
   unsigned gradients = kernel.op.getNumInputs();
-  for (auto [operand, column] : {std::pair(gradients, kSize), {gradients + 1, kSize}, {gradients + 2, kValueSize},
-                                 {unsigned(kOutput), kValueSize}, {unsigned(kOutputGrad), kValueSize}})
+  for (auto [operand, column] : {std::pair(gradients, kSize),
+                                 {gradients + 1, kSize},
+                                 {gradients + 2, kValueSize},
+                                 {unsigned(kOutput), kValueSize},
+                                 {unsigned(kOutputGrad), kValueSize}})
     if (shape.accesses[operand].strides[column] != 1 && kernel.op.getDomain()[column] > 1)
-      return kernel.op.emitError() << "kernel '" << kernel.op.getLabel() << "' accesses operand " << operand
-                                   << " with heads that are not contiguous, attention_grad wants them contiguous";
+      return kernel.op.emitError()
+             << "kernel '" << kernel.op.getLabel() << "' accesses operand " << operand
+             << " with heads that are not contiguous, attention_grad wants them contiguous";
   BackwardTask::Layout layout(kernel.target, shape);
   return kernel.parallel(shape.batch * shape.kvHeads, layout.bytes, [&](Emitter &e, const Task &task) {
     BackwardTask(kernel, e, shape, task, e.div(task.index, shape.kvHeads))

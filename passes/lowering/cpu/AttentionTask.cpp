@@ -39,12 +39,14 @@ int64_t AttentionTask::scoreStride(const CpuTarget &target, int64_t seq) {
 }
 
 int64_t AttentionTask::keyPanelElements(const CpuTarget &target, int64_t seq, int64_t depth) {
-  return llvm::divideCeil(seq, target.tileColumns()) * GemmEmitter::getPanelElements(target, depth, target.tileVectors);
+  return llvm::divideCeil(seq, target.tileColumns()) *
+         GemmEmitter::getPanelElements(target, depth, target.tileVectors);
 }
 
 Matrix AttentionTask::head(unsigned index, Value head, unsigned columnDim) {
   const StridedAccess &access = shape.accesses[index];
-  Value element = e.add(e.mul(batch, access.strides[0]), e.add(e.mul(head, access.strides[2]), access.offset));
+  Value element =
+      e.add(e.mul(batch, access.strides[0]), e.add(e.mul(head, access.strides[2]), access.offset));
   return {e.offset(task.operands[index], element), access.strides[1], access.strides[columnDim]};
 }
 
@@ -79,7 +81,8 @@ void AttentionTask::multiplyKeys(Matrix a, Value panels, int64_t depth, Value sc
       product.rowBegin = e.sub(row, e.rem(row, tile));
     }
     product.depth = [&](Value) { return std::make_pair(zero, e.constant(depth)); };
-    product.panel = {e.offset(panels, e.mul(e.div(key, width), elements)), e.target.tileVectors, e.constant(width)};
+    product.panel = {e.offset(panels, e.mul(e.div(key, width), elements)), e.target.tileVectors,
+                     e.constant(width)};
     product.c = {e.offset(scores, key), stride, 1};
     product.accumulate = e.falseValue();
     gemm.multiply(product);
@@ -141,7 +144,8 @@ AttentionTask::forVisible(const Visible &keys, ValueRange inits,
   SmallVector<Value> values(inits);
   if (hasBegin)
     values = e.forLoop(head, e.min(whole, tail), lanes, values, masked);
-  values = e.forLoop(whole, tail, lanes, values, [&](Value key, ValueRange v) { return body(key, Value(), v); });
+  values =
+      e.forLoop(whole, tail, lanes, values, [&](Value key, ValueRange v) { return body(key, Value(), v); });
   return e.forLoop(tail, keys.end, lanes, values, masked);
 }
 

@@ -7,8 +7,8 @@
 //                keys  depthBegin        diagonal
 //                      |                 v
 //   queries  r0  . . . s s s s s s s s s s 0 . .      s: score, then probability
-//                . . . 0 0 s s s s s s s s s 0 .      0: cleared, because the matrix products that read the block
-//                . . . 0 0 s s s s s s s s s s 0         go tile by tile, not row by row
+//                . . . 0 0 s s s s s s s s s 0 .      0: cleared, because the matrix products that read the
+//                block . . . 0 0 s s s s s s s s s s 0         go tile by tile, not row by row
 //            r1  . . . 0 0 0 0 s s s s s s s s s      .: never read
 //                                        ^ begin of the row's first visible key: starts
 //
@@ -55,10 +55,12 @@ constexpr int64_t kQueryBlock = 96;
 /// Emits the pieces of one task: sequence `batch`, key/value head `kvHead`.
 class AttentionTask {
 public:
-  AttentionTask(KernelEmission &kernel, Emitter &e, const AttentionShape &shape, const Task &task, mlir::Value batch)
+  AttentionTask(KernelEmission &kernel, Emitter &e, const AttentionShape &shape, const Task &task,
+                mlir::Value batch)
       : gemm(kernel, e), e(e), shape(shape), task(task), batch(batch) {}
 
-  /// Distance between rows of scores: no multiple of a page, with room for one more vector than there are keys.
+  /// Distance between rows of scores: no multiple of a page, with room for one more vector than there are
+  /// keys.
   static int64_t scoreStride(const CpuTarget &target, int64_t seq);
   /// Elements of all panels of keys [0, seq) x depth.
   static int64_t keyPanelElements(const CpuTarget &target, int64_t seq, int64_t depth);
@@ -81,8 +83,8 @@ public:
   mlir::Value depthBegin, depthEnd;
   /// The values that `rows` and `depthEnd` modulo the tile can have besides 0.
   llvm::SmallVector<int64_t> rowRemainders, keyRemainders;
-  /// The keys that the tile of queries beginning at row r of the block can see, and the queries of the block that
-  /// can see the tile of keys beginning at a key.
+  /// The keys that the tile of queries beginning at row r of the block can see, and the queries of the block
+  /// that can see the tile of keys beginning at a key.
   std::pair<mlir::Value, mlir::Value> keysOfTile(mlir::Value row);
   std::pair<mlir::Value, mlir::Value> queriesOfTile(mlir::Value key);
 
@@ -92,10 +94,10 @@ public:
   };
   Visible visible(mlir::Value row);
   /// Visits the vectors of a row that hold visible keys, with a mask where some lanes are not visible.
-  llvm::SmallVector<mlir::Value>
-  forVisible(const Visible &keys, mlir::ValueRange inits,
-             llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value key, mlir::Value mask, mlir::ValueRange)>
-                 body);
+  llvm::SmallVector<mlir::Value> forVisible(
+      const Visible &keys, mlir::ValueRange inits,
+      llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value key, mlir::Value mask, mlir::ValueRange)>
+          body);
   /// Clears the vectors of a row that products read and that hold no visible key.
   void clearInvisible(const Visible &keys, mlir::Value row, mlir::ValueRange rowsOfScores);
 

@@ -16,6 +16,7 @@ namespace contraflow::cpu {
 CpuTarget CpuTarget::forLanes(int64_t lanes) {
   CpuTarget target;
   target.lanes = lanes;
+  target.hasFma = lanes > 4;
   if (lanes == 16) {
     // 24 accumulators of 32 registers; two of B and some broadcasts of A take the others.
     target.tileRows = 12;
@@ -32,15 +33,21 @@ CpuTarget CpuTarget::forFeatures(ArrayRef<std::string> features) {
     return forLanes(16);
   if (has("avx2") && has("fma"))
     return forLanes(8);
-  return forLanes(4);
+  CpuTarget target = forLanes(4);
+  target.hasFma = has("fma") || has("neon");
+  return target;
 }
 
 //===----------------------------------------------------------------------===//
 // Operations
 //===----------------------------------------------------------------------===//
 
-Value Emitter::constant(int64_t value) { return arith::ConstantIntOp::create(builder, loc, value, 64); }
-Value Emitter::constantI32(int32_t value) { return arith::ConstantIntOp::create(builder, loc, value, 32); }
+Value Emitter::constant(int64_t value) {
+  return arith::ConstantIntOp::create(builder, loc, value, 64);
+}
+Value Emitter::constantI32(int32_t value) {
+  return arith::ConstantIntOp::create(builder, loc, value, 32);
+}
 Value Emitter::constantF32(float value) {
   return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(value));
 }
@@ -50,40 +57,72 @@ Value Emitter::splat(float value) {
 Value Emitter::splatI32(int32_t value) {
   return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vecI32(), value));
 }
-Value Emitter::trueValue() { return arith::ConstantIntOp::create(builder, loc, 1, 1); }
-Value Emitter::falseValue() { return arith::ConstantIntOp::create(builder, loc, 0, 1); }
+Value Emitter::trueValue() {
+  return arith::ConstantIntOp::create(builder, loc, 1, 1);
+}
+Value Emitter::falseValue() {
+  return arith::ConstantIntOp::create(builder, loc, 0, 1);
+}
 
 Value Emitter::laneIds() {
   SmallVector<int32_t> ids = llvm::to_vector(llvm::seq<int32_t>(0, target.lanes));
   return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vecI32(), ArrayRef<int32_t>(ids)));
 }
 
-Value Emitter::add(Value a, Value b) { return builder.createOrFold<arith::AddIOp>(loc, a, b); }
-Value Emitter::sub(Value a, Value b) { return builder.createOrFold<arith::SubIOp>(loc, a, b); }
-Value Emitter::mul(Value a, Value b) { return builder.createOrFold<arith::MulIOp>(loc, a, b); }
+Value Emitter::add(Value a, Value b) {
+  return builder.createOrFold<arith::AddIOp>(loc, a, b);
+}
+Value Emitter::sub(Value a, Value b) {
+  return builder.createOrFold<arith::SubIOp>(loc, a, b);
+}
+Value Emitter::mul(Value a, Value b) {
+  return builder.createOrFold<arith::MulIOp>(loc, a, b);
+}
 Value Emitter::div(Value a, int64_t b) {
   return b == 1 ? a : builder.createOrFold<arith::DivUIOp>(loc, a, constant(b));
 }
 Value Emitter::rem(Value a, int64_t b) {
   return b == 1 ? constant(0) : builder.createOrFold<arith::RemUIOp>(loc, a, constant(b));
 }
-Value Emitter::min(Value a, Value b) { return builder.createOrFold<arith::MinSIOp>(loc, a, b); }
-Value Emitter::max(Value a, Value b) { return builder.createOrFold<arith::MaxSIOp>(loc, a, b); }
+Value Emitter::min(Value a, Value b) {
+  return builder.createOrFold<arith::MinSIOp>(loc, a, b);
+}
+Value Emitter::max(Value a, Value b) {
+  return builder.createOrFold<arith::MaxSIOp>(loc, a, b);
+}
 Value Emitter::less(Value a, Value b) {
   return builder.createOrFold<arith::CmpIOp>(loc, arith::CmpIPredicate::slt, a, b);
 }
 Value Emitter::equal(Value a, Value b) {
   return builder.createOrFold<arith::CmpIOp>(loc, arith::CmpIPredicate::eq, a, b);
 }
-Value Emitter::toI64(Value value) { return builder.createOrFold<arith::ExtSIOp>(loc, i64(), value); }
-Value Emitter::toI32(Value value) { return builder.createOrFold<arith::TruncIOp>(loc, i32(), value); }
+Value Emitter::toI64(Value value) {
+  return builder.createOrFold<arith::ExtSIOp>(loc, i64(), value);
+}
+Value Emitter::toI32(Value value) {
+  return builder.createOrFold<arith::TruncIOp>(loc, i32(), value);
+}
 
-Value Emitter::addf(Value a, Value b) { return arith::AddFOp::create(builder, loc, a, b); }
-Value Emitter::subf(Value a, Value b) { return arith::SubFOp::create(builder, loc, a, b); }
-Value Emitter::mulf(Value a, Value b) { return arith::MulFOp::create(builder, loc, a, b); }
-Value Emitter::divf(Value a, Value b) { return arith::DivFOp::create(builder, loc, a, b); }
-Value Emitter::maxf(Value a, Value b) { return arith::MaxNumFOp::create(builder, loc, a, b); }
-Value Emitter::fma(Value a, Value b, Value c) { return LLVM::FMAOp::create(builder, loc, a.getType(), a, b, c); }
+Value Emitter::addf(Value a, Value b) {
+  return arith::AddFOp::create(builder, loc, a, b);
+}
+Value Emitter::subf(Value a, Value b) {
+  return arith::SubFOp::create(builder, loc, a, b);
+}
+Value Emitter::mulf(Value a, Value b) {
+  return arith::MulFOp::create(builder, loc, a, b);
+}
+Value Emitter::divf(Value a, Value b) {
+  return arith::DivFOp::create(builder, loc, a, b);
+}
+Value Emitter::maxf(Value a, Value b) {
+  return arith::MaxNumFOp::create(builder, loc, a, b);
+}
+Value Emitter::fma(Value a, Value b, Value c) {
+  if (!target.hasFma)
+    return addf(mulf(a, b), c);
+  return LLVM::FMAOp::create(builder, loc, a.getType(), a, b, c);
+}
 Value Emitter::select(Value condition, Value a, Value b) {
   return builder.createOrFold<arith::SelectOp>(loc, condition, a, b);
 }
@@ -110,8 +149,8 @@ void Emitter::store(Value value, Value pointer, unsigned alignment) {
   LLVM::StoreOp::create(builder, loc, value, pointer, alignment);
 }
 Value Emitter::loadMasked(Value pointer, Value mask) {
-  return LLVM::MaskedLoadOp::create(builder, loc, vec(), pointer, mask, splat(0.0f), builder.getI32IntegerAttr(4),
-                                    nullptr);
+  return LLVM::MaskedLoadOp::create(builder, loc, vec(), pointer, mask, splat(0.0f),
+                                    builder.getI32IntegerAttr(4), nullptr);
 }
 void Emitter::storeMasked(Value value, Value pointer, Value mask) {
   LLVM::MaskedStoreOp::create(builder, loc, value, pointer, mask, builder.getI32IntegerAttr(4));
@@ -180,7 +219,8 @@ void Emitter::call(StringRef function, ValueRange arguments) {
 AffineExpr getElementIndex(nn::KernelOp op, unsigned i) {
   AffineMap map = op.getInputMap(i);
   unsigned inputs = op.getNumInputs();
-  SmallVector<int64_t> shape = (i < inputs ? op.getInputType(i) : op.getResultType(i - inputs)).getStaticShape();
+  SmallVector<int64_t> shape =
+      (i < inputs ? op.getInputType(i) : op.getResultType(i - inputs)).getStaticShape();
   AffineExpr index = getAffineConstantExpr(0, op.getContext());
   int64_t stride = 1;
   for (auto [expr, size] : llvm::reverse(llvm::zip_equal(map.getResults(), shape))) {
@@ -226,8 +266,8 @@ FailureOr<StridedAccess> getStridedAccess(nn::KernelOp op, unsigned i) {
 KernelEmission::KernelEmission(nn::KernelOp op, StringRef name, ArrayRef<Placement> placements,
                                std::optional<Placement> workspace, const CpuTarget &target, OpBuilder &entry,
                                Value bases)
-    : op(op), target(target), name(name), placements(placements), workspace(workspace), entry(entry), bases(bases),
-      module(entry.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>()) {}
+    : op(op), target(target), name(name), placements(placements), workspace(workspace), entry(entry),
+      bases(bases), module(entry.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>()) {}
 
 /// An internal function at the end of the module.
 static LLVM::LLVMFuncOp createFunction(ModuleOp module, Location loc, StringRef name, TypeRange arguments) {
@@ -252,7 +292,8 @@ Value KernelEmission::getEnvironment() {
   Location loc = op.getLoc();
   Emitter e(entry, loc, target);
   int64_t slots = placements.size() + (code.workspaceBytes ? 1 : 0);
-  environment = LLVM::AllocaOp::create(entry, loc, e.ptrType(), e.ptrType(), e.constant(slots), /*alignment=*/8);
+  environment =
+      LLVM::AllocaOp::create(entry, loc, e.ptrType(), e.ptrType(), e.constant(slots), /*alignment=*/8);
   auto slot = [&](Value array, int64_t i) -> Value {
     return LLVM::GEPOp::create(entry, loc, e.ptrType(), e.ptrType(), array,
                                ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(i)});
@@ -267,9 +308,10 @@ Value KernelEmission::getEnvironment() {
   for (auto [i, placement] : llvm::enumerate(placements))
     e.store(address(placement), slot(environment, i), 8);
   if (code.workspaceBytes) {
-    Value memory = workspace ? address(*workspace)
-                             : Value(LLVM::AllocaOp::create(entry, loc, e.ptrType(), entry.getI8Type(),
-                                                            e.constant(code.workspaceBytes), /*alignment=*/64));
+    Value memory = workspace
+                       ? address(*workspace)
+                       : Value(LLVM::AllocaOp::create(entry, loc, e.ptrType(), entry.getI8Type(),
+                                                      e.constant(code.workspaceBytes), /*alignment=*/64));
     e.store(memory, slot(environment, placements.size()), 8);
   }
   return environment;

@@ -5,8 +5,8 @@
 //
 //   llvm.func internal @<name>.p<N>(%environment: !llvm.ptr, %begin: i64, %end: i64, %scratch: !llvm.ptr)
 //
-// that runs the tasks begin .. end - 1, and a call `cf_parallel_for(@<name>.p<N>, %environment, tasks, 1)` in the
-// entry function. The environment is an array of pointers on the stack of the entry function: the
+// that runs the tasks begin .. end - 1, and a call `cf_parallel_for(@<name>.p<N>, %environment, tasks, 1)` in
+// the entry function. The environment is an array of pointers on the stack of the entry function: the
 // operands, then the workspace. Phases know nothing of placements, so equal kernels share their code wherever
 // their operands lie. How many tasks there are depends on shapes only. Bodies are scf.for and scf.if over
 // i64, arith, math and vector operations on f32, i32 and vector<VL x f32>, and LLVM pointers and
@@ -38,6 +38,8 @@ struct CpuTarget {
   /// The register tile of a matrix product: `tileRows` x (`tileVectors` * lanes) accumulators.
   int64_t tileRows = 4;
   int64_t tileVectors = 2;
+  /// Whether a product and a sum are one operation, rounded once.
+  bool hasFma = false;
   /// Data caches of one core.
   int64_t l1Bytes = 32 << 10;
   int64_t l2Bytes = 1 << 20;
@@ -108,6 +110,7 @@ public:
   mlir::Value mulf(mlir::Value a, mlir::Value b);
   mlir::Value divf(mlir::Value a, mlir::Value b);
   mlir::Value maxf(mlir::Value a, mlir::Value b);
+  /// a * b + c; rounded twice where the target has no fused operation.
   mlir::Value fma(mlir::Value a, mlir::Value b, mlir::Value c);
   mlir::Value select(mlir::Value condition, mlir::Value a, mlir::Value b);
   /// A vector with the scalar (f32 or i32) in every lane.
@@ -128,7 +131,9 @@ public:
   mlir::Value loadMasked(mlir::Value pointer, mlir::Value mask);
   void storeMasked(mlir::Value value, mlir::Value pointer, mlir::Value mask);
   /// With all lanes where the mask is null.
-  mlir::Value loadMaybe(mlir::Value pointer, mlir::Value mask) { return mask ? loadMasked(pointer, mask) : loadVec(pointer); }
+  mlir::Value loadMaybe(mlir::Value pointer, mlir::Value mask) {
+    return mask ? loadMasked(pointer, mask) : loadVec(pointer);
+  }
   void storeMaybe(mlir::Value value, mlir::Value pointer, mlir::Value mask) {
     mask ? storeMasked(value, pointer, mask) : store(value, pointer);
   }
@@ -145,7 +150,8 @@ public:
   /// Visits `elements` elements vector by vector; the mask is null but for a last partial vector.
   void forVectors(int64_t elements, llvm::function_ref<void(mlir::Value index, mlir::Value mask)> body);
   void ifThen(mlir::Value condition, llvm::function_ref<void()> then);
-  void ifThenElse(mlir::Value condition, llvm::function_ref<void()> then, llvm::function_ref<void()> otherwise);
+  void ifThenElse(mlir::Value condition, llvm::function_ref<void()> then,
+                  llvm::function_ref<void()> otherwise);
   void call(llvm::StringRef function, mlir::ValueRange arguments);
 };
 
@@ -202,7 +208,8 @@ class KernelEmission {
 public:
   /// `placements` lists inputs, then results; `entry` stands in the entry function, whose bases are `bases`.
   KernelEmission(nn::KernelOp op, llvm::StringRef name, llvm::ArrayRef<Placement> placements,
-                 std::optional<Placement> workspace, const CpuTarget &target, mlir::OpBuilder &entry, mlir::Value bases);
+                 std::optional<Placement> workspace, const CpuTarget &target, mlir::OpBuilder &entry,
+                 mlir::Value bases);
 
   nn::KernelOp op;
   const CpuTarget &target;

@@ -110,7 +110,8 @@ static void emitPackColumns(Emitter &e, ValueRange args, int64_t vectors) {
       }
     });
   };
-  e.ifThenElse(e.less(columns, e.constant(width)), [&] { copy(true); }, [&] { copy(false); });
+  e.ifThenElse(
+      e.less(columns, e.constant(width)), [&] { copy(true); }, [&] { copy(false); });
 }
 
 /// Emits `pack_transposed`: B contiguous along k. (source, column stride, panel, depth, columns)
@@ -123,8 +124,8 @@ static void emitPackTransposed(Emitter &e, ValueRange args, int64_t vectors) {
     for (int64_t i = 0; i < lanes; ++i) {
       Value from = e.offset(source, e.add(e.mul(e.constant(v * lanes + i), stride), k));
       if (masked)
-        rows.push_back(e.loadMasked(
-            from, e.maskBelow(e.select(e.less(e.constant(i), left), deep, e.constant(0)))));
+        rows.push_back(
+            e.loadMasked(from, e.maskBelow(e.select(e.less(e.constant(i), left), deep, e.constant(0)))));
       else
         rows.push_back(e.loadVec(from));
     }
@@ -141,16 +142,16 @@ static void emitPackTransposed(Emitter &e, ValueRange args, int64_t vectors) {
   }
 }
 
-/// Emits `pack_strided`: B contiguous along neither. (source, row stride, column stride, panel, depth, columns)
+/// Emits `pack_strided`: B contiguous along neither. (source, row stride, column stride, panel, depth,
+/// columns)
 static void emitPackStrided(Emitter &e, ValueRange args, int64_t vectors) {
   int64_t width = vectors * e.target.lanes;
   e.forLoop(e.constant(0), args[4], 1, [&](Value k) {
     Value from = e.offset(args[0], e.mul(k, args[1])), to = e.offset(args[3], e.mul(k, width));
     for (int64_t v = 0; v < vectors; ++v)
       e.storeAligned(e.splat(0.0f), e.offset(to, v * e.target.lanes));
-    e.forLoop(e.constant(0), args[5], 1, [&](Value n) {
-      e.store(e.loadF32(e.offset(from, e.mul(n, args[2]))), e.offset(to, n));
-    });
+    e.forLoop(e.constant(0), args[5], 1,
+              [&](Value n) { e.store(e.loadF32(e.offset(from, e.mul(n, args[2]))), e.offset(to, n)); });
   });
 }
 
@@ -182,9 +183,9 @@ static void forDepth(Emitter &e, Value depth, function_ref<void(Value, int64_t)>
   e.forLoop(whole, depth, 1, [&](Value k) { body(k, 1); });
 }
 
-/// Emits `pack_rows`: A contiguous along m, to tiles of `tileRows` (the last one may be narrower and keeps its own
-/// width as distance between k). Source rows are read from begin to end, as hardware prefetchers like it.
-/// (source, stride of k, tiles, rows, depth)
+/// Emits `pack_rows`: A contiguous along m, to tiles of `tileRows` (the last one may be narrower and keeps
+/// its own width as distance between k). Source rows are read from begin to end, as hardware prefetchers like
+/// it. (source, stride of k, tiles, rows, depth)
 static void emitPackRows(Emitter &e, ValueRange args) {
   Value source = args[0], stride = args[1], tiles = args[2], rows = args[3], depth = args[4];
   int64_t tile = e.target.tileRows;
@@ -198,7 +199,8 @@ static void emitPackRows(Emitter &e, ValueRange args) {
     }
   };
   forDepth(e, depth, [&](Value k, int64_t count) {
-    e.forLoop(e.constant(0), whole, tile, [&](Value row) { copy(row, e.constant(tile), tileMask, k, count); });
+    e.forLoop(e.constant(0), whole, tile,
+              [&](Value row) { copy(row, e.constant(tile), tileMask, k, count); });
     e.ifThen(e.less(e.constant(0), last), [&] { copy(whole, last, lastMask, k, count); });
   });
 }
@@ -210,10 +212,11 @@ void GemmEmitter::packRows(Matrix a, Value rows, Value depth, Value pointer) {
   e.call("pack_rows", {a.pointer, e.constant(a.columnStride), pointer, rows, depth});
 }
 
-/// Emits `pack_panels`: B contiguous along n, to all of its panels. (source, stride of k, panels, distance of panels,
-/// columns, depth)
+/// Emits `pack_panels`: B contiguous along n, to all of its panels. (source, stride of k, panels, distance of
+/// panels, columns, depth)
 static void emitPackPanels(Emitter &e, ValueRange args) {
-  Value source = args[0], stride = args[1], panels = args[2], distance = args[3], columns = args[4], depth = args[5];
+  Value source = args[0], stride = args[1], panels = args[2], distance = args[3], columns = args[4],
+        depth = args[5];
   int64_t lanes = e.target.lanes, width = e.target.tileColumns();
   Value last = e.rem(columns, width), whole = e.sub(columns, last);
   SmallVector<Value> lastMasks;
@@ -238,8 +241,7 @@ void GemmEmitter::packColumns(Matrix b, Value depth, Value columns, int64_t dist
   assert(b.columnStride == 1);
   Type ptr = e.ptrType(), i64 = e.i64();
   kernel.getOrEmitFunction("pack_panels", {ptr, i64, ptr, i64, i64, i64}, emitPackPanels);
-  e.call("pack_panels",
-         {b.pointer, e.constant(b.rowStride), pointer, e.constant(distance), columns, depth});
+  e.call("pack_panels", {b.pointer, e.constant(b.rowStride), pointer, e.constant(distance), columns, depth});
 }
 
 //===----------------------------------------------------------------------===//
@@ -255,7 +257,8 @@ struct TileShape {
   bool prefetch;
 
   std::string getName() const {
-    return llvm::formatv("gemm_{0}x{1}_a{2}_{3}{4}", rows, vectors, rowStride, depthStride, prefetch ? "_p" : "");
+    return llvm::formatv("gemm_{0}x{1}_a{2}_{3}{4}", rows, vectors, rowStride, depthStride,
+                         prefetch ? "_p" : "");
   }
 };
 } // namespace
@@ -266,7 +269,8 @@ static void emitPrefetch(Emitter &e, Value pointer, bool write, int32_t locality
                          b.getI32IntegerAttr(1));
 }
 
-/// Emits a micro-kernel. (depth, a, panel, c, stride of c, columns, accumulate[, what to prefetch, its distance])
+/// Emits a micro-kernel. (depth, a, panel, c, stride of c, columns, accumulate[, what to prefetch, its
+/// distance])
 static void emitMicroKernel(Emitter &e, ValueRange args, TileShape shape) {
   Value depth = args[0], a = args[1], panel = args[2], c = args[3], cStride = args[4];
   int64_t lanes = e.target.lanes, width = shape.vectors * lanes;
@@ -295,7 +299,8 @@ static void emitMicroKernel(Emitter &e, ValueRange args, TileShape shape) {
     return results;
   });
 
-  // One path for full and partial panels: masked accesses cost the same, and lanes that are not added read as zero.
+  // One path for full and partial panels: masked accesses cost the same, and lanes that are not added read as
+  // zero.
   SmallVector<Value> storeMasks, loadMasks;
   for (int64_t v = 0; v < shape.vectors; ++v) {
     Value count = e.sub(args[5], e.constant(v * lanes));
@@ -310,7 +315,8 @@ static void emitMicroKernel(Emitter &e, ValueRange args, TileShape shape) {
 }
 
 void GemmEmitter::multiplyTile(int64_t rows, const PanelProduct &product, Value row) {
-  TileShape shape{rows, product.panel.vectors, product.a.rowStride, product.a.columnStride, !!product.prefetch};
+  TileShape shape{rows, product.panel.vectors, product.a.rowStride, product.a.columnStride,
+                  !!product.prefetch};
   auto [begin, end] = product.depth(row);
   Value a;
   if (product.packedRows) {
@@ -323,9 +329,13 @@ void GemmEmitter::multiplyTile(int64_t rows, const PanelProduct &product, Value 
   Value panel = e.offset(product.panel.pointer, e.mul(begin, product.panel.vectors * target.lanes));
   Type ptr = e.ptrType(), i64 = e.i64();
   SmallVector<Type> types{i64, ptr, ptr, ptr, i64, i64, e.builder.getI1Type()};
-  SmallVector<Value> values{e.max(e.sub(end, begin), e.constant(0)), a, panel,
+  SmallVector<Value> values{e.max(e.sub(end, begin), e.constant(0)),
+                            a,
+                            panel,
                             e.offset(product.c.pointer, e.mul(row, product.c.rowStride)),
-                            e.constant(product.c.rowStride), product.panel.columns, product.accumulate};
+                            e.constant(product.c.rowStride),
+                            product.panel.columns,
+                            product.accumulate};
   if (product.prefetch) {
     auto [pointer, distance] = product.prefetch(row);
     types.append({ptr, i64});
@@ -360,7 +370,8 @@ void GemmEmitter::forPanels(int64_t columns, function_ref<void(Value, int64_t)> 
 }
 
 int64_t GemmEmitter::getPackedElements(const CpuTarget &target, int64_t depth, int64_t columns) {
-  return getPanelElements(target, depth, target.tileVectors) * llvm::divideCeil(columns, target.tileColumns());
+  return getPanelElements(target, depth, target.tileVectors) *
+         llvm::divideCeil(columns, target.tileColumns());
 }
 
 PackedMatrix GemmEmitter::pack(Matrix b, Value depth, int64_t mostDepth, int64_t columns, Value pointer) {
@@ -411,7 +422,8 @@ static void forDepthBlocks(Emitter &e, const GemmEmitter::Product &product,
 }
 
 /// Visits the panels of `product.columns` columns, whose number is not known now: `body(begin, columns)`.
-static void forDynamicPanels(Emitter &e, const GemmEmitter::Product &product, function_ref<void(Value, int64_t)> body) {
+static void forDynamicPanels(Emitter &e, const GemmEmitter::Product &product,
+                             function_ref<void(Value, int64_t)> body) {
   int64_t width = e.target.tileColumns();
   Value left = e.rem(product.columns, width), whole = e.sub(product.columns, left);
   e.forLoop(e.constant(0), whole, width, [&](Value begin) { body(begin, width); });
@@ -433,7 +445,8 @@ void GemmEmitter::multiplyPanels(const Product &product) {
     forDynamicPanels(e, product, [&](Value begin, int64_t columns) {
       Matrix b = product.b;
       b.pointer = b.at(e, depthBegin, begin);
-      tiles.panel = packPanel(b, depth, e.constant(columns), llvm::divideCeil(columns, target.lanes), product.scratch);
+      tiles.panel =
+          packPanel(b, depth, e.constant(columns), llvm::divideCeil(columns, target.lanes), product.scratch);
       tiles.c.pointer = e.offset(product.c.pointer, begin);
       multiply(tiles);
     });
@@ -462,9 +475,10 @@ void GemmEmitter::multiplyBlocks(const Product &product) {
     tiles.accumulate = accumulate;
     tiles.c = product.c;
 
-    // The next block of A and B in strips of one line per term; each tile takes the strip of its number. Where
-    // there are more tiles than strips the last strip is asked for again, which costs nothing.
-    Value nextA = product.a.at(e, zero, e.add(depthBegin, depth)), nextB = product.b.at(e, e.add(depthBegin, depth), zero);
+    // The next block of A and B in strips of one line per term; each tile takes the strip of its number.
+    // Where there are more tiles than strips the last strip is asked for again, which costs nothing.
+    Value nextA = product.a.at(e, zero, e.add(depthBegin, depth)),
+          nextB = product.b.at(e, e.add(depthBegin, depth), zero);
     Value stripsA = e.div(e.add(product.rows, kLine - 1), kLine);
     Value tileCount = e.div(e.add(product.rows, target.tileRows - 1), target.tileRows);
     forDynamicPanels(e, product, [&](Value begin, int64_t columns) {
@@ -478,7 +492,8 @@ void GemmEmitter::multiplyBlocks(const Product &product) {
         tiles.panel = packPanel(part, depth, e.constant(columns), vectors, panel);
       }
       tiles.prefetch = [&, begin](Value row) {
-        Value strip = e.add(e.mul(e.div(begin, target.tileColumns()), tileCount), e.div(row, target.tileRows));
+        Value strip =
+            e.add(e.mul(e.div(begin, target.tileColumns()), tileCount), e.div(row, target.tileRows));
         Value inA = e.less(strip, stripsA);
         Value stripB = e.min(e.mul(e.sub(strip, stripsA), kLine), product.columns);
         Value pointer = e.select(inA, e.offset(nextA, e.mul(strip, kLine)), e.offset(nextB, stripB));

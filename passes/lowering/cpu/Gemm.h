@@ -6,13 +6,15 @@
 // A panel is `vectors * lanes` columns of B, copied to scratch so that row k lies at k * vectors * lanes;
 // columns beyond the matrix are zero. The copy transposes in registers when B is contiguous along k.
 //
-// A micro-kernel multiplies up to `tileRows` rows of A with one panel. Its accumulators stay in registers for the
-// whole loop over k; one step loads a row of the panel, broadcasts one element per row of A and
+// A micro-kernel multiplies up to `tileRows` rows of A with one panel. Its accumulators stay in registers for
+// the whole loop over k; one step loads a row of the panel, broadcasts one element per row of A and
 // multiplies. Strides of A are static, so that rows are displacements and A need not be copied
-// unless it is contiguous along m (then 12 elements would be scattered over as many cache lines as k is long).
+// unless it is contiguous along m (then 12 elements would be scattered over as many cache lines as k is
+// long).
 //
-//            panel (L1 or L2)          Every element of C is one chain of fused multiply-adds over k, in order,
-//            k |..............|        and chains of blocks of k are added in order. So bits depend on shapes
+//            panel (L1 or L2)          Every element of C is one chain of fused multiply-adds over k, in
+//            order, k |..............|        and chains of blocks of k are added in order. So bits depend on
+//            shapes
 //     A      v |..............|        and on CpuTarget only.
 //   tileRows x k   C tile in registers
 //
@@ -55,7 +57,8 @@ struct PackedMatrix {
 /// The products of some rows of A with one panel.
 struct PanelProduct {
   Matrix a;
-  /// A was copied by `packRows`: the tile that begins at row i lies `i * packedDepth` elements after the pointer.
+  /// A was copied by `packRows`: the tile that begins at row i lies `i * packedDepth` elements after the
+  /// pointer.
   bool packedRows = false;
   mlir::Value packedDepth = nullptr;
   /// Rows [rowBegin, rowEnd) of A; rowBegin is a multiple of the tile, so null means 0.
@@ -81,8 +84,8 @@ public:
   // Longest sums in one go, measured: longer panels leave the second-level cache, and where A is packed,
   // a block of A and a block of B are to stay there while the next ones arrive.
   static constexpr int64_t kDepthBlock = 1024, kPackedDepth = 256;
-  /// The block of C of one task where A is packed: large enough that every packed element is used often, small
-  /// enough for several tasks.
+  /// The block of C of one task where A is packed: large enough that every packed element is used often,
+  /// small enough for several tasks.
   static std::pair<int64_t, int64_t> cutPacked(const CpuTarget &target, int64_t rows, int64_t columns);
   /// `size` in equal blocks of at most `limit`, rounded up to `unit`.
   static int64_t cut(int64_t size, int64_t limit, int64_t unit);
@@ -97,7 +100,8 @@ public:
   PackedMatrix pack(Matrix b, mlir::Value depth, int64_t mostDepth, int64_t columns, mlir::Value pointer);
   static int64_t getPackedElements(const CpuTarget &target, int64_t depth, int64_t columns);
 
-  /// Copies rows [0, rows) of A to tiles at `pointer`, depth * tileRows elements each; A is contiguous along m.
+  /// Copies rows [0, rows) of A to tiles at `pointer`, depth * tileRows elements each; A is contiguous along
+  /// m.
   void packRows(Matrix a, mlir::Value rows, mlir::Value depth, mlir::Value pointer);
   /// Copies B[0 .. depth) x [0 .. columns) to panels `distance` elements apart; B is contiguous along n.
   void packColumns(Matrix b, mlir::Value depth, mlir::Value columns, int64_t distance, mlir::Value pointer);
@@ -106,9 +110,9 @@ public:
   /// All panels of B; `product` has everything but the panel, and its C begins at column 0.
   void multiplyPacked(PanelProduct product, const PackedMatrix &b);
 
-  /// C (+)= A B within one task. Either panel by panel: each panel is packed, multiplied with all rows and dropped.
-  /// Or, where A is contiguous along m, block by block of the sum: A and B are packed, and while tiles are
-  /// multiplied the next block comes to the second-level cache.
+  /// C (+)= A B within one task. Either panel by panel: each panel is packed, multiplied with all rows and
+  /// dropped. Or, where A is contiguous along m, block by block of the sum: A and B are packed, and while
+  /// tiles are multiplied the next block comes to the second-level cache.
   struct Product {
     Matrix a, b, c;
     mlir::Value rows, columns, depth;

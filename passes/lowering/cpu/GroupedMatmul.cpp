@@ -1,10 +1,10 @@
 //===- GroupedMatmul.cpp - one matrix product per expert ------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Where groups begin is known at run time only, so tasks are cut along the other dimensions: a task is (group,
-// block of columns) where groups cut rows, and (group, block of rows, block of columns) of C where they cut the
-// sum. Tasks of a group follow each other, so its rows of A stay in the second-level cache. An expert
-// that gets most rows is still shared by several tasks; an empty one costs two loads.
+// Where groups begin is known at run time only, so tasks are cut along the other dimensions: a task is
+// (group, block of columns) where groups cut rows, and (group, block of rows, block of columns) of C where
+// they cut the sum. Tasks of a group follow each other, so its rows of A stay in the second-level cache. An
+// expert that gets most rows is still shared by several tasks; an empty one costs two loads.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/lowering/cpu/Anchors.h"
@@ -42,8 +42,7 @@ static FailureOr<GroupedProduct> readProduct(nn::KernelOp op) {
   p.k = domain[3];
   p.accumulate = op.getTied()[0] >= 0;
   unsigned result = op.getNumInputs();
-  for (auto [operand, access] :
-       {std::pair(0u, &p.a), {1u, &p.b}, {2u, &p.offsets}, {result, &p.c}}) {
+  for (auto [operand, access] : {std::pair(0u, &p.a), {1u, &p.b}, {2u, &p.offsets}, {result, &p.c}}) {
     FailureOr<StridedAccess> strides = getStridedAccess(op, operand);
     if (failed(strides))
       return failure();
@@ -114,7 +113,8 @@ static LogicalResult emitRaggedReduction(KernelEmission &kernel, const GroupedPr
   auto [rows, columns] = GemmEmitter::cutPacked(target, p.m, p.n);
   int64_t rowBlocks = llvm::divideCeil(p.m, rows), columnBlocks = llvm::divideCeil(p.n, columns);
   int64_t depthBlock = GemmEmitter::cut(std::max<int64_t>(p.k, 1), GemmEmitter::kPackedDepth, target.lanes);
-  int64_t scratch = GemmEmitter::getScratchElements(target, depthBlock, packRows ? rows : 0, packRows ? columns : 0);
+  int64_t scratch =
+      GemmEmitter::getScratchElements(target, depthBlock, packRows ? rows : 0, packRows ? columns : 0);
 
   return kernel.parallel(p.groups * rowBlocks * columnBlocks, scratch * 4, [&](Emitter &e, const Task &task) {
     Value index = e.div(task.index, rowBlocks * columnBlocks);

@@ -1,9 +1,9 @@
 //===- Matmul.cpp - matrix products of static shape -----------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// C is cut into blocks of rows x columns, one task each. A task packs its panels of B itself, so that no phase
-// has to wait for another; a block has so many rows that packing costs little, and so few that its
-// part of A stays in the second-level cache while panel after panel is multiplied with it.
+// C is cut into blocks of rows x columns, one task each. A task packs its panels of B itself, so that no
+// phase has to wait for another; a block has so many rows that packing costs little, and so few that its part
+// of A stays in the second-level cache while panel after panel is multiplied with it.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/lowering/cpu/Anchors.h"
@@ -36,7 +36,9 @@ struct StaticProduct {
 struct Plan {
   int64_t rows, columns, depthBlock;
   bool packRows;
-  int64_t tasks(int64_t m, int64_t n) const { return llvm::divideCeil(m, rows) * llvm::divideCeil(n, columns); }
+  int64_t tasks(int64_t m, int64_t n) const {
+    return llvm::divideCeil(m, rows) * llvm::divideCeil(n, columns);
+  }
 };
 
 } // namespace
@@ -87,46 +89,48 @@ LogicalResult emitMatmul(KernelEmission &kernel) {
   // C that is contiguous in neither direction is computed in scratch and scattered.
   bool scatter = p.stride(p.cAccess, p.columnDim) != 1;
   int64_t scratch = GemmEmitter::getScratchElements(target, plan.depthBlock, plan.packRows ? plan.rows : 0,
-                                                 plan.packRows ? plan.columns : 0);
+                                                    plan.packRows ? plan.columns : 0);
   int64_t blockElements = scatter ? plan.rows * plan.columns : 0;
 
-  return kernel.parallel(plan.tasks(p.m, p.n), (scratch + blockElements) * 4, [&](Emitter &e, const Task &task) {
-    auto matrix = [&](unsigned operand, const StridedAccess &access, unsigned row, unsigned column) {
-      return Matrix{e.offset(task.operands[operand], access.offset), access.strides[row], access.strides[column]};
-    };
-    Value zero = e.constant(0);
-    Value row = e.mul(e.div(task.index, columnBlocks), plan.rows);
-    Value column = e.mul(e.rem(task.index, columnBlocks), plan.columns);
-    GemmEmitter::Product product;
-    product.a = matrix(p.a, p.aAccess, p.rowDim, p.depthDim);
-    product.b = matrix(p.b, p.bAccess, p.depthDim, p.columnDim);
-    product.c = matrix(p.c, p.cAccess, p.rowDim, p.columnDim);
-    product.a.pointer = product.a.at(e, row, zero);
-    product.b.pointer = product.b.at(e, zero, column);
-    Matrix c = product.c;
-    c.pointer = c.at(e, row, column);
-    product.rows = e.min(e.sub(e.constant(p.m), row), e.constant(plan.rows));
-    product.columns = e.min(e.sub(e.constant(p.n), column), e.constant(plan.columns));
-    product.depth = e.constant(p.k);
-    product.rowRemainders = {p.m % target.tileRows};
-    product.columnRemainder = p.n % target.tileColumns();
-    product.depthBlock = plan.depthBlock;
-    product.packedRows = plan.packRows ? plan.rows : 0;
-    product.packedColumns = plan.packRows ? plan.columns : 0;
-    product.scratch = task.scratch;
-    product.accumulate = p.accumulate && !scatter;
-    product.c = scatter ? Matrix{e.offset(task.scratch, scratch), plan.columns, 1} : c;
-    GemmEmitter gemm(kernel, e);
-    gemm.multiply(product);
-    if (scatter)
-      e.forLoop(zero, product.rows, 1, [&](Value i) {
-        e.forLoop(zero, product.columns, 1, [&](Value j) {
-          Value value = e.loadF32(product.c.at(e, i, j)), to = c.at(e, i, j);
-          e.store(p.accumulate ? e.addf(e.loadF32(to), value) : value, to);
-        });
+  return kernel.parallel(
+      plan.tasks(p.m, p.n), (scratch + blockElements) * 4, [&](Emitter &e, const Task &task) {
+        auto matrix = [&](unsigned operand, const StridedAccess &access, unsigned row, unsigned column) {
+          return Matrix{e.offset(task.operands[operand], access.offset), access.strides[row],
+                        access.strides[column]};
+        };
+        Value zero = e.constant(0);
+        Value row = e.mul(e.div(task.index, columnBlocks), plan.rows);
+        Value column = e.mul(e.rem(task.index, columnBlocks), plan.columns);
+        GemmEmitter::Product product;
+        product.a = matrix(p.a, p.aAccess, p.rowDim, p.depthDim);
+        product.b = matrix(p.b, p.bAccess, p.depthDim, p.columnDim);
+        product.c = matrix(p.c, p.cAccess, p.rowDim, p.columnDim);
+        product.a.pointer = product.a.at(e, row, zero);
+        product.b.pointer = product.b.at(e, zero, column);
+        Matrix c = product.c;
+        c.pointer = c.at(e, row, column);
+        product.rows = e.min(e.sub(e.constant(p.m), row), e.constant(plan.rows));
+        product.columns = e.min(e.sub(e.constant(p.n), column), e.constant(plan.columns));
+        product.depth = e.constant(p.k);
+        product.rowRemainders = {p.m % target.tileRows};
+        product.columnRemainder = p.n % target.tileColumns();
+        product.depthBlock = plan.depthBlock;
+        product.packedRows = plan.packRows ? plan.rows : 0;
+        product.packedColumns = plan.packRows ? plan.columns : 0;
+        product.scratch = task.scratch;
+        product.accumulate = p.accumulate && !scatter;
+        product.c = scatter ? Matrix{e.offset(task.scratch, scratch), plan.columns, 1} : c;
+        GemmEmitter gemm(kernel, e);
+        gemm.multiply(product);
+        if (scatter)
+          e.forLoop(zero, product.rows, 1, [&](Value i) {
+            e.forLoop(zero, product.columns, 1, [&](Value j) {
+              Value value = e.loadF32(product.c.at(e, i, j)), to = c.at(e, i, j);
+              e.store(p.accumulate ? e.addf(e.loadF32(to), value) : value, to);
+            });
+          });
+        return success();
       });
-    return success();
-  });
 }
 
 } // namespace contraflow::cpu

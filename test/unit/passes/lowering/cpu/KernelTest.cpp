@@ -18,7 +18,8 @@ public:
   explicit GuardedMemory(int64_t elements) : elements(elements) {
     size_t page = sysconf(_SC_PAGESIZE), bytes = (elements * 4 + kHead + page - 1) / page * page;
     mapped = bytes + page;
-    memory = static_cast<char *>(mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    memory = static_cast<char *>(
+        mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     std::memset(memory, kMark, bytes);
     mprotect(memory + bytes, page, PROT_NONE);
     begin = memory + bytes - elements * 4;
@@ -39,7 +40,9 @@ public:
         reinterpret_cast<float *>(begin)[i] = static_cast<float>(values[i]);
   }
   float operator[](int64_t i) const { return reinterpret_cast<const float *>(begin)[i]; }
-  bool sameBits(const GuardedMemory &other) const { return std::memcmp(begin, other.begin, elements * 4) == 0; }
+  bool sameBits(const GuardedMemory &other) const {
+    return std::memcmp(begin, other.begin, elements * 4) == 0;
+  }
 
 private:
   static constexpr int64_t kHead = 64;
@@ -52,7 +55,7 @@ private:
 using Memories = std::vector<std::unique_ptr<GuardedMemory>>;
 
 /// Runs the kernel in fresh memory, inputs first, then fresh results.
-Memories runKernel(nn::KernelOp op, JitKernel &jit, llvm::ArrayRef<Array> inputs, int threads) {
+Memories runKernel(nn::KernelOp op, JitModule &jit, llvm::ArrayRef<Array> inputs, int threads) {
   Memories memories;
   std::vector<void *> bases;
   for (auto [i, input] : llvm::enumerate(inputs)) {
@@ -64,7 +67,7 @@ Memories runKernel(nn::KernelOp op, JitKernel &jit, llvm::ArrayRef<Array> inputs
       memories.push_back(std::make_unique<GuardedMemory>(op.getResultType(i).getNumElements()));
   for (auto &memory : memories)
     bases.push_back(memory->pointer());
-  jit.run(bases, threads, /*poison=*/true);
+  jit.call("kernel", bases, {threads, /*backwards=*/threads > 1});
   return memories;
 }
 
@@ -82,13 +85,6 @@ std::vector<Array> interpret(nn::KernelOp op, llvm::ArrayRef<Array> inputs) {
 
 namespace contraflow::test {
 
-std::string tensorText(llvm::ArrayRef<int64_t> shape, llvm::StringRef suffix) {
-  std::string text = "<";
-  for (int64_t size : shape)
-    text += (text.size() > 1 ? " x " : "") + std::to_string(size);
-  return text + suffix.str() + ">";
-}
-
 Array randomArray(llvm::ArrayRef<int64_t> shape, std::mt19937 &random) {
   Array array(shape);
   for (double &x : array.data)
@@ -96,18 +92,24 @@ Array randomArray(llvm::ArrayRef<int64_t> shape, std::mt19937 &random) {
   return array;
 }
 
-std::vector<cpu::CpuTarget> runnableTargets() {
-  std::vector<cpu::CpuTarget> targets;
-  for (int64_t lanes = hostTarget().lanes; lanes >= 4; lanes /= 2)
-    targets.push_back(cpu::CpuTarget::forLanes(lanes));
-  return targets;
+const std::vector<cpu::CpuMachine> &machines() {
+  static const std::vector<cpu::CpuMachine> list = [] {
+    std::vector<cpu::CpuMachine> list;
+    for (llvm::StringRef isa : {"native", "x86-64-v3", "x86-64-v2"}) {
+      cpu::CpuMachine machine = machineFor(isa);
+      if (list.empty() || machine.target.lanes < list.back().target.lanes)
+        list.push_back(machine);
+    }
+    return list;
+  }();
+  return list;
 }
 
-void expectMatches(const ParsedKernel &kernel, llvm::ArrayRef<Array> inputs, const cpu::CpuTarget &target,
+void expectMatches(const ParsedKernel &kernel, llvm::ArrayRef<Array> inputs, const cpu::CpuMachine &machine,
                    double tolerance, bool relativeToMagnitudes) {
   nn::KernelOp op = kernel.op;
   ASSERT_TRUE(op);
-  std::unique_ptr<JitKernel> jit = JitKernel::compile(op, target);
+  std::unique_ptr<JitModule> jit = JitModule::compile(*kernel.module, machine);
   ASSERT_TRUE(jit);
   Memories one = runKernel(op, *jit, inputs, 1), two = runKernel(op, *jit, inputs, 2);
   for (auto [i, memory] : llvm::enumerate(one)) {
@@ -134,7 +136,8 @@ void expectMatches(const ParsedKernel &kernel, llvm::ArrayRef<Array> inputs, con
       double wanted = expected[r][i];
       // The interpreter leaves NaN in elements that the kernel does not write; memory was NaN, too.
       if (std::isnan(wanted)) {
-        ASSERT_TRUE(std::isnan(actual[i])) << "result " << r << " element " << i << " is not the kernel's to write";
+        ASSERT_TRUE(std::isnan(actual[i]))
+            << "result " << r << " element " << i << " is not the kernel's to write";
         continue;
       }
       double bound = tolerance * (relativeToMagnitudes ? std::abs(magnitudes[r][i]) : largest);
