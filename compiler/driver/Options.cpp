@@ -176,9 +176,12 @@ std::optional<Options> parseOptions(const std::vector<std::string> &arguments, s
     if (!option->assign(options, value))
       return fail("'" + std::string(option->name) + "' got '" + value + "', expected " +
                   (std::string(option->value) == "PHASE" ? "one of " + getPhaseNames() : option->value));
-    if (options.command == Command::help || options.command == Command::version)
+    // Where the help is asked for, nothing else need make sense.
+    if (option->commands == kEvery)
       return options;
   }
+  if (!command && !arguments.empty())
+    return fail("expected a command");
   if (command && options.input.empty())
     return fail(std::string("expected ") + command->input);
   return options;

@@ -1,0 +1,71 @@
+//===- OptionsTest.cpp - the command line as a table ----------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/driver/Options.h"
+
+#include "gtest/gtest.h"
+
+using namespace contraflow::driver;
+
+namespace {
+
+Options parse(const std::vector<std::string> &arguments) {
+  std::string error;
+  std::optional<Options> options = parseOptions(arguments, error);
+  EXPECT_TRUE(options) << error;
+  return options.value_or(Options());
+}
+
+TEST(DriverOptions, NoArgumentsAskForHelp) {
+  EXPECT_EQ(parse({}).command, Command::help);
+  EXPECT_EQ(parse({"help", "compile"}).helpTopic, "compile");
+  EXPECT_EQ(parse({"inspect", "-h"}).helpTopic, "inspect");
+}
+
+TEST(DriverOptions, ValuesAttachedOrNot) {
+  for (const std::vector<std::string> &arguments :
+       {std::vector<std::string>{"compile", "run.json", "-o", "out", "--stop-after", "fusion"},
+        std::vector<std::string>{"compile", "-o", "out", "--stop-after=fusion", "run.json"},
+        std::vector<std::string>{"compile", "--output=out", "run.json", "--stop-after=fusion"}}) {
+    Options options = parse(arguments);
+    EXPECT_EQ(options.command, Command::compile);
+    EXPECT_EQ(options.input, "run.json");
+    EXPECT_EQ(options.output, "out");
+    EXPECT_EQ(options.stopAfter, "fusion");
+  }
+}
+
+TEST(DriverOptions, TrainHandsOnWhatItDoesNotKnow) {
+  Options options =
+      parse({"train", "run.json", "--data", "a", "b", "-o", "t", "--steps=3", "--temperature", "0.5", "--profile"});
+  EXPECT_EQ(options.input, "run.json");
+  EXPECT_EQ(options.output, "t");
+  EXPECT_EQ(options.trainerArguments,
+            (std::vector<std::string>{"--data", "a", "b", "--steps=3", "--temperature", "0.5", "--profile"}));
+}
+
+TEST(DriverOptions, EveryOptionIsInTheHelpOfItsCommands) {
+  std::string all = getHelp("");
+  for (const char *command : {"compile", "train", "inspect", "verify"}) {
+    std::string help = getHelp(command);
+    EXPECT_NE(all.find(std::string("contraflow ") + command), std::string::npos);
+    for (size_t at = help.find("    --"); at != std::string::npos; at = help.find("    --", at + 1)) {
+      std::string name = help.substr(at + 4, help.find(' ', at + 4) - at - 4);
+      EXPECT_NE(all.find(name), std::string::npos) << name;
+    }
+  }
+}
+
+TEST(DriverOptions, ErrorsSayWhatWasFoundAndWanted) {
+  auto getError = [](const std::vector<std::string> &arguments) {
+    std::string error;
+    EXPECT_FALSE(parseOptions(arguments, error));
+    return error;
+  };
+  EXPECT_EQ(getError({"verify"}), "expected FOLDER; see contraflow verify --help");
+  EXPECT_EQ(getError({"verify", "f", "--threads", "0"}),
+            "'--threads' got '0', expected N; see contraflow verify --help");
+  EXPECT_EQ(getError({"compile", "a", "--output="}), "'--output' got '', expected FILE; see contraflow compile --help");
+  EXPECT_EQ(getError({"--json"}), "expected a command; see contraflow --help");
+}
+
+} // namespace
