@@ -12,7 +12,8 @@
 //     return {in[0] * rstd * in[1]};
 //   });
 //
-// Scalars are values of the region with operators; each operator builds one operation of `arith`, `math` or `nn`.
+// Scalars are values of the region with operators; each operator builds one operation of `arith`, `math` or
+// `nn`.
 //===----------------------------------------------------------------------===//
 #ifndef CONTRAFLOW_DIALECTS_NN_KERNELBUILDER_H
 #define CONTRAFLOW_DIALECTS_NN_KERNELBUILDER_H
@@ -95,7 +96,8 @@ public:
   KernelBuilder(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef label, mlir::Attribute anchor,
                 llvm::ArrayRef<int64_t> domain);
   /// A rows kernel.
-  KernelBuilder(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef label, llvm::ArrayRef<int64_t> domain)
+  KernelBuilder(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef label,
+                llvm::ArrayRef<int64_t> domain)
       : KernelBuilder(builder, loc, label, RowsAnchorAttr::get(builder.getContext()), domain) {}
 
   /// Coordinates: dimensions of the domain, symbols of the operand, constants.
@@ -150,7 +152,8 @@ llvm::SmallVector<mlir::AffineExpr> repeatedCoordinates(mlir::Value tensor, cons
 mlir::Value buildPointwise(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef label,
                            mlir::ValueRange inputs, llvm::function_ref<Scalar(llvm::ArrayRef<Scalar>)> body);
 
-/// A domain of rows, groups of columns ("heads") and columns of a group; without the heads where there is one.
+/// A domain of rows, groups of columns ("heads") and columns of a group; without the heads where there is
+/// one.
 struct HeadDomain {
   HeadDomain(mlir::MLIRContext *context, int64_t rows, int64_t heads, int64_t columns);
   llvm::SmallVector<int64_t> sizes;

@@ -19,8 +19,12 @@ LogicalResult pointwise(Operation *op, OpBuilder &builder, Replacements &replace
   return success();
 }
 
-int64_t rowsOf(Value matrix) { return shapeOf(matrix)[0]; }
-int64_t columnsOf(Value matrix) { return shapeOf(matrix)[1]; }
+int64_t rowsOf(Value matrix) {
+  return shapeOf(matrix)[0];
+}
+int64_t columnsOf(Value matrix) {
+  return shapeOf(matrix)[1];
+}
 
 /// Copies the points of `domain` from one place to another.
 Value buildMove(KernelBuilder &k, Value source, KernelBuilder::Coordinates from, Type type,
@@ -106,7 +110,8 @@ LogicalResult GeluInputGradOp::buildKernels(OpBuilder &builder, Replacements &re
   return pointwise(*this, builder, replacements, [&](ArrayRef<Scalar> in) {
     Scalar grad = in[0], x = in[1];
     if (!tanhForm)
-      return grad * (0.5 * (1.0 + erf(x * std::sqrt(0.5))) + std::sqrt(0.5 / M_PI) * (x * exp(-0.5 * (x * x))));
+      return grad *
+             (0.5 * (1.0 + erf(x * std::sqrt(0.5))) + std::sqrt(0.5 / M_PI) * (x * exp(-0.5 * (x * x))));
     double c = std::sqrt(2 / M_PI);
     Scalar t = tanh(c * (x + 0.044715 * (x * x * x)));
     Scalar inner = c * (1.0 + 3 * 0.044715 * (x * x));
@@ -131,8 +136,8 @@ LogicalResult SwigluInputGradOp::buildKernels(OpBuilder &builder, Replacements &
 
 namespace {
 
-/// Sums the dimensions of `input` that are `reduced`; those of `output` are its last ones. Rows of the kernel are the points that
-/// stay, its column is the number of the point that is summed.
+/// Sums the dimensions of `input` that are `reduced`; those of `output` are its last ones. Rows of the kernel
+/// are the points that stay, its column is the number of the point that is summed.
 Value buildSum(OpBuilder &builder, Location loc, Value input, ArrayRef<bool> reduced, TensorType output) {
   SmallVector<int64_t> shape = shapeOf(input), domain;
   SmallVector<AffineExpr> from, to;
@@ -177,7 +182,8 @@ LogicalResult ReduceSumOp::buildKernels(OpBuilder &builder, Replacements &replac
     SmallVector<bool> last(shape.size(), false);
     last.back() = true;
     shape.back() = 1;
-    input = buildSum(builder, getLoc(), input, last, TensorType::get(getContext(), shape, builder.getF32Type()));
+    input =
+        buildSum(builder, getLoc(), input, last, TensorType::get(getContext(), shape, builder.getF32Type()));
     reduced.back() = false;
   }
   if (shape.size() == 2 && reduced[0] && !reduced[1] && shape[1] > 1) {
@@ -220,9 +226,9 @@ LogicalResult SliceOp::buildKernels(OpBuilder &builder, Replacements &replacemen
   int64_t heads = getInt(getHeads()), size = getInt(getSize());
   HeadDomain domain(getContext(), rowsOf(getInput()), heads, size);
   KernelBuilder k(builder, getLoc(), "slice", domain.sizes);
-  replacements.push_back(buildMove(k, getInput(),
-                                   {domain.row, domain.in(columnsOf(getInput()) / heads, getInt(getOffset()))},
-                                   getOutput().getType(), {domain.row, domain.in(size)}));
+  replacements.push_back(
+      buildMove(k, getInput(), {domain.row, domain.in(columnsOf(getInput()) / heads, getInt(getOffset()))},
+                getOutput().getType(), {domain.row, domain.in(size)}));
   return success();
 }
 

@@ -11,8 +11,8 @@ namespace {
 using Replacements = SmallVectorImpl<Value>;
 
 KernelBuilder matmul(Operation *op, OpBuilder &builder, int64_t m, int64_t n, int64_t k) {
-  return KernelBuilder(builder, op->getLoc(), op->getName().stripDialect(), MatmulAnchorAttr::get(op->getContext()),
-                       {m, n, k});
+  return KernelBuilder(builder, op->getLoc(), op->getName().stripDialect(),
+                       MatmulAnchorAttr::get(op->getContext()), {m, n, k});
 }
 
 KernelBuilder groupedMatmul(Operation *op, OpBuilder &builder, RaggedKind ragged, ArrayRef<int64_t> domain) {
@@ -21,7 +21,9 @@ KernelBuilder groupedMatmul(Operation *op, OpBuilder &builder, RaggedKind ragged
 }
 
 /// The offsets of the experts stand at the end of a routing table of `rows` rows.
-void offsets(KernelBuilder &k, Value routing, int64_t rows) { k.input(routing, {k.d(0) + 3 * rows}); }
+void offsets(KernelBuilder &k, Value routing, int64_t rows) {
+  k.input(routing, {k.d(0) + 3 * rows});
+}
 
 } // namespace
 
@@ -115,7 +117,8 @@ LogicalResult GroupedLinearInputGradOp::buildKernels(OpBuilder &builder, Replace
 LogicalResult GroupedLinearWeightGradOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
   SmallVector<int64_t> output = shapeOf(getOutput());
   int64_t rows = shapeOf(getGrad())[0];
-  KernelBuilder k = groupedMatmul(*this, builder, RaggedKind::reduction, {output[0], output[1], output[2], rows});
+  KernelBuilder k =
+      groupedMatmul(*this, builder, RaggedKind::reduction, {output[0], output[1], output[2], rows});
   k.input(getGrad(), {k.d(3), k.d(1)});
   k.input(getInput(), {k.d(3), k.d(2)});
   offsets(k, getRouting(), rows);

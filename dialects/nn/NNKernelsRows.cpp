@@ -10,8 +10,12 @@ namespace {
 
 using Replacements = SmallVectorImpl<Value>;
 
-int64_t rowsOf(Value matrix) { return shapeOf(matrix)[0]; }
-int64_t columnsOf(Value matrix) { return shapeOf(matrix)[1]; }
+int64_t rowsOf(Value matrix) {
+  return shapeOf(matrix)[0];
+}
+int64_t columnsOf(Value matrix) {
+  return shapeOf(matrix)[1];
+}
 
 } // namespace
 
@@ -26,7 +30,9 @@ HeadDomain normDomain(Value input, int64_t width) {
   return HeadDomain(input.getContext(), rowsOf(input), columnsOf(input) / width, width);
 }
 
-Scalar reciprocalRms(Scalar x, int64_t width, double eps) { return rsqrt(rowSum(x * x) * (1.0 / width) + eps); }
+Scalar reciprocalRms(Scalar x, int64_t width, double eps) {
+  return rsqrt(rowSum(x * x) * (1.0 / width) + eps);
+}
 
 } // namespace
 
@@ -71,11 +77,10 @@ LogicalResult RmsNormWeightGradOp::buildKernels(OpBuilder &builder, Replacements
   KernelBuilder norms(builder, getLoc(), "rms_norm_rstd", domain.sizes);
   norms.input(getInput(), {domain.row, domain.in(width)});
   norms.result({rows * groups}, {domain.row * groups + domain.head});
-  Value rstd = norms
-                   .build([&](Region &, ArrayRef<Scalar> in) -> Scalars {
-                     return {reciprocalRms(in[0], width, eps)};
-                   })
-                   .getResult(0);
+  Value rstd =
+      norms
+          .build([&](Region &, ArrayRef<Scalar> in) -> Scalars { return {reciprocalRms(in[0], width, eps)}; })
+          .getResult(0);
   Value zeros = buildFill(builder, getLoc(), llvm::cast<TensorType>(getOutput().getType()), 0);
   KernelBuilder k(builder, getLoc(), "rms_norm_weight_grad", ColumnReduceAnchorAttr::get(getContext()),
                   {rows * groups, width});
@@ -84,8 +89,7 @@ LogicalResult RmsNormWeightGradOp::buildKernels(OpBuilder &builder, Replacements
   k.input(getInput(), element);
   k.input(rstd, {k.d(0)});
   k.tiedResult(k.input(zeros, {k.d(1)}), {k.d(1)});
-  KernelOp kernel =
-      k.build([](Region &, ArrayRef<Scalar> in) -> Scalars { return {in[0] * in[1] * in[2]}; });
+  KernelOp kernel = k.build([](Region &, ArrayRef<Scalar> in) -> Scalars { return {in[0] * in[1] * in[2]}; });
   replacements.push_back(kernel.getResult(0));
   return success();
 }
@@ -96,15 +100,16 @@ LogicalResult RmsNormWeightGradOp::buildKernels(OpBuilder &builder, Replacements
 
 namespace {
 
-/// Domain (row, head, which of the pair, pair): the other of the pair is at 1 - which, so that every coordinate
-/// is a sum of multiples of dimensions. The inverse rotation takes the other sign of the sine.
+/// Domain (row, head, which of the pair, pair): the other of the pair is at 1 - which, so that every
+/// coordinate is a sum of multiples of dimensions. The inverse rotation takes the other sign of the sine.
 template <typename Op> Value buildRotation(Op op, OpBuilder &builder, bool inverse) {
   int64_t size = getInt(op.getHeadDim()), seq = getInt(op.getSeq()), pairs = size / 2;
   int64_t rows = rowsOf(op.getInput()), heads = columnsOf(op.getInput()) / size;
   auto frequencies = DenseFPElementsAttr::get(RankedTensorType::get({pairs}, builder.getF64Type()),
                                               ArrayRef<double>(op.getFrequencies()));
-  auto table = AnglesAttr::get(op.getContext(), seq, builder.getF64FloatAttr(getFloat(op.getAttentionFactor())),
-                               llvm::cast<DenseFPElementsAttr>(frequencies));
+  auto table =
+      AnglesAttr::get(op.getContext(), seq, builder.getF64FloatAttr(getFloat(op.getAttentionFactor())),
+                      llvm::cast<DenseFPElementsAttr>(frequencies));
   auto tableType = TensorType::get(op.getContext(), {3, seq, pairs}, builder.getF32Type());
   Value angles = ConstantTableOp::create(builder, op.getLoc(), tableType, table);
   SmallVector<int64_t> domain{rows, heads, 2, pairs};
@@ -122,8 +127,8 @@ template <typename Op> Value buildRotation(Op op, OpBuilder &builder, bool inver
   k.input(angles, {k.c(0), position, pair});
   k.input(angles, {inverse ? 2 - which : which + 1, position, pair});
   k.result(shapeOf(op.getInput()), {row, column(which)});
-  KernelOp kernel = k.build(
-      [](Region &, ArrayRef<Scalar> in) -> Scalars { return {in[0] * in[2] + in[1] * in[3]}; });
+  KernelOp kernel =
+      k.build([](Region &, ArrayRef<Scalar> in) -> Scalars { return {in[0] * in[2] + in[1] * in[3]}; });
   return kernel.getResult(0);
 }
 

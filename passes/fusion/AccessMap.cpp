@@ -20,9 +20,12 @@ struct Range {
   int64_t low, high;
 };
 
-int64_t floorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+int64_t floorDiv(int64_t a, int64_t b) {
+  return a / b - (a % b < 0);
+}
 
-/// `constant + sum of coefficient * atom`; atoms are dimensions, symbols, and floordiv and mod of something simplified.
+/// `constant + sum of coefficient * atom`; atoms are dimensions, symbols, and floordiv and mod of something
+/// simplified.
 struct Sum {
   struct Term {
     AffineExpr atom;
@@ -108,8 +111,8 @@ private:
     return {multiple, rest};
   }
 
-  /// A factor g of `divisor` such that the coefficients of `sum` that g does not divide make a number in [0, g); 1 where
-  /// there is none.
+  /// A factor g of `divisor` such that the coefficients of `sum` that g does not divide make a number in [0,
+  /// g); 1 where there is none.
   int64_t commonFactor(const Sum &sum, int64_t divisor) {
     int64_t best = 1;
     for (const Sum::Term &term : sum.terms) {
@@ -251,7 +254,8 @@ private:
     return total;
   }
 
-  /// Terms in a fixed order, so that equal sums are equal expressions: dimensions, symbols, then the rest as found.
+  /// Terms in a fixed order, so that equal sums are equal expressions: dimensions, symbols, then the rest as
+  /// found.
   AffineExpr build(const Sum &sum) {
     SmallVector<Sum::Term> terms(sum.terms);
     auto rank = [](AffineExpr atom) -> int64_t {
@@ -261,7 +265,8 @@ private:
         return (int64_t(1) << 32) + symbol.getPosition();
       return int64_t(1) << 33;
     };
-    llvm::stable_sort(terms, [&](const Sum::Term &a, const Sum::Term &b) { return rank(a.atom) < rank(b.atom); });
+    llvm::stable_sort(terms,
+                      [&](const Sum::Term &a, const Sum::Term &b) { return rank(a.atom) < rank(b.atom); });
     AffineExpr expr = getAffineConstantExpr(0, context);
     for (const Sum::Term &term : terms)
       expr = expr + term.atom * term.coefficient;
@@ -278,8 +283,8 @@ struct Digit {
   int64_t stride;
 };
 
-/// The digits of `expr` apart from a constant that is added to `offset`, or nothing where it is no sum of positive multiples
-/// of dimensions.
+/// The digits of `expr` apart from a constant that is added to `offset`, or nothing where it is no sum of
+/// positive multiples of dimensions.
 std::optional<SmallVector<Digit>> digitsOf(AffineExpr expr, int64_t &offset) {
   if (auto constant = dyn_cast<AffineConstantExpr>(expr)) {
     offset += constant.getValue();

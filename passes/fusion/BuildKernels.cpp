@@ -66,12 +66,14 @@ int64_t copyWhatIsReadLater(nn::KernelOp kernel) {
   return count;
 }
 
-/// The kernel that allocated the memory of `value` as its first result, if it is a rows kernel: following tied inputs.
+/// The kernel that allocated the memory of `value` as its first result, if it is a rows kernel: following
+/// tied inputs.
 nn::KernelOp rootOf(Value value) {
   while (auto kernel = value.getDefiningOp<nn::KernelOp>()) {
     int64_t tied = kernel.getTied()[cast<OpResult>(value).getResultNumber()];
     if (tied < 0)
-      return isa<nn::RowsAnchorAttr>(kernel.getAnchor()) && kernel->getNumResults() == 1 ? kernel : nn::KernelOp();
+      return isa<nn::RowsAnchorAttr>(kernel.getAnchor()) && kernel->getNumResults() == 1 ? kernel
+                                                                                         : nn::KernelOp();
     value = kernel.getInputs()[tied];
   }
   return {};
@@ -112,8 +114,8 @@ Value copyInto(OpBuilder &builder, Location loc, Value value, Value memory) {
   return k.build([](nn::Region &, ArrayRef<nn::Scalar> in) -> nn::Scalars { return {in[0]}; }).getResult(0);
 }
 
-/// What is returned in the memory of an argument is written there: by the kernel that makes it, or else by a copy.
-/// Returns the number of copies.
+/// What is returned in the memory of an argument is written there: by the kernel that makes it, or else by a
+/// copy. Returns the number of copies.
 int64_t writeIntoTiedArguments(func::FuncOp function) {
   auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
   int64_t count = 0;
@@ -140,6 +142,8 @@ int64_t writeIntoTiedArguments(func::FuncOp function) {
 
 struct BuildKernels : impl::BuildKernelsPassBase<BuildKernels> {
   void runOnOperation() override {
+    if (getOperation().isDeclaration())
+      return;
     Block &body = getOperation().getBody().front();
     for (Operation &op : llvm::make_early_inc_range(body)) {
       auto kernelizable = dyn_cast<nn::KernelizableOp>(op);

@@ -1,15 +1,16 @@
 //===- FuseElementwise.cpp - merges kernels so that values cross memory once ===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Notation: the producer writes value v through map f of its domain, the consumer reads it through map g of its own.
+// Notation: the producer writes value v through map f of its domain, the consumer reads it through map g of
+// its own.
 //
 //   into the consumer   domain of the consumer;  the producer is seen through  f^-1 g
 //   into the producer   domain of the producer;  the consumer is seen through  g^-1 f
 //
-// The merged kernel stands where the consumer stood, so every other use of what the producer wrote must come later,
-// and nothing in between may write (tied) what the producer reads. Greedy, in program order, until
-// nothing changes; a kernel is tried against the few kernels that feed it, so the cost is linear in practice. No cost
-// model beyond the rules in the functions below.
+// The merged kernel stands where the consumer stood, so every other use of what the producer wrote must come
+// later, and nothing in between may write (tied) what the producer reads. Greedy, in program order, until
+// nothing changes; a kernel is tried against the few kernels that feed it, so the cost is linear in practice.
+// No cost model beyond the rules in the functions below.
 //===----------------------------------------------------------------------===//
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -57,13 +58,16 @@ struct Read {
   unsigned input, result;
 };
 
-/// All reads of the producer's results; nothing where the consumer writes into one, gathers one, or gathers by one.
-std::optional<SmallVector<Read>> readsOf(nn::KernelOp consumer, nn::KernelOp producer, bool mayGather = false) {
+/// All reads of the producer's results; nothing where the consumer writes into one, gathers one, or gathers
+/// by one.
+std::optional<SmallVector<Read>> readsOf(nn::KernelOp consumer, nn::KernelOp producer,
+                                         bool mayGather = false) {
   SmallVector<Read> reads;
   for (auto [i, input] : llvm::enumerate(consumer.getInputs())) {
     if (input.getDefiningOp() != producer)
       continue;
-    if (isTiedInput(consumer, i) || isGatherSource(consumer, i) || (!mayGather && !consumer.getGather(i).empty()))
+    if (isTiedInput(consumer, i) || isGatherSource(consumer, i) ||
+        (!mayGather && !consumer.getGather(i).empty()))
       return std::nullopt;
     reads.push_back({static_cast<unsigned>(i), cast<OpResult>(input).getResultNumber()});
   }
@@ -75,8 +79,8 @@ SmallVector<int64_t> shapeOf(nn::KernelOp kernel, unsigned result) {
 }
 
 /// The map from the domain of one kernel to that of the other under which each read meets its write, if
-/// there is one for all reads: `f^-1 g` on the domain of the consumer, or `g^-1 f` on that of the producer. Both exist only where
-/// every element is written once and read once, so that nothing is computed twice.
+/// there is one for all reads: `f^-1 g` on the domain of the consumer, or `g^-1 f` on that of the producer.
+/// Both exist only where every element is written once and read once, so that nothing is computed twice.
 std::optional<AffineMap> alignment(nn::KernelOp producer, nn::KernelOp consumer, ArrayRef<Read> reads,
                                    bool onConsumer) {
   std::optional<AffineMap> change;
@@ -86,7 +90,8 @@ std::optional<AffineMap> alignment(nn::KernelOp producer, nn::KernelOp consumer,
     auto fInverse = invert(f, producer.getDomain(), shape), gInverse = invert(g, consumer.getDomain(), shape);
     if (!fInverse || !gInverse)
       return std::nullopt;
-    AffineMap map = onConsumer ? compose(*fInverse, g, consumer.getDomain()) : compose(*gInverse, f, producer.getDomain());
+    AffineMap map = onConsumer ? compose(*fInverse, g, consumer.getDomain())
+                               : compose(*gInverse, f, producer.getDomain());
     if (change && *change != map)
       return std::nullopt;
     change = map;
@@ -152,7 +157,8 @@ private:
   nn::KernelOp tryWriteInPlace(nn::KernelOp producer, nn::KernelOp consumer, unsigned result);
   nn::KernelOp tryAccumulate(nn::KernelOp producer, nn::KernelOp consumer);
   nn::KernelOp trySibling(nn::KernelOp kernel);
-  void replace(nn::KernelOp producer, nn::KernelOp consumer, nn::KernelOp merged, ArrayRef<unsigned> keptResults);
+  void replace(nn::KernelOp producer, nn::KernelOp consumer, nn::KernelOp merged,
+               ArrayRef<unsigned> keptResults);
   void countBytes(nn::KernelOp producer, nn::KernelOp consumer);
 
   Block &body;
@@ -163,7 +169,8 @@ private:
 void Fuser::countBytes(nn::KernelOp producer, nn::KernelOp consumer) {
   for (Value value : producer->getResults())
     if (llvm::is_contained(value.getUsers(), consumer.getOperation()))
-      bytesSaved += cast<nn::TensorType>(value.getType()).getNumBytes() * (isUsedOnlyBy(value, consumer) ? 2 : 1);
+      bytesSaved +=
+          cast<nn::TensorType>(value.getType()).getNumBytes() * (isUsedOnlyBy(value, consumer) ? 2 : 1);
 }
 
 /// The merged kernel has the kept results of the producer, then those of the consumer.
@@ -427,7 +434,8 @@ nn::KernelOp Fuser::tryAccumulate(nn::KernelOp producer, nn::KernelOp consumer) 
   if (!isTied && (!memory.hasOneUse() || !memory.getDefiningOp<nn::KernelOp>()))
     return {};
   // Same place in all three, everything covered.
-  if (consumer.getInputMap(0) != consumer.getInputMap(1) || consumer.getResultMap(0) != consumer.getInputMap(0) ||
+  if (consumer.getInputMap(0) != consumer.getInputMap(1) ||
+      consumer.getResultMap(0) != consumer.getInputMap(0) ||
       !invert(consumer.getResultMap(0), consumer.getDomain(),
               cast<nn::TensorType>(value.getType()).getStaticShape()))
     return {};
@@ -449,10 +457,10 @@ nn::KernelOp Fuser::tryAccumulate(nn::KernelOp producer, nn::KernelOp consumer) 
     return {};
   }
   OpBuilder builder(consumer);
-  auto merged = nn::KernelOp::create(builder, producer.getLoc(), consumer->getResultTypes(), producer.getLabelAttr(),
-                                     producer.getAnchor(), producer.getDomainAttr(), inputs,
-                                     builder.getArrayAttr(maps), builder.getArrayAttr(gathers),
-                                     builder.getDenseI64ArrayAttr({tied}));
+  auto merged =
+      nn::KernelOp::create(builder, producer.getLoc(), consumer->getResultTypes(), producer.getLabelAttr(),
+                           producer.getAnchor(), producer.getDomainAttr(), inputs, builder.getArrayAttr(maps),
+                           builder.getArrayAttr(gathers), builder.getDenseI64ArrayAttr({tied}));
   merged.getBody().takeBody(producer.getBody());
   countBytes(producer, consumer);
   consumer.getResult(0).replaceAllUsesWith(merged.getResult(0));
@@ -520,6 +528,8 @@ struct FuseElementwise : impl::FuseElementwisePassBase<FuseElementwise> {
   using FuseElementwisePassBase::FuseElementwisePassBase;
 
   void runOnOperation() override {
+    if (getOperation().isDeclaration())
+      return;
     Fuser fuser(getOperation(), minSharedElements);
     fuser.run();
     numIntoConsumer += fuser.numIntoConsumer;

@@ -15,7 +15,9 @@ namespace contraflow::fusion {
 // Questions about one kernel
 //===----------------------------------------------------------------------===//
 
-bool isRows(nn::KernelOp kernel) { return isa<nn::RowsAnchorAttr>(kernel.getAnchor()); }
+bool isRows(nn::KernelOp kernel) {
+  return isa<nn::RowsAnchorAttr>(kernel.getAnchor());
+}
 
 bool isPointwise(nn::KernelOp kernel) {
   return isRows(kernel) && llvm::none_of(kernel.getBody().front(),
@@ -87,7 +89,9 @@ KernelParts::KernelParts(Location loc, Attribute anchor, ArrayRef<int64_t> domai
   region->push_back(block);
 }
 
-AffineMap KernelParts::seenThrough(AffineMap map, AffineMap change) const { return compose(map, change, domain); }
+AffineMap KernelParts::seenThrough(AffineMap map, AffineMap change) const {
+  return compose(map, change, domain);
+}
 
 SmallVector<int64_t> KernelParts::addInputs(nn::KernelOp kernel, AffineMap change, ArrayRef<int64_t> gather,
                                             ArrayRef<unsigned> skipped) {
@@ -164,7 +168,9 @@ SmallVector<Value> KernelParts::addBody(nn::KernelOp kernel, AffineMap change, A
 
 void KernelParts::addResult(nn::KernelOp kernel, unsigned i, AffineMap change, ArrayRef<int64_t> numbers,
                             Value yielded) {
-  Operand operand{{}, kernel.getResult(i).getType(), seenThrough(kernel.getResultMap(i), change),
+  Operand operand{{},
+                  kernel.getResult(i).getType(),
+                  seenThrough(kernel.getResultMap(i), change),
                   kernel.getGather(kernel.getNumInputs() + i)};
   for (int64_t &source : operand.gather)
     source = numbers[source];
@@ -192,7 +198,8 @@ bool KernelParts::isLegal() const {
       continue;
     // Memory that is written is read at the point that is written, or not at all.
     for (const Operand &input : inputs)
-      if (input.value == inputs[result.tied].value && (input.map != result.map || input.gather != result.gather))
+      if (input.value == inputs[result.tied].value &&
+          (input.map != result.map || input.gather != result.gather))
         return false;
     if (llvm::count_if(results, [&](const Operand &other) { return other.tied == result.tied; }) > 1)
       return false;

@@ -18,7 +18,8 @@ nn::RoleAttr roleOfResult(func::FuncOp function, unsigned result) {
   return function.getResultAttrOfType<nn::RoleAttr>(result, "nn.role");
 }
 
-/// Whether the function says that one of its results is the memory of `argument`; true where it says nothing at all.
+/// Whether the function says that one of its results is the memory of `argument`; true where it says nothing
+/// at all.
 bool mayWrite(func::FuncOp function, BlockArgument argument) {
   bool hasRoles = false;
   for (unsigned i = 0; i < function.getNumResults(); ++i)
@@ -86,10 +87,12 @@ Value memoryOf(Value value) {
   return value;
 }
 
-/// Whether `memory`, made in the function, may be put where `argument` lies: nothing reads the argument from then on.
+/// Whether `memory`, made in the function, may be put where `argument` lies: nothing reads the argument from
+/// then on.
 bool mayReplace(Value memory, BlockArgument argument) {
   Operation *maker = memory.getDefiningOp<nn::KernelOp>();
-  return maker && llvm::all_of(argument.getUsers(), [&](Operation *user) { return user->isBeforeInBlock(maker); });
+  return maker &&
+         llvm::all_of(argument.getUsers(), [&](Operation *user) { return user->isBeforeInBlock(maker); });
 }
 
 /// (C4)
@@ -101,8 +104,8 @@ LogicalResult verifyReturn(func::FuncOp function, func::ReturnOp op) {
     Value memory = memoryOf(value);
     BlockArgument argument = function.getArgument(role.getTied());
     if (memory != argument && !mayReplace(memory, argument))
-      return op.emitOpError("(C4) result ") << i << " is tied to argument " << role.getTied()
-                                            << ", but what is returned lies elsewhere";
+      return op.emitOpError("(C4) result ")
+             << i << " is tied to argument " << role.getTied() << ", but what is returned lies elsewhere";
   }
   return success();
 }
@@ -154,6 +157,10 @@ LogicalResult verifyBounds(nn::KernelOp kernel) {
 struct VerifyKernels : impl::VerifyKernelsPassBase<VerifyKernels> {
   void runOnOperation() override {
     func::FuncOp function = getOperation();
+    if (function.isDeclaration() || !function.getBody().hasOneBlock()) {
+      function.emitOpError("(C1) must have a body of one block");
+      return signalPassFailure();
+    }
     for (Operation &op : function.getBody().front()) {
       LogicalResult result = success();
       if (auto kernel = dyn_cast<nn::KernelOp>(op)) {

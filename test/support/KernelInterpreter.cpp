@@ -93,8 +93,8 @@ private:
       int64_t coordinate = evaluate(expr, point, symbols);
       if (coordinate < 0 || coordinate >= array.shape[i]) {
         if (!bad)
-          kernel.emitOpError("coordinate ") << i << " of operand " << operand << " is " << coordinate
-                                            << ", dimension " << array.shape[i];
+          kernel.emitOpError("coordinate ")
+              << i << " of operand " << operand << " is " << coordinate << ", dimension " << array.shape[i];
         bad = true;
         return kNowhere;
       }
@@ -136,22 +136,38 @@ using Row = std::vector<double>;
 bool compare(arith::CmpFPredicate predicate, double a, double b) {
   bool unordered = std::isnan(a) || std::isnan(b);
   switch (predicate) {
-  case arith::CmpFPredicate::OEQ: return a == b;
-  case arith::CmpFPredicate::OGT: return a > b;
-  case arith::CmpFPredicate::OGE: return a >= b;
-  case arith::CmpFPredicate::OLT: return a < b;
-  case arith::CmpFPredicate::OLE: return a <= b;
-  case arith::CmpFPredicate::ONE: return !unordered && a != b;
-  case arith::CmpFPredicate::ORD: return !unordered;
-  case arith::CmpFPredicate::UEQ: return unordered || a == b;
-  case arith::CmpFPredicate::UGT: return unordered || a > b;
-  case arith::CmpFPredicate::UGE: return unordered || a >= b;
-  case arith::CmpFPredicate::ULT: return unordered || a < b;
-  case arith::CmpFPredicate::ULE: return unordered || a <= b;
-  case arith::CmpFPredicate::UNE: return unordered || a != b;
-  case arith::CmpFPredicate::UNO: return unordered;
-  case arith::CmpFPredicate::AlwaysTrue: return true;
-  case arith::CmpFPredicate::AlwaysFalse: return false;
+  case arith::CmpFPredicate::OEQ:
+    return a == b;
+  case arith::CmpFPredicate::OGT:
+    return a > b;
+  case arith::CmpFPredicate::OGE:
+    return a >= b;
+  case arith::CmpFPredicate::OLT:
+    return a < b;
+  case arith::CmpFPredicate::OLE:
+    return a <= b;
+  case arith::CmpFPredicate::ONE:
+    return !unordered && a != b;
+  case arith::CmpFPredicate::ORD:
+    return !unordered;
+  case arith::CmpFPredicate::UEQ:
+    return unordered || a == b;
+  case arith::CmpFPredicate::UGT:
+    return unordered || a > b;
+  case arith::CmpFPredicate::UGE:
+    return unordered || a >= b;
+  case arith::CmpFPredicate::ULT:
+    return unordered || a < b;
+  case arith::CmpFPredicate::ULE:
+    return unordered || a <= b;
+  case arith::CmpFPredicate::UNE:
+    return unordered || a != b;
+  case arith::CmpFPredicate::UNO:
+    return unordered;
+  case arith::CmpFPredicate::AlwaysTrue:
+    return true;
+  case arith::CmpFPredicate::AlwaysFalse:
+    return false;
   }
   return false;
 }
@@ -159,16 +175,26 @@ bool compare(arith::CmpFPredicate predicate, double a, double b) {
 bool compare(arith::CmpIPredicate predicate, double a, double b) {
   auto bits = [](double x) { return static_cast<uint32_t>(static_cast<int32_t>(x)); };
   switch (predicate) {
-  case arith::CmpIPredicate::eq: return a == b;
-  case arith::CmpIPredicate::ne: return a != b;
-  case arith::CmpIPredicate::slt: return a < b;
-  case arith::CmpIPredicate::sle: return a <= b;
-  case arith::CmpIPredicate::sgt: return a > b;
-  case arith::CmpIPredicate::sge: return a >= b;
-  case arith::CmpIPredicate::ult: return bits(a) < bits(b);
-  case arith::CmpIPredicate::ule: return bits(a) <= bits(b);
-  case arith::CmpIPredicate::ugt: return bits(a) > bits(b);
-  case arith::CmpIPredicate::uge: return bits(a) >= bits(b);
+  case arith::CmpIPredicate::eq:
+    return a == b;
+  case arith::CmpIPredicate::ne:
+    return a != b;
+  case arith::CmpIPredicate::slt:
+    return a < b;
+  case arith::CmpIPredicate::sle:
+    return a <= b;
+  case arith::CmpIPredicate::sgt:
+    return a > b;
+  case arith::CmpIPredicate::sge:
+    return a >= b;
+  case arith::CmpIPredicate::ult:
+    return bits(a) < bits(b);
+  case arith::CmpIPredicate::ule:
+    return bits(a) <= bits(b);
+  case arith::CmpIPredicate::ugt:
+    return bits(a) > bits(b);
+  case arith::CmpIPredicate::uge:
+    return bits(a) >= bits(b);
   }
   return false;
 }
@@ -181,9 +207,12 @@ double constantValue(arith::ConstantOp op) {
                                       : static_cast<double>(value.getInt());
 }
 
-int64_t integer(double x) { return static_cast<int64_t>(x); }
+int64_t integer(double x) {
+  return static_cast<int64_t>(x);
+}
 
-/// The value of one scalar operation whose operands are `x`; nullopt for an operation that regions don't have.
+/// The value of one scalar operation whose operands are `x`; nullopt for an operation that regions don't
+/// have.
 std::optional<double> scalar(Operation &op, ArrayRef<double> x) {
   return llvm::TypeSwitch<Operation *, std::optional<double>>(&op)
       .Case([&](arith::ConstantOp constant) { return constantValue(constant); })
@@ -285,7 +314,9 @@ template <typename Body> void forEachRow(ArrayRef<int64_t> domain, Body body) {
   forEachPoint(rows, [&](ArrayRef<int64_t> point) { body(SmallVector<int64_t>(point)); });
 }
 
-bool usesLastDim(AffineMap map) { return map.isFunctionOfDim(map.getNumDims() - 1); }
+bool usesLastDim(AffineMap map) {
+  return map.isFunctionOfDim(map.getNumDims() - 1);
+}
 
 LogicalResult runRows(nn::KernelOp kernel, Access &access, bool accumulate) {
   int64_t columns = kernel.getDomain().back();
@@ -370,8 +401,8 @@ struct AttentionShape {
 };
 
 /// First and one past the last key that query `s` sees.
-std::pair<int64_t, int64_t> visible(const AttentionShape &shape, Access &access, unsigned startsInput, int64_t b,
-                                    int64_t s) {
+std::pair<int64_t, int64_t> visible(const AttentionShape &shape, Access &access, unsigned startsInput,
+                                    int64_t b, int64_t s) {
   int64_t begin = shape.hasStarts ? std::max<int64_t>(0, access.read(startsInput, {b, s, 0, 0, 0})) : 0;
   return {begin, shape.causal ? s + 1 : shape.seq};
 }
@@ -415,7 +446,8 @@ LogicalResult runAttention(const AttentionShape &shape, Access &access) {
 /// d_s = p * (d_p - sum(d_o * o)) with p from lse; d_q, d_k, d_v are sums in order of (b, s, h).
 LogicalResult runAttentionGrad(const AttentionShape &shape, Access &access) {
   auto clear = [&](unsigned result, int64_t heads, bool value) {
-    forEachPoint({shape.batch, shape.seq, heads, value ? shape.vSize : shape.qkSize}, [&](ArrayRef<int64_t> p) {
+    forEachPoint({shape.batch, shape.seq, heads, value ? shape.vSize : shape.qkSize}, [&](ArrayRef<int64_t>
+                                                                                              p) {
       if (double *element = access.element(result, {p[0], p[1], p[2], value ? 0 : p[3], value ? p[3] : 0}))
         *element = 0;
     });
@@ -455,8 +487,15 @@ LogicalResult runAttentionGrad(const AttentionShape &shape, Access &access) {
 template <typename Anchor>
 AttentionShape attentionShape(nn::KernelOp kernel, Anchor anchor, unsigned inputsWithoutStarts) {
   ArrayRef<int64_t> domain = kernel.getDomain();
-  return {domain[0], domain[1], domain[2], domain[3], domain[4], anchor.getKvHeads(),
-          anchor.getScale().getValueAsDouble(), anchor.getCausal(), kernel.getNumInputs() > inputsWithoutStarts};
+  return {domain[0],
+          domain[1],
+          domain[2],
+          domain[3],
+          domain[4],
+          anchor.getKvHeads(),
+          anchor.getScale().getValueAsDouble(),
+          anchor.getCausal(),
+          kernel.getNumInputs() > inputsWithoutStarts};
 }
 
 //===----------------------------------------------------------------------===//
@@ -536,8 +575,8 @@ LogicalResult runRoute(nn::KernelOp kernel, nn::RouteAnchorAttr anchor, Access &
     }
     if (!perSequence)
       for (int64_t k = 0; k < topK; ++k)
-        *access.element(0, {t, 0, k}) = score[choice[k]] / (anchor.getNormalize() ? sum : 1.0) *
-                                        anchor.getScale().getValueAsDouble();
+        *access.element(0, {t, 0, k}) =
+            score[choice[k]] / (anchor.getNormalize() ? sum : 1.0) * anchor.getScale().getValueAsDouble();
   }
   if (perSequence) {
     for (size_t s = 0; s < counts.size(); ++s)
@@ -549,8 +588,8 @@ LogicalResult runRoute(nn::KernelOp kernel, nn::RouteAnchorAttr anchor, Access &
     *access.element(2, {0, e, 0}) = load[e];
   std::vector<double> table = routingTable(chosen, experts);
   if (table.size() != results[1].data.size())
-    return kernel.emitOpError("the routing table has ") << table.size() << " elements, its type "
-                                                        << results[1].data.size();
+    return kernel.emitOpError("the routing table has ")
+           << table.size() << " elements, its type " << results[1].data.size();
   results[1].data = std::move(table);
   return success(!access.failed());
 }
@@ -570,7 +609,8 @@ Array tableArray(nn::ConstantTableOp op) {
 
 } // namespace
 
-LogicalResult interpretKernel(nn::KernelOp kernel, ArrayRef<const Array *> inputs, std::vector<Array> &results) {
+LogicalResult interpretKernel(nn::KernelOp kernel, ArrayRef<const Array *> inputs,
+                              std::vector<Array> &results) {
   results.clear();
   for (unsigned i = 0, e = kernel->getNumResults(); i != e; ++i) {
     int64_t tied = kernel.getTied()[i];
@@ -604,7 +644,8 @@ FailureOr<std::vector<Array>> interpretFunction(func::FuncOp function, ArrayRef<
   for (auto [argument, array] : llvm::zip_equal(body.getArguments(), arguments)) {
     auto type = dyn_cast<nn::TensorType>(argument.getType());
     if (!type || ArrayRef<int64_t>(type.getStaticShape()) != ArrayRef<int64_t>(array.shape))
-      return function.emitOpError("argument ") << argument.getArgNumber() << " has another shape than its type";
+      return function.emitOpError("argument ")
+             << argument.getArgNumber() << " has another shape than its type";
     values[argument] = array;
   }
   for (Operation &op : body) {

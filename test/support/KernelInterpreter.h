@@ -35,7 +35,8 @@ struct Array {
   double operator()(int64_t r, int64_t c) const { return data[r * shape.back() + c]; }
 };
 
-/// Executes one kernel. Results of one kernel never share memory; a tied result starts as a copy of its input.
+/// Executes one kernel. Results of one kernel never share memory; a tied result starts as a copy of its
+/// input.
 mlir::LogicalResult interpretKernel(nn::KernelOp kernel, llvm::ArrayRef<const Array *> inputs,
                                     std::vector<Array> &results);
 

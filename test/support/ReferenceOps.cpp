@@ -9,7 +9,9 @@ namespace contraflow::test::reference {
 
 namespace {
 
-int64_t rowsOf(const Array &x) { return x.size() / x.shape.back(); }
+int64_t rowsOf(const Array &x) {
+  return x.size() / x.shape.back();
+}
 
 /// The parts of a routing table for `rows` = T * K.
 struct RoutingView {
@@ -76,8 +78,8 @@ Array rmsNorm(const Array &x, const Array &w, double eps) {
 
 namespace {
 
-/// Frequency number `pair` of a rotary embedding, with YaRN's interpolation between the ones that turn often in the
-/// original length (kept) and the ones that turn rarely (divided by the factor).
+/// Frequency number `pair` of a rotary embedding, with YaRN's interpolation between the ones that turn often
+/// in the original length (kept) and the ones that turn rarely (divided by the factor).
 double frequency(const Rope &options, int64_t pair) {
   double dim = options.headDim;
   double plain = std::pow(options.theta, -2.0 * pair / dim);
@@ -103,7 +105,8 @@ Array rope(const Array &x, const Rope &options) {
     for (int64_t h = 0; h < x.shape[1] / size; ++h)
       for (int64_t p = 0; p < pairs; ++p) {
         double angle = (t % options.seq) * frequency(options, p);
-        double cos = std::cos(angle) * options.attentionFactor, sin = std::sin(angle) * options.attentionFactor;
+        double cos = std::cos(angle) * options.attentionFactor,
+               sin = std::sin(angle) * options.attentionFactor;
         int64_t first = h * size + (options.interleaved ? 2 * p : p);
         int64_t second = first + (options.interleaved ? 1 : pairs);
         y(t, first) = x(t, first) * cos - x(t, second) * sin;
@@ -112,7 +115,8 @@ Array rope(const Array &x, const Rope &options) {
   return y;
 }
 
-Array attention(const Array &q, const Array &k, const Array &v, const Array *starts, const Attention &options) {
+Array attention(const Array &q, const Array &k, const Array &v, const Array *starts,
+                const Attention &options) {
   int64_t size = q.shape[1] / options.heads, vSize = v.shape[1] / options.kvHeads;
   int64_t perKvHead = options.heads / options.kvHeads;
   Array y({q.shape[0], options.heads * vSize});
@@ -153,8 +157,12 @@ Array zip(const Array &x, const Array &y, const std::function<double(double, dou
   return z;
 }
 
-double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-double silu(double x) { return x * sigmoid(x); }
+double sigmoid(double x) {
+  return 1 / (1 + std::exp(-x));
+}
+double silu(double x) {
+  return x * sigmoid(x);
+}
 double gelu(double x, bool tanhForm) {
   if (tanhForm)
     return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
@@ -237,8 +245,8 @@ Routed route(const Array &logits, const Array *bias, const Array *valid, const R
           result.load[e] += 1;
       }
     for (int64_t k = 0; k < topK; ++k)
-      result.gates(t, k) = result.scores(t, result.routing[t * topK + k]) /
-                           (options.normalize ? chosen : 1) * options.scale;
+      result.gates(t, k) =
+          result.scores(t, result.routing[t * topK + k]) / (options.normalize ? chosen : 1) * options.scale;
   }
   int64_t row = 0;
   for (int64_t e = 0; e < experts; ++e) {

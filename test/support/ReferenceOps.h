@@ -36,7 +36,8 @@ struct Attention {
   bool causal;
 };
 /// `starts` may be null.
-Array attention(const Array &q, const Array &k, const Array &v, const Array *starts, const Attention &options);
+Array attention(const Array &q, const Array &k, const Array &v, const Array *starts,
+                const Attention &options);
 
 /// Any function of one element, or of two (the right side may be one row or one element).
 Array map(const Array &x, const std::function<double(double)> &f);

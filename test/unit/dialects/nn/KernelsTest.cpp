@@ -1,9 +1,9 @@
 //===- KernelsTest.cpp - kernels of every operation against formulas ------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Every operation is built into kernels, the kernels are interpreted in double precision, and the result is compared
-// with a reference written from the formula. Gradients are compared with numerical derivatives of the
-// reference along random directions. Sizes are odd: 1, 3, 17, 127. The same cases run compiled, see
+// Every operation is built into kernels, the kernels are interpreted in double precision, and the result is
+// compared with a reference written from the formula. Gradients are compared with numerical derivatives of
+// the reference along random directions. Sizes are odd: 1, 3, 17, 127. The same cases run compiled, see
 // test/unit/passes/lowering/cpu/OperationsTest.cpp, which defines CONTRAFLOW_COMPILED and includes this file.
 //===----------------------------------------------------------------------===//
 #include "dialects/nn/NN.h"
@@ -64,9 +64,7 @@ protected:
   struct Call {
     std::vector<Array> arguments;
     std::vector<unsigned> idArguments;
-    std::string t(unsigned i) const {
-      return type(arguments[i], llvm::is_contained(idArguments, i));
-    }
+    std::string t(unsigned i) const { return type(arguments[i], llvm::is_contained(idArguments, i)); }
   };
 
   /// Runs the lines of a function body that names its arguments %a0, %a1, ... and results as `results` says.
@@ -129,7 +127,8 @@ protected:
     };
     for (int round = 0; round < 3; ++round) {
       Array direction = normal(x.shape);
-      double wanted = reference::derivative([&](const Array &at) { return dot(upstream, f(at)); }, x, direction);
+      double wanted =
+          reference::derivative([&](const Array &at) { return dot(upstream, f(at)); }, x, direction);
       double size = std::sqrt(dot(gradient, gradient)) + 1e-3;
       ASSERT_NEAR(dot(gradient, direction), wanted, 5 * kTolerance * size) << what;
     }
@@ -146,7 +145,9 @@ std::string num(double x) {
   return stream.str();
 }
 
-std::string str(int64_t x) { return std::to_string(x); }
+std::string str(int64_t x) {
+  return std::to_string(x);
+}
 
 //===----------------------------------------------------------------------===//
 // Matrix products and lookups
@@ -163,8 +164,10 @@ TEST_F(Kernels, Embedding) {
 
     Array grad = normal(y.shape);
     Call back{{grad, call.arguments[0]}, {1}};
-    Array d = run(back, "%r = nn.embedding_weight_grad %a0, %a1 : (" + back.t(0) + ", " + back.t(1) + ") -> " + call.t(1),
-                  {"%r"}, {call.t(1)})[0];
+    Array d =
+        run(back,
+            "%r = nn.embedding_weight_grad %a0, %a1 : (" + back.t(0) + ", " + back.t(1) + ") -> " + call.t(1),
+            {"%r"}, {call.t(1)})[0];
     auto f = [&](const Array &table) { return reference::embedding(call.arguments[0], table); };
     expectGradient(d, call.arguments[1], grad, f, "embedding_weight_grad");
   }
@@ -180,13 +183,19 @@ TEST_F(Kernels, Linear) {
 
     Array grad = normal(found.shape);
     Call input{{grad, call.arguments[1]}, {}}, weight{{grad, call.arguments[0]}, {}};
-    Array dx = run(input, "%r = nn.linear_input_grad %a0, %a1 : (" + input.t(0) + ", " + input.t(1) + ") -> " + call.t(0),
-                   {"%r"}, {call.t(0)})[0];
-    Array dw = run(weight, "%r = nn.linear_weight_grad %a0, %a1 : (" + weight.t(0) + ", " + weight.t(1) + ") -> " + call.t(1),
+    Array dx =
+        run(input,
+            "%r = nn.linear_input_grad %a0, %a1 : (" + input.t(0) + ", " + input.t(1) + ") -> " + call.t(0),
+            {"%r"}, {call.t(0)})[0];
+    Array dw = run(weight,
+                   "%r = nn.linear_weight_grad %a0, %a1 : (" + weight.t(0) + ", " + weight.t(1) + ") -> " +
+                       call.t(1),
                    {"%r"}, {call.t(1)})[0];
     const Array &x = call.arguments[0], &w = call.arguments[1];
-    expectGradient(dx, x, grad, [&](const Array &at) { return reference::linear(at, w); }, "linear_input_grad");
-    expectGradient(dw, w, grad, [&](const Array &at) { return reference::linear(x, at); }, "linear_weight_grad");
+    expectGradient(
+        dx, x, grad, [&](const Array &at) { return reference::linear(at, w); }, "linear_input_grad");
+    expectGradient(
+        dw, w, grad, [&](const Array &at) { return reference::linear(x, at); }, "linear_weight_grad");
   }
 }
 
@@ -200,18 +209,24 @@ TEST_F(Kernels, RmsNorm) {
     double eps = 0.01;
     Call call{{normal({tokens, groups * width}), normal({width})}, {}};
     const Array &x = call.arguments[0], &w = call.arguments[1];
-    Array y = run(call, "%r = nn.rms_norm %a0, %a1 eps(" + num(eps) + ") : " + call.t(0) + ", " + call.t(1), {"%r"},
-                  {call.t(0)})[0];
+    Array y = run(call, "%r = nn.rms_norm %a0, %a1 eps(" + num(eps) + ") : " + call.t(0) + ", " + call.t(1),
+                  {"%r"}, {call.t(0)})[0];
     expectNear(y, reference::rmsNorm(x, w, eps), "rms_norm");
 
     Array grad = normal(x.shape);
     Call input{{grad, x, w}, {}}, weight{{grad, x}, {}};
-    Array dx = run(input, "%r = nn.rms_norm_input_grad %a0, %a1, %a2 eps(" + num(eps) + ") : " + input.t(1) + ", " + input.t(2),
+    Array dx = run(input,
+                   "%r = nn.rms_norm_input_grad %a0, %a1, %a2 eps(" + num(eps) + ") : " + input.t(1) + ", " +
+                       input.t(2),
                    {"%r"}, {call.t(0)})[0];
-    Array dw = run(weight, "%r = nn.rms_norm_weight_grad %a0, %a1 eps(" + num(eps) + ") : " + weight.t(1) + " -> " + call.t(1),
+    Array dw = run(weight,
+                   "%r = nn.rms_norm_weight_grad %a0, %a1 eps(" + num(eps) + ") : " + weight.t(1) + " -> " +
+                       call.t(1),
                    {"%r"}, {call.t(1)})[0];
-    expectGradient(dx, x, grad, [&](const Array &at) { return reference::rmsNorm(at, w, eps); }, "rms_norm_input_grad");
-    expectGradient(dw, w, grad, [&](const Array &at) { return reference::rmsNorm(x, at, eps); }, "rms_norm_weight_grad");
+    expectGradient(
+        dx, x, grad, [&](const Array &at) { return reference::rmsNorm(at, w, eps); }, "rms_norm_input_grad");
+    expectGradient(
+        dw, w, grad, [&](const Array &at) { return reference::rmsNorm(x, at, eps); }, "rms_norm_weight_grad");
   }
 }
 
@@ -223,16 +238,20 @@ TEST_F(Kernels, Rope) {
         reference::Rope options{size, seq, 10000.0, interleaved, factor, 32, 1, 64, factor == 1 ? 1 : 0.707};
         Call call{{normal({sequences * seq, heads * size})}, {}};
         const Array &x = call.arguments[0];
-        std::string attributes = " head_dim(" + str(size) + ") seq(" + str(seq) + ") theta(10000.0) style(\"" +
-                                 (interleaved ? "interleaved" : "half") + "\") ";
+        std::string attributes = " head_dim(" + str(size) + ") seq(" + str(seq) +
+                                 ") theta(10000.0) style(\"" + (interleaved ? "interleaved" : "half") +
+                                 "\") ";
         if (factor != 1)
-          attributes += "yarn(factor = 40.0, beta_fast = 32, beta_slow = 1, original_length = 64, attention_factor = 0.707) ";
+          attributes += "yarn(factor = 40.0, beta_fast = 32, beta_slow = 1, original_length = 64, "
+                        "attention_factor = 0.707) ";
         Array y = run(call, "%r = nn.rope %a0" + attributes + ": " + call.t(0), {"%r"}, {call.t(0)})[0];
         expectNear(y, reference::rope(x, options), "rope");
         Call back{{normal(x.shape)}, {}};
-        Array d = run(back, "%r = nn.rope_input_grad %a0" + attributes + ": " + call.t(0), {"%r"}, {call.t(0)})[0];
-        expectGradient(d, x, back.arguments[0], [&](const Array &at) { return reference::rope(at, options); },
-                       "rope_input_grad");
+        Array d =
+            run(back, "%r = nn.rope_input_grad %a0" + attributes + ": " + call.t(0), {"%r"}, {call.t(0)})[0];
+        expectGradient(
+            d, x, back.arguments[0], [&](const Array &at) { return reference::rope(at, options); },
+            "rope_input_grad");
       }
 }
 
@@ -244,7 +263,8 @@ TEST_F(Kernels, Attention) {
       for (bool hasStarts : {false, true}) {
         int64_t rows = sequences * seq;
         reference::Attention options{heads, kvHeads, seq, 0.25, causal};
-        Array q = normal({rows, heads * size}), k = normal({rows, kvHeads * size}), v = normal({rows, kvHeads * vSize});
+        Array q = normal({rows, heads * size}), k = normal({rows, kvHeads * size}),
+              v = normal({rows, kvHeads * vSize});
         Array starts({rows});
         for (int64_t t = 0; t < rows; ++t)
           starts[t] = std::uniform_int_distribution<int64_t>(0, t % seq)(random);
@@ -253,19 +273,20 @@ TEST_F(Kernels, Attention) {
         if (hasStarts)
           call.arguments.push_back(starts);
         std::string attributes = std::string(hasStarts ? " starts(%aN : " + type(starts, true) + ")" : "") +
-                                 (causal ? " causal" : "") + " heads(" + str(heads) + ") kv_heads(" + str(kvHeads) +
-                                 ") seq(" + str(seq) + ") scale(0.25)";
+                                 (causal ? " causal" : "") + " heads(" + str(heads) + ") kv_heads(" +
+                                 str(kvHeads) + ") seq(" + str(seq) + ") scale(0.25)";
         auto withStarts = [&](const std::string &name) {
           std::string text = attributes;
           if (size_t at = text.find("%aN"); at != std::string::npos)
             text.replace(at, 3, name);
           return text;
         };
-        std::string o = "<" + str(rows) + " x " + str(heads * vSize) + ">", lse = "<" + str(rows) + " x " + str(heads) + ">";
+        std::string o = "<" + str(rows) + " x " + str(heads * vSize) + ">",
+                    lse = "<" + str(rows) + " x " + str(heads) + ">";
         std::vector<Array> found =
             run(call,
-                "%r, %l = nn.attention %a0, %a1, %a2" + withStarts("%a3") + " : (" + call.t(0) + ", " + call.t(1) + ", " +
-                    call.t(2) + ") -> (" + o + ", " + lse + ")",
+                "%r, %l = nn.attention %a0, %a1, %a2" + withStarts("%a3") + " : (" + call.t(0) + ", " +
+                    call.t(1) + ", " + call.t(2) + ") -> (" + o + ", " + lse + ")",
                 {"%r", "%l"}, {o, lse});
         expectNear(found[0], reference::attention(q, k, v, mask, options), "attention");
 
@@ -275,12 +296,18 @@ TEST_F(Kernels, Attention) {
           back.arguments.push_back(starts);
         std::vector<Array> d = run(back,
                                    "%q, %k, %v = nn.attention_input_grad %a0, %a1, %a2, %a3, %a4, %a5" +
-                                       withStarts("%a6") + " : " + back.t(0) + ", " + back.t(1) + ", " + back.t(2) +
-                                       ", " + back.t(3) + ", " + back.t(5),
+                                       withStarts("%a6") + " : " + back.t(0) + ", " + back.t(1) + ", " +
+                                       back.t(2) + ", " + back.t(3) + ", " + back.t(5),
                                    {"%q", "%k", "%v"}, {back.t(1), back.t(2), back.t(3)});
-        expectGradient(d[0], q, grad, [&](const Array &at) { return reference::attention(at, k, v, mask, options); }, "dq");
-        expectGradient(d[1], k, grad, [&](const Array &at) { return reference::attention(q, at, v, mask, options); }, "dk");
-        expectGradient(d[2], v, grad, [&](const Array &at) { return reference::attention(q, k, at, mask, options); }, "dv");
+        expectGradient(
+            d[0], q, grad, [&](const Array &at) { return reference::attention(at, k, v, mask, options); },
+            "dq");
+        expectGradient(
+            d[1], k, grad, [&](const Array &at) { return reference::attention(q, at, v, mask, options); },
+            "dk");
+        expectGradient(
+            d[2], v, grad, [&](const Array &at) { return reference::attention(q, k, at, mask, options); },
+            "dv");
       }
 }
 
@@ -305,13 +332,17 @@ TEST_F(Kernels, Unary) {
     for (const Case &c : cases) {
       Call call{{normal(shape, 2)}, {}};
       const Array &x = call.arguments[0];
-      Array y = run(call, "%r = nn." + c.op + " %a0" + c.attributes + " : " + call.t(0), {"%r"}, {call.t(0)})[0];
+      Array y =
+          run(call, "%r = nn." + c.op + " %a0" + c.attributes + " : " + call.t(0), {"%r"}, {call.t(0)})[0];
       expectNear(y, reference::map(x, c.f), c.op);
       if (c.value.empty())
         continue;
       Call back{{normal(shape), c.value == "input" ? x : y}, {}};
-      Array d = run(back, "%r = nn." + c.op + "_input_grad %a0, %a1" + c.attributes + " : " + call.t(0), {"%r"}, {call.t(0)})[0];
-      expectGradient(d, x, back.arguments[0], [&](const Array &at) { return reference::map(at, c.f); }, c.op + "_input_grad");
+      Array d = run(back, "%r = nn." + c.op + "_input_grad %a0, %a1" + c.attributes + " : " + call.t(0),
+                    {"%r"}, {call.t(0)})[0];
+      expectGradient(
+          d, x, back.arguments[0], [&](const Array &at) { return reference::map(at, c.f); },
+          c.op + "_input_grad");
     }
 }
 
@@ -326,7 +357,8 @@ TEST_F(Kernels, Binary) {
       for (const std::vector<int64_t> &right :
            {std::vector<int64_t>{rows, columns}, {columns}, {1}, {rows, 1}, {1, columns}}) {
         Call call{{normal({rows, columns}), normal(right)}, {}};
-        Array y = run(call, "%r = nn." + op + " %a0, %a1 : " + call.t(0) + ", " + call.t(1), {"%r"}, {call.t(0)})[0];
+        Array y = run(call, "%r = nn." + op + " %a0, %a1 : " + call.t(0) + ", " + call.t(1), {"%r"},
+                      {call.t(0)})[0];
         Array wanted(y.shape);
         for (int64_t r = 0; r < rows; ++r)
           for (int64_t c = 0; c < columns; ++c) {
@@ -348,19 +380,21 @@ TEST_F(Kernels, Swiglu) {
     Array y = run(call, "%r = nn.swiglu %a0, %a1 : " + call.t(0), {"%r"}, {call.t(0)})[0];
     expectNear(y, f(gate, up), "swiglu");
     Call back{{normal(shape), gate, up}, {}};
-    std::vector<Array> d = run(back, "%g, %u = nn.swiglu_input_grad %a0, %a1, %a2 : " + call.t(0), {"%g", "%u"},
-                               {call.t(0), call.t(0)});
-    expectGradient(d[0], gate, back.arguments[0], [&](const Array &at) { return f(at, up); }, "gate_grad");
-    expectGradient(d[1], up, back.arguments[0], [&](const Array &at) { return f(gate, at); }, "up_grad");
+    std::vector<Array> d = run(back, "%g, %u = nn.swiglu_input_grad %a0, %a1, %a2 : " + call.t(0),
+                               {"%g", "%u"}, {call.t(0), call.t(0)});
+    expectGradient(
+        d[0], gate, back.arguments[0], [&](const Array &at) { return f(at, up); }, "gate_grad");
+    expectGradient(
+        d[1], up, back.arguments[0], [&](const Array &at) { return f(gate, at); }, "up_grad");
   }
 }
 
 TEST_F(Kernels, ReduceSum) {
   const std::vector<int64_t> cases[][2] = {
-      {{17, 3}, {3}},          {{17, 3}, {17, 1}},    {{17, 3}, {1}},       {{17, 3}, {1, 3}},
-      {{17, 3}, {1, 1}},       {{127}, {1}},          {{3, 17, 5}, {17, 5}}, {{3, 17, 5}, {3, 1, 5}},
-      {{3, 17, 5}, {17, 1}},   {{3, 17, 5}, {5}},     {{3, 17, 5}, {1}},    {{3, 17, 5}, {3, 17, 1}},
-      {{3, 17, 5}, {3, 1, 1}}, {{1, 17}, {1, 1}},     {{17, 1}, {1}},       {{2, 3, 5, 7}, {3, 1, 7}},
+      {{17, 3}, {3}},          {{17, 3}, {17, 1}}, {{17, 3}, {1}},        {{17, 3}, {1, 3}},
+      {{17, 3}, {1, 1}},       {{127}, {1}},       {{3, 17, 5}, {17, 5}}, {{3, 17, 5}, {3, 1, 5}},
+      {{3, 17, 5}, {17, 1}},   {{3, 17, 5}, {5}},  {{3, 17, 5}, {1}},     {{3, 17, 5}, {3, 17, 1}},
+      {{3, 17, 5}, {3, 1, 1}}, {{1, 17}, {1, 1}},  {{17, 1}, {1}},        {{2, 3, 5, 7}, {3, 1, 7}},
   };
   for (auto &[from, to] : cases) {
     Call call{{normal(from)}, {}};
@@ -390,53 +424,70 @@ TEST_F(Kernels, ReduceSum) {
 //===----------------------------------------------------------------------===//
 
 TEST_F(Kernels, ConcatSliceBroadcast) {
-  for (auto [rows, heads, left, right] :
-       {std::tuple(1, 1, 1, 1), std::tuple(17, 3, 5, 3), std::tuple(3, 1, 127, 17), std::tuple(3, 40, 3, 1)}) {
+  for (auto [rows, heads, left, right] : {std::tuple(1, 1, 1, 1), std::tuple(17, 3, 5, 3),
+                                          std::tuple(3, 1, 127, 17), std::tuple(3, 40, 3, 1)}) {
     Call call{{normal({rows, heads * left}), normal({rows, heads * right})}, {}};
     const Array &a = call.arguments[0], &b = call.arguments[1];
-    std::string t = "<" + str(rows) + " x " + str(heads * (left + right)) + ">", h = " heads(" + str(heads) + ")";
-    Array y = run(call, "%r = nn.concat %a0, %a1" + h + " : (" + call.t(0) + ", " + call.t(1) + ") -> " + t, {"%r"}, {t})[0];
+    std::string t = "<" + str(rows) + " x " + str(heads * (left + right)) + ">",
+                h = " heads(" + str(heads) + ")";
+    Array y = run(call, "%r = nn.concat %a0, %a1" + h + " : (" + call.t(0) + ", " + call.t(1) + ") -> " + t,
+                  {"%r"}, {t})[0];
     expectNear(y, reference::concat(a, b, heads), "concat");
 
     Call whole{{y}, {}};
-    Array part = run(whole, "%r = nn.slice %a0" + h + " offset(" + str(left) + ") size(" + str(right) + ") : " + t + " -> " + call.t(1),
+    Array part = run(whole,
+                     "%r = nn.slice %a0" + h + " offset(" + str(left) + ") size(" + str(right) + ") : " + t +
+                         " -> " + call.t(1),
                      {"%r"}, {call.t(1)})[0];
     expectNear(part, b, "slice");
 
     Call back{{b}, {}};
     auto slice = [&](const Array &at) { return reference::slice(at, heads, left, right); };
-    Array d = run(back, "%r = nn.slice_input_grad %a0" + h + " offset(" + str(left) + ") : " + call.t(1) + " -> " + t, {"%r"}, {t})[0];
+    Array d = run(
+        back, "%r = nn.slice_input_grad %a0" + h + " offset(" + str(left) + ") : " + call.t(1) + " -> " + t,
+        {"%r"}, {t})[0];
     expectGradient(d, y, b, slice, "slice_input_grad");
     if (left > 1) {
       auto middle = [&](const Array &at) { return reference::slice(at, heads, left - 1, right); };
-      Array d2 = run(back, "%r = nn.slice_input_grad %a0" + h + " offset(" + str(left - 1) + ") : " + call.t(1) + " -> " + t, {"%r"}, {t})[0];
+      Array d2 = run(back,
+                     "%r = nn.slice_input_grad %a0" + h + " offset(" + str(left - 1) + ") : " + call.t(1) +
+                         " -> " + t,
+                     {"%r"}, {t})[0];
       expectGradient(d2, y, b, middle, "slice_input_grad");
     }
 
     Call narrow{{normal({rows, left})}, {}};
-    Array wide = run(narrow, "%r = nn.broadcast %a0" + h + " : " + narrow.t(0) + " -> " + call.t(0), {"%r"}, {call.t(0)})[0];
+    Array wide = run(narrow, "%r = nn.broadcast %a0" + h + " : " + narrow.t(0) + " -> " + call.t(0), {"%r"},
+                     {call.t(0)})[0];
     expectNear(wide, reference::broadcast(narrow.arguments[0], heads), "broadcast");
-    Array sum = run({{a}, {}}, "%r = nn.broadcast_input_grad %a0" + h + " : " + call.t(0) + " -> " + narrow.t(0), {"%r"}, {narrow.t(0)})[0];
-    expectGradient(sum, narrow.arguments[0], a, [&](const Array &at) { return reference::broadcast(at, heads); }, "broadcast_input_grad");
+    Array sum =
+        run({{a}, {}}, "%r = nn.broadcast_input_grad %a0" + h + " : " + call.t(0) + " -> " + narrow.t(0),
+            {"%r"}, {narrow.t(0)})[0];
+    expectGradient(
+        sum, narrow.arguments[0], a, [&](const Array &at) { return reference::broadcast(at, heads); },
+        "broadcast_input_grad");
   }
 }
 
 TEST_F(Kernels, Reshape) {
-  const std::vector<int64_t> cases[][2] = {{{6, 35}, {210}},   {{6, 35}, {42, 5}},    {{6, 35}, {10, 21}},
+  const std::vector<int64_t> cases[][2] = {{{6, 35}, {210}},    {{6, 35}, {42, 5}},    {{6, 35}, {10, 21}},
                                            {{210}, {2, 3, 35}}, {{2, 3, 35}, {6, 35}}, {{1}, {1, 1}},
                                            {{17, 1}, {17}},     {{4, 6}, {8, 3}},      {{4, 6}, {3, 8}}};
   for (auto &[from, to] : cases) {
     Call call{{normal(from)}, {}};
     Array wanted(to, call.arguments[0].data);
-    Array y = run(call, "%r = nn.reshape %a0 : " + call.t(0) + " -> " + type(wanted), {"%r"}, {type(wanted)})[0];
+    Array y =
+        run(call, "%r = nn.reshape %a0 : " + call.t(0) + " -> " + type(wanted), {"%r"}, {type(wanted)})[0];
     expectNear(y, wanted, "reshape " + call.t(0) + " -> " + type(wanted));
   }
 }
 
 TEST_F(Kernels, Shift) {
-  for (auto [sequences, seq, by] : {std::tuple(1, 1, 1), std::tuple(3, 17, 2), std::tuple(2, 3, 5), std::tuple(2, 3, 0)}) {
+  for (auto [sequences, seq, by] :
+       {std::tuple(1, 1, 1), std::tuple(3, 17, 2), std::tuple(2, 3, 5), std::tuple(2, 3, 0)}) {
     Call call{{ids(sequences * seq, 0, 300)}, {0}};
-    Array y = run(call, "%r = nn.shift %a0 by(" + str(by) + ") seq(" + str(seq) + ") : " + call.t(0), {"%r"}, {call.t(0)})[0];
+    Array y = run(call, "%r = nn.shift %a0 by(" + str(by) + ") seq(" + str(seq) + ") : " + call.t(0), {"%r"},
+                  {call.t(0)})[0];
     expectNear(y, reference::shift(call.arguments[0], by, seq), "shift");
   }
 }
@@ -465,16 +516,18 @@ TEST_F(Kernels, Route) {
     const reference::Route &options = c.options;
     Call call{{normal({c.tokens, c.experts}), normal({c.experts}, 0.1), ids(c.tokens, -1, 2)}, {2}};
     const Array &logits = call.arguments[0];
-    const Array *bias = c.hasBias ? &call.arguments[1] : nullptr, *valid = c.hasValid ? &call.arguments[2] : nullptr;
+    const Array *bias = c.hasBias ? &call.arguments[1] : nullptr,
+                *valid = c.hasValid ? &call.arguments[2] : nullptr;
     int64_t rows = c.tokens * options.topK;
     Array gates({c.tokens, options.topK}), table({3 * rows + c.experts + 1});
     std::string score = options.softmax ? "softmax" : "sigmoid";
-    std::string tail = " score(\"" + score + "\") normalize(" + (options.normalize ? "true" : "false") + ") scale(" +
-                       num(options.scale) + ")";
-    std::string op = "%g, %s, %r, %l = nn.route %a0" + std::string(bias ? " bias(%a1 : " + call.t(1) + ")" : "") +
-                     (valid ? " valid(%a2 : " + call.t(2) + ")" : "") + " top_k(" + str(options.topK) + ") groups(" +
-                     str(options.groups) + ") group_limit(" + str(options.groupLimit) + ") group_score(\"" +
-                     (options.groupMax ? "max" : "top2sum") + "\")" + tail + " : " + call.t(0);
+    std::string tail = " score(\"" + score + "\") normalize(" + (options.normalize ? "true" : "false") +
+                       ") scale(" + num(options.scale) + ")";
+    std::string op =
+        "%g, %s, %r, %l = nn.route %a0" + std::string(bias ? " bias(%a1 : " + call.t(1) + ")" : "") +
+        (valid ? " valid(%a2 : " + call.t(2) + ")" : "") + " top_k(" + str(options.topK) + ") groups(" +
+        str(options.groups) + ") group_limit(" + str(options.groupLimit) + ") group_score(\"" +
+        (options.groupMax ? "max" : "top2sum") + "\")" + tail + " : " + call.t(0);
     std::vector<Array> found =
         run(call, op, {"%g", "%s", "%r", "%l"}, {type(gates), call.t(0), type(table, true), call.t(1)});
     reference::Routed wanted = reference::route(logits, bias, valid, options);
@@ -491,7 +544,8 @@ TEST_F(Kernels, Route) {
         for (int64_t k = 0; k < options.topK; ++k)
           sum += scores(t, wanted.routing[t * options.topK + k]);
         for (int64_t k = 0; k < options.topK; ++k)
-          y(t, k) = scores(t, wanted.routing[t * options.topK + k]) / (options.normalize ? sum : 1) * options.scale;
+          y(t, k) =
+              scores(t, wanted.routing[t * options.topK + k]) / (options.normalize ? sum : 1) * options.scale;
       }
       return y;
     };
@@ -499,15 +553,17 @@ TEST_F(Kernels, Route) {
     Call back{{wanted.scores, wanted.routing, normal(gates.shape), normal(logits.shape)}, {1}};
     auto grad = [&](bool ofGates, bool ofScores) {
       return run(back,
-                 "%r = nn.route_input_grad %a0, %a1" + std::string(ofGates ? " gates(%a2 : " + back.t(2) + ")" : "") +
-                     (ofScores ? " scores(%a3 : " + back.t(3) + ")" : "") + " top_k(" + str(options.topK) + ")" + tail +
-                     " : " + back.t(0) + ", " + back.t(1),
+                 "%r = nn.route_input_grad %a0, %a1" +
+                     std::string(ofGates ? " gates(%a2 : " + back.t(2) + ")" : "") +
+                     (ofScores ? " scores(%a3 : " + back.t(3) + ")" : "") + " top_k(" + str(options.topK) +
+                     ")" + tail + " : " + back.t(0) + ", " + back.t(1),
                  {"%r"}, {call.t(0)})[0];
     };
     Array dGates = grad(true, false), dScores = grad(false, true), dBoth = grad(true, true);
     expectGradient(dGates, logits, back.arguments[2], gatesOf, "route_input_grad of gates");
     expectGradient(dScores, logits, back.arguments[3], scoresOf, "route_input_grad of scores");
-    expectNear(dBoth, reference::zip(dGates, dScores, [](double a, double b) { return a + b; }), "route_input_grad");
+    expectNear(dBoth, reference::zip(dGates, dScores, [](double a, double b) { return a + b; }),
+               "route_input_grad");
   }
 }
 
@@ -519,25 +575,57 @@ TEST_F(Kernels, PermuteUnpermuteGroupedLinear) {
       Array x = normal({c.tokens, hidden}), gates = normal({c.tokens, topK}), y = normal({rows, hidden});
       std::string r = type(routing, true), wide = type(y), narrow = type(x), k = " top_k(" + str(topK) + ")";
 
-      Array permuted = run({{x, routing}, {1}}, "%r = nn.permute %a0, %a1" + k + " : (" + narrow + ", " + r + ") -> " + wide, {"%r"}, {wide})[0];
+      Array permuted = run({{x, routing}, {1}},
+                           "%r = nn.permute %a0, %a1" + k + " : (" + narrow + ", " + r + ") -> " + wide,
+                           {"%r"}, {wide})[0];
       expectNear(permuted, reference::permute(x, routing, topK), "permute");
-      Array dx = run({{y, routing}, {1}}, "%r = nn.permute_input_grad %a0, %a1" + k + " : (" + wide + ", " + r + ") -> " + narrow, {"%r"}, {narrow})[0];
-      expectGradient(dx, x, y, [&](const Array &at) { return reference::permute(at, routing, topK); }, "permute_input_grad");
+      Array dx = run({{y, routing}, {1}},
+                     "%r = nn.permute_input_grad %a0, %a1" + k + " : (" + wide + ", " + r + ") -> " + narrow,
+                     {"%r"}, {narrow})[0];
+      expectGradient(
+          dx, x, y, [&](const Array &at) { return reference::permute(at, routing, topK); },
+          "permute_input_grad");
 
-      Array combined = run({{y, routing, gates}, {1}}, "%r = nn.unpermute %a0, %a1, %a2 : (" + wide + ", " + r + ", " + type(gates) + ") -> " + narrow, {"%r"}, {narrow})[0];
+      Array combined =
+          run({{y, routing, gates}, {1}},
+              "%r = nn.unpermute %a0, %a1, %a2 : (" + wide + ", " + r + ", " + type(gates) + ") -> " + narrow,
+              {"%r"}, {narrow})[0];
       expectNear(combined, reference::unpermute(y, routing, gates), "unpermute");
-      Array dRows = run({{x, routing, gates}, {1}}, "%r = nn.unpermute_rows_grad %a0, %a1, %a2 : (" + narrow + ", " + r + ", " + type(gates) + ") -> " + wide, {"%r"}, {wide})[0];
-      Array dGates = run({{x, y, routing}, {2}}, "%r = nn.unpermute_gates_grad %a0, %a1, %a2 : (" + narrow + ", " + wide + ", " + r + ") -> " + type(gates), {"%r"}, {type(gates)})[0];
-      expectGradient(dRows, y, x, [&](const Array &at) { return reference::unpermute(at, routing, gates); }, "unpermute_rows_grad");
-      expectGradient(dGates, gates, x, [&](const Array &at) { return reference::unpermute(y, routing, at); }, "unpermute_gates_grad");
+      Array dRows = run({{x, routing, gates}, {1}},
+                        "%r = nn.unpermute_rows_grad %a0, %a1, %a2 : (" + narrow + ", " + r + ", " +
+                            type(gates) + ") -> " + wide,
+                        {"%r"}, {wide})[0];
+      Array dGates = run({{x, y, routing}, {2}},
+                         "%r = nn.unpermute_gates_grad %a0, %a1, %a2 : (" + narrow + ", " + wide + ", " + r +
+                             ") -> " + type(gates),
+                         {"%r"}, {type(gates)})[0];
+      expectGradient(
+          dRows, y, x, [&](const Array &at) { return reference::unpermute(at, routing, gates); },
+          "unpermute_rows_grad");
+      expectGradient(
+          dGates, gates, x, [&](const Array &at) { return reference::unpermute(y, routing, at); },
+          "unpermute_gates_grad");
 
       Array w = normal({c.experts, inner, hidden}), dy = normal({rows, inner});
-      Array h = run({{y, w, routing}, {2}}, "%r = nn.grouped_linear %a0, %a1, %a2 : (" + wide + ", " + type(w) + ", " + r + ") -> " + type(dy), {"%r"}, {type(dy)})[0];
+      Array h = run({{y, w, routing}, {2}},
+                    "%r = nn.grouped_linear %a0, %a1, %a2 : (" + wide + ", " + type(w) + ", " + r + ") -> " +
+                        type(dy),
+                    {"%r"}, {type(dy)})[0];
       expectNear(h, reference::groupedLinear(y, w, routing), "grouped_linear");
-      Array dIn = run({{dy, w, routing}, {2}}, "%r = nn.grouped_linear_input_grad %a0, %a1, %a2 : (" + type(dy) + ", " + type(w) + ", " + r + ") -> " + wide, {"%r"}, {wide})[0];
-      Array dW = run({{dy, y, routing}, {2}}, "%r = nn.grouped_linear_weight_grad %a0, %a1, %a2 : (" + type(dy) + ", " + wide + ", " + r + ") -> " + type(w), {"%r"}, {type(w)})[0];
-      expectGradient(dIn, y, dy, [&](const Array &at) { return reference::groupedLinear(at, w, routing); }, "grouped_linear_input_grad");
-      expectGradient(dW, w, dy, [&](const Array &at) { return reference::groupedLinear(y, at, routing); }, "grouped_linear_weight_grad");
+      Array dIn = run({{dy, w, routing}, {2}},
+                      "%r = nn.grouped_linear_input_grad %a0, %a1, %a2 : (" + type(dy) + ", " + type(w) +
+                          ", " + r + ") -> " + wide,
+                      {"%r"}, {wide})[0];
+      Array dW = run({{dy, y, routing}, {2}},
+                     "%r = nn.grouped_linear_weight_grad %a0, %a1, %a2 : (" + type(dy) + ", " + wide + ", " +
+                         r + ") -> " + type(w),
+                     {"%r"}, {type(w)})[0];
+      expectGradient(
+          dIn, y, dy, [&](const Array &at) { return reference::groupedLinear(at, w, routing); },
+          "grouped_linear_input_grad");
+      expectGradient(
+          dW, w, dy, [&](const Array &at) { return reference::groupedLinear(y, at, routing); },
+          "grouped_linear_weight_grad");
     }
 }
 
@@ -546,8 +634,8 @@ TEST_F(Kernels, BalanceLoss) {
        {std::tuple(1, 1, 1, 1), std::tuple(3, 17, 8, 2), std::tuple(2, 127, 3, 3), std::tuple(17, 3, 17, 4)})
     for (bool hasValid : {false, true}) {
       Call call{{normal({sequences * seq, experts}), ids(sequences * seq, -1, 1)}, {1}};
-      // Far enough from each other for the choice to stay under the small steps of a numerical derivative: no gradient
-      // goes through the counts.
+      // Far enough from each other for the choice to stay under the small steps of a numerical derivative: no
+      // gradient goes through the counts.
       Array &scores = call.arguments[0];
       for (int64_t t = 0; t < sequences * seq; ++t) {
         auto row = scores.data.begin() + t * experts;
@@ -556,8 +644,8 @@ TEST_F(Kernels, BalanceLoss) {
         std::shuffle(row, row + experts, random);
       }
       const Array *valid = hasValid ? &call.arguments[1] : nullptr;
-      std::string attributes = std::string(hasValid ? " valid(%aN : " + call.t(1) + ")" : "") + " top_k(" + str(topK) +
-                               ") seq(" + str(seq) + ") : " + call.t(0);
+      std::string attributes = std::string(hasValid ? " valid(%aN : " + call.t(1) + ")" : "") + " top_k(" +
+                               str(topK) + ") seq(" + str(seq) + ") : " + call.t(0);
       auto named = [&](const std::string &name) {
         std::string text = attributes;
         if (size_t at = text.find("%aN"); at != std::string::npos)
@@ -569,9 +657,10 @@ TEST_F(Kernels, BalanceLoss) {
 
       Call back{{normal({1}), scores, call.arguments[1]}, {2}};
       Array d = run(back, "%r = nn.balance_loss_input_grad %a0, %a1" + named("%a2"), {"%r"}, {call.t(0)})[0];
-      expectGradient(d, scores, back.arguments[0],
-                     [&](const Array &at) { return reference::balanceLoss(at, valid, topK, seq); },
-                     "balance_loss_input_grad");
+      expectGradient(
+          d, scores, back.arguments[0],
+          [&](const Array &at) { return reference::balanceLoss(at, valid, topK, seq); },
+          "balance_loss_input_grad");
     }
 }
 
@@ -583,7 +672,8 @@ TEST_F(Kernels, BiasUpdate) {
   Array wanted = reference::zip(call.arguments[0], call.arguments[1], [&](double bias, double load) {
     return bias + 0.25 * (mean > load ? 1 : mean < load ? -1 : 0);
   });
-  expectNear(run(call, "%r = nn.bias_update %a0, %a1 rate(0.25) : <17>", {"%r"}, {"<17>"})[0], wanted, "bias_update");
+  expectNear(run(call, "%r = nn.bias_update %a0, %a1 rate(0.25) : <17>", {"%r"}, {"<17>"})[0], wanted,
+             "bias_update");
 }
 
 //===----------------------------------------------------------------------===//
@@ -591,29 +681,37 @@ TEST_F(Kernels, BiasUpdate) {
 //===----------------------------------------------------------------------===//
 
 TEST_F(Kernels, CrossEntropy) {
-  for (auto [tokens, vocab, low] : {std::tuple(1, 1, 0), std::tuple(17, 127, -20), std::tuple(127, 3, 0), std::tuple(3, 17, -1)})
+  for (auto [tokens, vocab, low] :
+       {std::tuple(1, 1, 0), std::tuple(17, 127, -20), std::tuple(127, 3, 0), std::tuple(3, 17, -1)})
     for (bool none : {false, true}) {
       Call call{{normal({tokens, vocab}, 3), none ? ids(tokens, -1, -1) : ids(tokens, low, vocab - 1)}, {1}};
       const Array &logits = call.arguments[0], &targets = call.arguments[1];
       std::string lse = "<" + str(tokens) + ">";
       std::vector<Array> found =
-          run(call, "%r, %l = nn.cross_entropy %a0, %a1 : " + call.t(0) + ", " + call.t(1), {"%r", "%l"}, {"<1>", lse});
+          run(call, "%r, %l = nn.cross_entropy %a0, %a1 : " + call.t(0) + ", " + call.t(1), {"%r", "%l"},
+              {"<1>", lse});
       expectNear(found[0], reference::crossEntropy(logits, targets), "cross_entropy");
       Call back{{normal({1}), logits, targets, found[1]}, {2}};
-      Array d = run(back, "%r = nn.cross_entropy_input_grad %a0, %a1, %a2, %a3 : " + call.t(0) + ", " + call.t(1) + ", " + lse,
+      Array d = run(back,
+                    "%r = nn.cross_entropy_input_grad %a0, %a1, %a2, %a3 : " + call.t(0) + ", " + call.t(1) +
+                        ", " + lse,
                     {"%r"}, {call.t(0)})[0];
-      expectGradient(d, logits, back.arguments[0], [&](const Array &at) { return reference::crossEntropy(at, targets); },
-                     "cross_entropy_input_grad");
+      expectGradient(
+          d, logits, back.arguments[0], [&](const Array &at) { return reference::crossEntropy(at, targets); },
+          "cross_entropy_input_grad");
     }
 }
 
 TEST_F(Kernels, ZeroAndAccumulate) {
-  for (const std::vector<int64_t> &shape : {std::vector<int64_t>{1}, {17, 3}, {3, 17, 5}, {4096}, {8192}, {12289}}) {
+  for (const std::vector<int64_t> &shape :
+       {std::vector<int64_t>{1}, {17, 3}, {3, 17, 5}, {4096}, {8192}, {12289}}) {
     Array zero(shape);
     expectNear(run({{}, {}}, "%r = nn.zero : " + type(zero), {"%r"}, {type(zero)})[0], zero, "zero");
     Call call{{normal(shape), normal(shape)}, {}};
-    Array wanted = reference::zip(call.arguments[0], call.arguments[1], [](double a, double b) { return a + b; });
-    expectNear(run(call, "%r = nn.accumulate %a0, %a1 : " + call.t(0), {"%r"}, {call.t(0)})[0], wanted, "accumulate");
+    Array wanted =
+        reference::zip(call.arguments[0], call.arguments[1], [](double a, double b) { return a + b; });
+    expectNear(run(call, "%r = nn.accumulate %a0, %a1 : " + call.t(0), {"%r"}, {call.t(0)})[0], wanted,
+               "accumulate");
   }
 }
 
@@ -625,7 +723,8 @@ TEST_F(Kernels, SumSquares) {
     for (double x : call.arguments[0].data)
       sum += x * x;
     Array wanted({1}, std::vector<double>{sum});
-    expectNear(run(call, "%r = nn.sum_squares %a0 : " + call.t(0), {"%r"}, {"<1>"})[0], wanted, "sum_squares");
+    expectNear(run(call, "%r = nn.sum_squares %a0 : " + call.t(0), {"%r"}, {"<1>"})[0], wanted,
+               "sum_squares");
   }
 }
 
@@ -636,7 +735,8 @@ TEST_F(Kernels, ClipFactor) {
       Array wanted = call.arguments[1];
       wanted[3] = limit == 0 ? 1 : std::min(1.0, limit / (std::sqrt(squares) + 1e-6));
       wanted[4] = std::sqrt(squares);
-      expectNear(run(call, "%r = nn.clip_factor %a0, %a1 max_norm(" + num(limit) + ")", {"%r"}, {"<16>"})[0], wanted, "clip_factor");
+      expectNear(run(call, "%r = nn.clip_factor %a0, %a1 max_norm(" + num(limit) + ")", {"%r"}, {"<16>"})[0],
+                 wanted, "clip_factor");
     }
 }
 
@@ -652,7 +752,10 @@ TEST_F(Kernels, AdamW) {
     Array &v = call.arguments[3];
     v = reference::map(v, [](double x) { return x * x; });
     std::string t = call.t(0);
-    std::vector<Array> found = run(call, "%p, %m, %v = nn.adamw %a0, %a1, %a2, %a3, %a4 beta1(0.9) beta2(0.95) eps(0.001) weight_decay(0.1) : " + t,
+    std::vector<Array> found = run(call,
+                                   "%p, %m, %v = nn.adamw %a0, %a1, %a2, %a3, %a4 beta1(0.9) beta2(0.95) "
+                                   "eps(0.001) weight_decay(0.1) : " +
+                                       t,
                                    {"%p", "%m", "%v"}, {t, t, t});
     Array p = call.arguments[0], m = call.arguments[2], second = v;
     reference::adamw(p, call.arguments[1], m, second, options);

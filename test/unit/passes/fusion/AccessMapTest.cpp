@@ -14,7 +14,9 @@ class AccessMap : public testing::Test {
 protected:
   AffineExpr d(unsigned i) { return getAffineDimExpr(i, &context); }
   AffineExpr s(unsigned i) { return getAffineSymbolExpr(i, &context); }
-  int64_t pick(int64_t low, int64_t high) { return std::uniform_int_distribution<int64_t>(low, high)(random); }
+  int64_t pick(int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(random);
+  }
 
   static int64_t evaluate(AffineExpr expr, ArrayRef<int64_t> dims, ArrayRef<int64_t> symbols) {
     if (auto constant = dyn_cast<AffineConstantExpr>(expr))
@@ -27,11 +29,16 @@ protected:
     int64_t a = evaluate(binary.getLHS(), dims, symbols), b = evaluate(binary.getRHS(), dims, symbols);
     auto floorDiv = [](int64_t a, int64_t b) { return a / b - (a % b < 0); };
     switch (expr.getKind()) {
-    case AffineExprKind::Add: return a + b;
-    case AffineExprKind::Mul: return a * b;
-    case AffineExprKind::Mod: return a - floorDiv(a, b) * b;
-    case AffineExprKind::FloorDiv: return floorDiv(a, b);
-    default: return -floorDiv(-a, b);
+    case AffineExprKind::Add:
+      return a + b;
+    case AffineExprKind::Mul:
+      return a * b;
+    case AffineExprKind::Mod:
+      return a - floorDiv(a, b) * b;
+    case AffineExprKind::FloorDiv:
+      return floorDiv(a, b);
+    default:
+      return -floorDiv(-a, b);
     }
   }
 
@@ -42,11 +49,16 @@ protected:
     AffineExpr a = expression(dims, depth - 1), b = expression(dims, depth - 1);
     int64_t c = pick(1, 7);
     switch (pick(0, 4)) {
-    case 0: return a + b * c;
-    case 1: return a * c + b;
-    case 2: return (a * c + b).floorDiv(pick(1, 9));
-    case 3: return (a * c + b) % pick(1, 9);
-    default: return a - b + c;
+    case 0:
+      return a + b * c;
+    case 1:
+      return a * c + b;
+    case 2:
+      return (a * c + b).floorDiv(pick(1, 9));
+    case 3:
+      return (a * c + b) % pick(1, 9);
+    default:
+      return a - b + c;
     }
   }
 
@@ -121,7 +133,8 @@ TEST_F(AccessMap, InvertsMixedRadixMaps) {
     // There and back again is seen to be the identity.
     AffineMap same = compose(*inverse, map, domain);
     for (unsigned i = 0; i < domain.size(); ++i)
-      EXPECT_EQ(same.getResult(i), domain[i] == 1 ? getAffineConstantExpr(0, &context) : d(i)) << "round " << round;
+      EXPECT_EQ(same.getResult(i), domain[i] == 1 ? getAffineConstantExpr(0, &context) : d(i))
+          << "round " << round;
   }
 }
 

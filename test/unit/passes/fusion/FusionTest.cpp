@@ -1,16 +1,16 @@
 //===- FusionTest.cpp - fused kernels compute what separate ones do -------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Functions are interpreted before and after `fusion-fuse-elementwise`: paths of real models, and random graphs of operations
-// that share values in every way a graph can.
+// Functions are interpreted before and after `fusion-fuse-elementwise`: paths of real models, and random
+// graphs of operations that share values in every way a graph can.
 //===----------------------------------------------------------------------===//
-#include "passes/fusion/Passes.h"
 #include "dialects/nn/NN.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
+#include "passes/fusion/Passes.h"
 #include "test/support/KernelInterpreter.h"
 #include "gtest/gtest.h"
 #include <map>
@@ -24,7 +24,9 @@ namespace {
 
 class Fusion : public testing::Test {
 protected:
-  Fusion() { context.loadDialect<nn::NNDialect, func::FuncDialect, arith::ArithDialect, math::MathDialect>(); }
+  Fusion() {
+    context.loadDialect<nn::NNDialect, func::FuncDialect, arith::ArithDialect, math::MathDialect>();
+  }
 
   Array normal(ArrayRef<int64_t> shape) {
     Array array(shape);
@@ -33,7 +35,9 @@ protected:
       x = distribution(random);
     return array;
   }
-  int64_t pick(int64_t low, int64_t high) { return std::uniform_int_distribution<int64_t>(low, high)(random); }
+  int64_t pick(int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(random);
+  }
 
   /// The arguments of a function: random numbers, or what `given` says.
   std::vector<Array> arguments(func::FuncOp function, const std::map<unsigned, Array> &given) {
@@ -79,7 +83,8 @@ protected:
           std::string dump;
           llvm::raw_string_ostream(dump) << *module;
           ADD_FAILURE() << "result " << i << " at " << j << ": found " << (*found)[i][j] << ", wanted "
-                        << (*wanted)[i][j] << "\n" << text << dump;
+                        << (*wanted)[i][j] << "\n"
+                        << text << dump;
           return {0, 0};
         }
     return {before, count()};
@@ -116,7 +121,8 @@ func.func @f(%q: !nn.tensor<10 x 12>, %kv: !nn.tensor<10 x 14>, %kr: !nn.tensor<
   %o, %l = nn.attention %qq, %kk, %v causal heads(2) kv_heads(2) seq(5) scale(0.5)
       : (<10 x 12>, <10 x 12>, <10 x 10>) -> (<10 x 10>, <10 x 2>)
   return %o : !nn.tensor<10 x 10>
-})", "STYLE", style));
+})",
+                                            "STYLE", style));
     EXPECT_EQ(before, 12);
     EXPECT_EQ(after, 6); // q in two parts; rope of k, k in two parts; attention
   }
@@ -147,23 +153,27 @@ func.func @f(%d: !nn.tensor<10 x 10>, %q: !nn.tensor<10 x 12>, %k: !nn.tensor<10
 
 /// Unpermute, shared expert, residual: one kernel. The norm of the next layer joins it.
 TEST_F(Fusion, ResidualChain) {
-  Array routing({3 * 6 + 2 + 1}, std::vector<double>{0, 1, 1, 0, 0, 1, 0, 3, 4, 1, 2, 5, 0, 3, 4, 1, 2, 5, 0, 3, 6});
+  Array routing({3 * 6 + 2 + 1},
+                std::vector<double>{0, 1, 1, 0, 0, 1, 0, 3, 4, 1, 2, 5, 0, 3, 4, 1, 2, 5, 0, 3, 6});
   auto [before, after] = compare(R"(
-func.func @f(%y: !nn.tensor<6 x 8>, %r: !nn.tensor<21 : i32>, %g: !nn.tensor<3 x 2>, %s: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 8>,
+func.func @f(%y: !nn.tensor<6 x 8>, %r: !nn.tensor<21 : i32>, %g: !nn.tensor<3 x 2>,
+             %s: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 8>,
              %w: !nn.tensor<8>) -> (!nn.tensor<3 x 8>, !nn.tensor<3 x 8>) {
   %u = nn.unpermute %y, %r, %g : (<6 x 8>, <21 : i32>, <3 x 2>) -> <3 x 8>
   %a = nn.add %s, %u : <3 x 8>
   %h = nn.add %x, %a : <3 x 8>
   %n = nn.rms_norm %h, %w eps(0.001) : <3 x 8>, <8>
   return %h, %n : !nn.tensor<3 x 8>, !nn.tensor<3 x 8>
-})", {{1, routing}});
+})",
+                                 {{1, routing}});
   EXPECT_EQ(before, 4);
   EXPECT_EQ(after, 2); // too many streams to read twice for the norm
 }
 
 TEST_F(Fusion, ResidualIntoNorm) {
   auto [before, after] = compare(R"(
-func.func @f(%x: !nn.tensor<3 x 8>, %y: !nn.tensor<3 x 8>, %w: !nn.tensor<8>) -> (!nn.tensor<3 x 8>, !nn.tensor<3 x 8>) {
+func.func @f(%x: !nn.tensor<3 x 8>, %y: !nn.tensor<3 x 8>, %w: !nn.tensor<8>)
+    -> (!nn.tensor<3 x 8>, !nn.tensor<3 x 8>) {
   %h = nn.add %x, %y : <3 x 8>
   %n = nn.rms_norm %h, %w eps(0.001) : <3 x 8>, <8>
   return %h, %n : !nn.tensor<3 x 8>, !nn.tensor<3 x 8>
@@ -175,7 +185,8 @@ func.func @f(%x: !nn.tensor<3 x 8>, %y: !nn.tensor<3 x 8>, %w: !nn.tensor<8>) ->
 /// The gradient of a norm is added to the gradient that passes it by.
 TEST_F(Fusion, GradientOfResidual) {
   auto [before, after] = compare(R"(
-func.func @f(%d: !nn.tensor<3 x 8>, %e: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 8>, %w: !nn.tensor<8>) -> !nn.tensor<3 x 8> {
+func.func @f(%d: !nn.tensor<3 x 8>, %e: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 8>, %w: !nn.tensor<8>)
+    -> !nn.tensor<3 x 8> {
   %g = nn.rms_norm_input_grad %d, %x, %w eps(0.001) : <3 x 8>, <8>
   %s = nn.add %e, %g : <3 x 8>
   return %s : !nn.tensor<3 x 8>
@@ -187,7 +198,8 @@ func.func @f(%d: !nn.tensor<3 x 8>, %e: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 8>
 /// Products add to what they are added to.
 TEST_F(Fusion, Accumulation) {
   auto [before, after] = compare(R"(
-func.func @f(%d: !nn.tensor<3 x 8>, %e: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 5>, %w1: !nn.tensor<8 x 5>, %w2: !nn.tensor<8 x 5>,
+func.func @f(%d: !nn.tensor<3 x 8>, %e: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 5>,
+             %w1: !nn.tensor<8 x 5>, %w2: !nn.tensor<8 x 5>,
              %acc: !nn.tensor<8 x 5>, %ids: !nn.tensor<3 : i32>, %table: !nn.tensor<7 x 8>, %norm: !nn.tensor<8>)
     -> (!nn.tensor<3 x 5>, !nn.tensor<8 x 5>, !nn.tensor<7 x 8>, !nn.tensor<8>) {
   %a = nn.linear_input_grad %d, %w1 : (<3 x 8>, <8 x 5>) -> <3 x 5>
@@ -200,7 +212,8 @@ func.func @f(%d: !nn.tensor<3 x 8>, %e: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 5>
   %n = nn.rms_norm_weight_grad %d, %e eps(0.001) : <3 x 8> -> <8>
   %norm2 = nn.accumulate %norm, %n : <8>
   return %dx, %acc2, %table2, %norm2 : !nn.tensor<3 x 5>, !nn.tensor<8 x 5>, !nn.tensor<7 x 8>, !nn.tensor<8>
-})", {{6, Array({3}, std::vector<double>{2, -1, 2})}});
+})",
+                                 {{6, Array({3}, std::vector<double>{2, -1, 2})}});
   EXPECT_EQ(before, 12);
   EXPECT_EQ(after, 6); // two products for dx, one weight, the embedding, rstd, the norm
 }
@@ -208,7 +221,8 @@ func.func @f(%d: !nn.tensor<3 x 8>, %e: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 5>
 /// The norm's two gradients want the same reciprocal norms.
 TEST_F(Fusion, Siblings) {
   auto [before, after] = compare(R"(
-func.func @f(%d: !nn.tensor<3 x 8>, %e: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 8>, %w: !nn.tensor<8>) -> (!nn.tensor<3 x 8>, !nn.tensor<8>) {
+func.func @f(%d: !nn.tensor<3 x 8>, %e: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 8>, %w: !nn.tensor<8>)
+    -> (!nn.tensor<3 x 8>, !nn.tensor<8>) {
   %g = nn.rms_norm_input_grad %d, %x, %w eps(0.001) : <3 x 8>, <8>
   %s = nn.add %e, %g : <3 x 8>
   %n = nn.rms_norm_weight_grad %d, %x eps(0.001) : <3 x 8> -> <8>
@@ -222,7 +236,8 @@ func.func @f(%d: !nn.tensor<3 x 8>, %e: !nn.tensor<3 x 8>, %x: !nn.tensor<3 x 8>
 // Random graphs
 //===----------------------------------------------------------------------===//
 
-/// Writes a function over tensors of 6 tokens (2 sequences of 3, 2 choices of 3 experts) with random operations.
+/// Writes a function over tensors of 6 tokens (2 sequences of 3, 2 choices of 3 experts) with random
+/// operations.
 class Generator {
 public:
   explicit Generator(std::mt19937 &random) : random(random) {
@@ -240,8 +255,8 @@ public:
       const Named &value = some();
       addResult(value.name, type(value.columns));
     }
-    return "func.func @f(" + parameters + ") -> (" + resultTypes + ") {\n" + body + "  return " + results + " : " +
-           resultTypes + "\n}\n";
+    return "func.func @f(" + parameters + ") -> (" + resultTypes + ") {\n" + body + "  return " + results +
+           " : " + resultTypes + "\n}\n";
   }
 
   /// Arguments that are not random numbers.
@@ -268,7 +283,9 @@ private:
     int64_t columns;
   };
 
-  int64_t pick(int64_t low, int64_t high) { return std::uniform_int_distribution<int64_t>(low, high)(random); }
+  int64_t pick(int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(random);
+  }
   const Named &some() { return values[values.size() - 1 - pick(0, std::min<int64_t>(values.size() - 1, 5))]; }
   std::string argument(const std::string &type) {
     std::string name = "%a" + std::to_string(numArguments++);
@@ -301,7 +318,8 @@ private:
       for (const Named &other : llvm::reverse(values))
         if (other.columns == x.columns && (other.name != x.name || pick(0, 4) == 0)) {
           static constexpr const char *kOps[] = {"add", "add", "mul", "sub"};
-          return push("nn." + std::string(kOps[pick(0, 3)]) + " " + x.name + ", " + other.name + " : " + t, x.columns);
+          return push("nn." + std::string(kOps[pick(0, 3)]) + " " + x.name + ", " + other.name + " : " + t,
+                      x.columns);
         }
       return;
     case 2:
@@ -310,8 +328,8 @@ private:
     case 4: {
       int64_t heads = x.columns % 2 == 0 ? pick(1, 2) : 1, width = x.columns / heads;
       int64_t size = pick(1, width), offset = pick(0, width - size);
-      return push("nn.slice " + x.name + " heads(" + str(heads) + ") offset(" + str(offset) + ") size(" + str(size) +
-                      ") : " + t + " -> " + type(heads * size),
+      return push("nn.slice " + x.name + " heads(" + str(heads) + ") offset(" + str(offset) + ") size(" +
+                      str(size) + ") : " + t + " -> " + type(heads * size),
                   heads * size);
     }
     case 5:
@@ -319,50 +337,60 @@ private:
       if (x.columns + y.columns > 40)
         return;
       int64_t heads = x.columns % 2 == 0 && y.columns % 2 == 0 ? pick(1, 2) : 1;
-      return push("nn.concat " + x.name + ", " + y.name + " heads(" + str(heads) + ") : (" + t + ", " + type(y.columns) +
-                      ") -> " + type(x.columns + y.columns),
+      return push("nn.concat " + x.name + ", " + y.name + " heads(" + str(heads) + ") : (" + t + ", " +
+                      type(y.columns) + ") -> " + type(x.columns + y.columns),
                   x.columns + y.columns);
     }
     case 7:
       if (x.columns > 16)
         return;
-      return push("nn.broadcast " + x.name + " heads(2) : " + t + " -> " + type(2 * x.columns), 2 * x.columns);
+      return push("nn.broadcast " + x.name + " heads(2) : " + t + " -> " + type(2 * x.columns),
+                  2 * x.columns);
     case 8:
       if (x.columns % 4)
         return;
-      return push((pick(0, 1) ? "nn.rope " : "nn.rope_input_grad ") + x.name + " head_dim(4) seq(3) theta(100.0) style(\"" +
-                      (pick(0, 1) ? "half" : "interleaved") + "\") : " + t,
+      return push((pick(0, 1) ? "nn.rope " : "nn.rope_input_grad ") + x.name +
+                      " head_dim(4) seq(3) theta(100.0) style(\"" + (pick(0, 1) ? "half" : "interleaved") +
+                      "\") : " + t,
                   x.columns);
     case 9: {
       int64_t width = x.columns % 2 == 0 && pick(0, 1) ? x.columns / 2 : x.columns;
-      return push("nn.rms_norm " + x.name + ", " + argument(vec(width)) + " eps(0.01) : " + t + ", " + vec(width), x.columns);
+      return push("nn.rms_norm " + x.name + ", " + argument(vec(width)) + " eps(0.01) : " + t + ", " +
+                      vec(width),
+                  x.columns);
     }
     case 10: {
       int64_t out = pick(1, 8);
-      return push("nn.linear " + x.name + ", " + argument(type(x.columns, out)) + " : (" + t + ", " + type(x.columns, out) +
-                      ") -> " + type(out),
+      return push("nn.linear " + x.name + ", " + argument(type(x.columns, out)) + " : (" + t + ", " +
+                      type(x.columns, out) + ") -> " + type(out),
                   out);
     }
     case 11: { // gradients into accumulators
       std::string gradient = fresh(), sum = fresh();
       std::string g = type(y.columns, x.columns);
-      line(gradient + " = nn.linear_weight_grad " + x.name + ", " + y.name + " : (" + t + ", " + type(y.columns) + ") -> " + g);
+      line(gradient + " = nn.linear_weight_grad " + x.name + ", " + y.name + " : (" + t + ", " +
+           type(y.columns) + ") -> " + g);
       line(sum + " = nn.accumulate " + argument(g) + ", " + gradient + " : " + g);
       return addResult(sum, g);
     }
     case 12: {
       std::string gradient = fresh(), sum = fresh(), g = type(x.columns, 5);
-      line(gradient + " = nn.embedding_weight_grad " + x.name + ", " + ids + " : (" + t + ", <6 : i32>) -> " + g);
+      line(gradient + " = nn.embedding_weight_grad " + x.name + ", " + ids + " : (" + t + ", <6 : i32>) -> " +
+           g);
       line(sum + " = nn.accumulate " + argument(g) + ", " + gradient + " : " + g);
       return addResult(sum, g);
     }
     case 13: { // through the rows of the experts and back
       std::string rows = fresh(), active = fresh(), wide = type(x.columns, 12);
-      line(rows + " = nn.permute " + x.name + ", " + routing + " top_k(2) : (" + t + ", <40 : i32>) -> " + wide);
+      line(rows + " = nn.permute " + x.name + ", " + routing + " top_k(2) : (" + t + ", <40 : i32>) -> " +
+           wide);
       line(active + " = nn.silu " + rows + " : " + wide);
       if (pick(0, 1))
-        return push("nn.permute_input_grad " + active + ", " + routing + " top_k(2) : (" + wide + ", <40 : i32>) -> " + t, x.columns);
-      return push("nn.unpermute " + active + ", " + routing + ", " + gates + " : (" + wide + ", <40 : i32>, <6 x 2>) -> " + t,
+        return push("nn.permute_input_grad " + active + ", " + routing + " top_k(2) : (" + wide +
+                        ", <40 : i32>) -> " + t,
+                    x.columns);
+      return push("nn.unpermute " + active + ", " + routing + ", " + gates + " : (" + wide +
+                      ", <40 : i32>, <6 x 2>) -> " + t,
                   x.columns);
     }
     case 14: {
@@ -375,12 +403,15 @@ private:
     }
     case 15: {
       int64_t width = x.columns + pick(0, 3), offset = pick(0, width - x.columns);
-      return push("nn.slice_input_grad " + x.name + " offset(" + str(offset) + ") : " + t + " -> " + type(width), width);
+      return push("nn.slice_input_grad " + x.name + " offset(" + str(offset) + ") : " + t + " -> " +
+                      type(width),
+                  width);
     }
     case 16:
       if (x.columns % 2)
         return;
-      return push("nn.broadcast_input_grad " + x.name + " heads(2) : " + t + " -> " + type(x.columns / 2), x.columns / 2);
+      return push("nn.broadcast_input_grad " + x.name + " heads(2) : " + t + " -> " + type(x.columns / 2),
+                  x.columns / 2);
     default: { // a bias and its gradient
       std::string sum = fresh();
       line(sum + " = nn.reduce_sum " + x.name + " : " + t + " -> " + vec(x.columns));
