@@ -31,7 +31,8 @@ void buildFusion(OpPassManager &pm) {
 }
 
 void buildSchedule(OpPassManager &pm) {
-  // Graph and functions become the programs that the runtime walks; what models are made of is gone afterwards.
+  // Graph and functions become the programs that the runtime walks; what models are made of is gone
+  // afterwards.
   pm.addPass(schedule::createBuildProgramPass());
   pm.addPass(schedule::createVerifyProgramPass());
 }
@@ -58,11 +59,14 @@ constexpr PhasePipeline kPipelines[] = {
 
 } // namespace
 
-ArrayRef<PhasePipeline> getPhasePipelines() { return kPipelines; }
+ArrayRef<PhasePipeline> getPhasePipelines() {
+  return kPipelines;
+}
 
 void registerPhasePipelines() {
   for (const PhasePipeline &phase : kPipelines)
-    PassPipelineRegistration<>(phase.name, phase.summary, [build = phase.build](OpPassManager &pm) { build(pm); });
+    PassPipelineRegistration<>(phase.name, phase.summary,
+                               [build = phase.build](OpPassManager &pm) { build(pm); });
 }
 
 } // namespace contraflow

@@ -19,7 +19,8 @@ struct PhasePipeline {
   void (*build)(mlir::OpPassManager &);
 };
 
-/// In compile order: autodiff, fusion, schedule, memory, lowering. Each is a pipeline of contraflow-opt under its name.
+/// In compile order: autodiff, fusion, schedule, memory, lowering. Each is a pipeline of contraflow-opt under
+/// its name.
 llvm::ArrayRef<PhasePipeline> getPhasePipelines();
 
 void registerPhasePipelines();

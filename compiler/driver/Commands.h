@@ -7,8 +7,8 @@
 
 namespace contraflow::driver {
 
-/// Each returns the exit status and has printed the reason where that is not 0. `executable` is the path of the
-/// running program.
+/// Each returns the exit status and has printed the reason where that is not 0. `executable` is the path of
+/// the running program.
 int compile(const Options &options, const std::string &executable);
 int train(const Options &options, const std::string &executable);
 int inspect(const Options &options);

@@ -98,12 +98,13 @@ int verify(const Options &options, const std::string &executable) {
   verifyOptions.keep = options.keep;
   verifyOptions.threads = options.threads;
   verifyOptions.json = options.json;
-  return verifyFolder(options.input, verifyOptions, [&](const std::string &runFile, const std::string &trainer) {
-    Options compileOptions = options;
-    compileOptions.input = runFile;
-    compileOptions.output = trainer;
-    return compile(compileOptions, executable) == 0;
-  });
+  return verifyFolder(options.input, verifyOptions,
+                      [&](const std::string &runFile, const std::string &trainer) {
+                        Options compileOptions = options;
+                        compileOptions.input = runFile;
+                        compileOptions.output = trainer;
+                        return compile(compileOptions, executable) == 0;
+                      });
 }
 
 } // namespace contraflow::driver

@@ -22,7 +22,8 @@ struct CommandInfo {
 
 constexpr CommandInfo kCommands[] = {
     {Command::compile, kCompile, "compile", "RUN.json", "compiles a run file into a trainer"},
-    {Command::train, kTrain, "train", "RUN.json", "compiles a run file and starts the trainer with all other arguments"},
+    {Command::train, kTrain, "train", "RUN.json",
+     "compiles a run file and starts the trainer with all other arguments"},
     {Command::inspect, kInspect, "inspect", "RUN.json|TRAINER", "shows parameters, memory and the program"},
     {Command::verify, kVerify, "verify", "FOLDER",
      "compiles the model of a folder and compares training steps with those recorded there"},
@@ -57,24 +58,27 @@ bool setThreads(Options &options, const std::string &value) {
 
 const std::vector<Option> &getTable() {
   static const std::vector<Option> table = {
-      {"--output", "-o", "FILE", kCompile | kTrain, "where to write the trainer (default: trainer)", text(&Options::output)},
-      {"--stop-after", "", "PHASE", kCompile, "end after a phase and write its IR (to -o, default: standard output)",
-       phase(&Options::stopAfter)},
+      {"--output", "-o", "FILE", kCompile | kTrain, "where to write the trainer (default: trainer)",
+       text(&Options::output)},
+      {"--stop-after", "", "PHASE", kCompile,
+       "end after a phase and write its IR (to -o, default: standard output)", phase(&Options::stopAfter)},
       {"--start-from", "", "PHASE", kCompile,
-       "the input is IR from --dump-phases or --stop-after; continue with this phase", phase(&Options::startFrom)},
+       "the input is IR from --dump-phases or --stop-after; continue with this phase",
+       phase(&Options::startFrom)},
       {"--dump-phases", "", "DIR", kCompile | kTrain | kVerify, "write NN-<phase>.mlir after every phase",
        text(&Options::dumpPhases)},
-      {"--crash-reproducer", "", "FILE", kCompile | kVerify, "where to write IR and pipeline when a pass fails",
-       text(&Options::reproducer)},
+      {"--crash-reproducer", "", "FILE", kCompile | kVerify,
+       "where to write IR and pipeline when a pass fails", text(&Options::reproducer)},
       {"--statistics", "", "", kCompile, "print what every pass did", flag(&Options::statistics)},
       {"--timing", "", "", kCompile, "print the time of every phase", flag(&Options::timing)},
       {"--json", "", "", kInspect | kVerify, "print JSON", flag(&Options::json)},
       {"--tensors", "", "", kInspect, "list every parameter", flag(&Options::tensors)},
       {"--memory", "", "", kInspect, "show the memory map of a trainer", flag(&Options::memory)},
       {"--program", "", "", kInspect, "list the rows of a trainer's programs", flag(&Options::program)},
-      {"--models", "", "DIR", kVerify, "folder of the architectures (default: found from where contraflow is)",
-       text(&Options::models)},
-      {"--keep", "", "DIR", kVerify, "keep run file, trainer and results in this folder", text(&Options::keep)},
+      {"--models", "", "DIR", kVerify,
+       "folder of the architectures (default: found from where contraflow is)", text(&Options::models)},
+      {"--keep", "", "DIR", kVerify, "keep run file, trainer and results in this folder",
+       text(&Options::keep)},
       {"--threads", "", "N", kVerify, "threads of the trainer (default: one per processor)", setThreads},
       {"--help", "-h", "", kEvery, "this text",
        [](Options &options, const std::string &) {
@@ -106,7 +110,8 @@ std::string pad(std::string text, size_t width) {
 }
 
 std::string getSpelling(const Option &option) {
-  std::string left = std::string("  ") + (*option.shortName ? std::string(option.shortName) + ", " : "    ") + option.name;
+  std::string left =
+      std::string("  ") + (*option.shortName ? std::string(option.shortName) + ", " : "    ") + option.name;
   return *option.value ? left + " " + option.value : left;
 }
 
@@ -155,7 +160,8 @@ std::optional<Options> parseOptions(const std::vector<std::string> &arguments, s
     const Option *option = findOption(argument.substr(0, equals));
     if (!option || (command && !(option->commands & command->bit))) {
       if (!isTrain || options.input.empty())
-        return fail((option ? "'" + std::string(option->name) + "' is no option of this command" : "unknown option '" + argument + "'"));
+        return fail((option ? "'" + std::string(option->name) + "' is no option of this command"
+                            : "unknown option '" + argument + "'"));
       // Everything else is the trainer's, values included.
       options.trainerArguments.push_back(argument);
       while (next < arguments.size() && !arguments[next].starts_with("-"))
@@ -191,7 +197,8 @@ std::string getHelp(const std::string &topic) {
   const CommandInfo *command = findCommand(topic);
   std::string help;
   if (!command) {
-    help = "contraflow compiles the training step of a language model into one native trainer.\n\ncommands:\n";
+    help =
+        "contraflow compiles the training step of a language model into one native trainer.\n\ncommands:\n";
     for (const CommandInfo &info : kCommands)
       help += pad("  contraflow " + std::string(info.name) + " " + info.input, 40) + info.help + "\n";
     help += "\noptions:\n";

@@ -1,8 +1,9 @@
 //===- Phases.cpp - from a run file to a trainer, phase by phase ----------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// After every phase the module says in `nn.phase` how far it is, so that IR on disk can be continued and can't be
-// continued at a wrong place. The run file travels as `nn.run`: what the trainer must know is in the IR.
+// After every phase the module says in `nn.phase` how far it is, so that IR on disk can be continued and
+// can't be continued at a wrong place. The run file travels as `nn.run`: what the trainer must know is in the
+// IR.
 #include "compiler/driver/Phases.h"
 
 #include "compiler/frontend/Frontend.h"
@@ -74,7 +75,8 @@ Compilation::Compilation(CompileOptions options) : options(std::move(options)) {
       return success();
     auto print = [](Diagnostic &entry) {
       if (auto place = dyn_cast<FileLineColLoc>(entry.getLocation()))
-        llvm::errs() << place.getFilename().getValue() << ":" << place.getLine() << ":" << place.getColumn() << ": ";
+        llvm::errs() << place.getFilename().getValue() << ":" << place.getLine() << ":" << place.getColumn()
+                     << ": ";
       else if (!isa<UnknownLoc>(entry.getLocation()))
         llvm::errs() << entry.getLocation() << ": ";
       llvm::errs() << (entry.getSeverity() == DiagnosticSeverity::Error     ? "error: "
@@ -106,7 +108,8 @@ bool Compilation::load(const std::string &input) {
     return fail("there is no file '" + input + "'");
   if (llvm::sys::path::extension(input) != ".mlir") {
     if (!options.startFrom.empty() && options.startFrom != "frontend")
-      return fail("'" + input + "' is no IR, expected a .mlir file to start from '" + options.startFrom + "'");
+      return fail("'" + input + "' is no IR, expected a .mlir file to start from '" + options.startFrom +
+                  "'");
     frontend::JsonDiagnostics diagnostics;
     runFile = frontend::RunFile::load(input, diagnostics);
     report(diagnostics);
@@ -118,15 +121,18 @@ bool Compilation::load(const std::string &input) {
   auto last = (*module)->getAttrOfType<StringAttr>(kPhaseName);
   const Phase *phase = last ? findPhase(last.str()) : nullptr;
   if (last && !phase)
-    return fail("'" + input + "' was written by an unknown phase '" + last.str() + "', expected one of " + getPhaseNames());
+    return fail("'" + input + "' was written by an unknown phase '" + last.str() + "', expected one of " +
+                getPhaseNames());
   const Phase *start = options.startFrom.empty() ? nullptr : findPhase(options.startFrom);
   if (!phase && (!start || start->number == 1))
-    return fail("'" + input + "' does not say in 'nn.phase' which phase wrote it; name the next one with --start-from");
+    return fail("'" + input +
+                "' does not say in 'nn.phase' which phase wrote it; name the next one with --start-from");
   done = phase ? phase->number : start->number - 1;
   // Naming the phase that wrote the file means to go on after it.
   if (start && start->number != done + 1 && start->number != done)
     return fail("'" + input + "' was written by phase '" + last.str() + "', it can start from '" +
-                getPhases()[std::min<size_t>(done, getPhases().size() - 1)].name + "' and not from '" + start->name + "'");
+                getPhases()[std::min<size_t>(done, getPhases().size() - 1)].name + "' and not from '" +
+                start->name + "'");
   return true;
 }
 

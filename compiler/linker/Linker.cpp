@@ -76,9 +76,18 @@ Expected<std::string> linkShared(StringRef object, ArrayRef<std::string> exports
   }
 
   // One thread: sections are then always laid out alike. The SONAME stands in for the temporary path.
-  const char *arguments[] = {"ld.lld",          "-shared",        "--build-id=none", "--hash-style=gnu",
-                             "--soname=code.so", "--gc-sections",  "--threads=1",     "-znoexecstack",
-                             "-zrelro",         "-znow",          "-o",              output.c_str(),
+  const char *arguments[] = {"ld.lld",
+                             "-shared",
+                             "--build-id=none",
+                             "--hash-style=gnu",
+                             "--soname=code.so",
+                             "--gc-sections",
+                             "--threads=1",
+                             "-znoexecstack",
+                             "-zrelro",
+                             "-znow",
+                             "-o",
+                             output.c_str(),
                              input.c_str()};
   std::string messages;
   raw_string_ostream errors(messages);
@@ -104,8 +113,9 @@ Expected<std::string> findStub(StringRef executable) {
   SmallString<128> path(sys::path::parent_path(executable));
   sys::path::append(path, "contraflow-stub");
   if (!sys::fs::exists(path))
-    return createStringError("found no runtime at '%s', expected the 'contraflow-stub' that is built with the compiler",
-                             path.c_str());
+    return createStringError(
+        "found no runtime at '%s', expected the 'contraflow-stub' that is built with the compiler",
+        path.c_str());
   return std::string(path);
 }
 

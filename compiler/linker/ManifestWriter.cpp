@@ -6,10 +6,11 @@
 #include "dialects/nn/Signature.h"
 #include "dialects/pipe/Pipe.h"
 #include "runtime/abi/Abi.h"
-#include "runtime/base/Hash.h"
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/ADT/bit.h"
+#include "llvm/Support/xxhash.h"
 #include <nlohmann/json.hpp>
 
 using namespace mlir;
@@ -97,8 +98,8 @@ private:
     row.function = function->second;
     for (StringRef region : {"parameters", "gradients", "first_moments", "second_moments"}) {
       auto found = manifest.regions.find(region.str());
-      row.bases.push_back(found == manifest.regions.end() ? -1
-                                                          : found->second.offset + int64_t(run.getRegionOffset()));
+      row.bases.push_back(
+          found == manifest.regions.end() ? -1 : found->second.offset + int64_t(run.getRegionOffset()));
     }
     row.bases.push_back(run.getSaved() ? getAddress(run.getSaved()) : -1);
     row.bases.push_back(run.getWorkspaceBytes() ? int64_t(run.getWorkspaceOffset().value_or(0)) : -1);
@@ -119,10 +120,10 @@ private:
     bool isNew = exposed.insert((stringifyExposeKind(expose.getKind()) + " " + name).str()).second;
     switch (expose.getKind()) {
     case pipe::ExposeKind::input:
-      for (auto [known, member] : {std::pair{"tokens", &abi::Inputs::tokens},
-                                   std::pair{"starts", &abi::Inputs::starts},
-                                   std::pair{"generate_tokens", &abi::Inputs::generateTokens},
-                                   std::pair{"generate_starts", &abi::Inputs::generateStarts}})
+      for (auto [known, member] :
+           {std::pair{"tokens", &abi::Inputs::tokens}, std::pair{"starts", &abi::Inputs::starts},
+            std::pair{"generate_tokens", &abi::Inputs::generateTokens},
+            std::pair{"generate_starts", &abi::Inputs::generateStarts}})
         if (name == known)
           manifest.inputs.*member = address;
       return;
@@ -163,14 +164,16 @@ llvm::Expected<cpu::CpuMachine> getMachine(ModuleOp module) {
   std::string isa = "native";
   if (auto run = module->getAttrOfType<StringAttr>(kRunName)) {
     nlohmann::json json = nlohmann::json::parse(run.str(), nullptr, /*allow_exceptions=*/false);
-    if (json.is_object() && json.contains("target") && json["target"].is_object() && json["target"].contains("isa") &&
-        json["target"]["isa"].is_string())
+    if (json.is_object() && json.contains("target") && json["target"].is_object() &&
+        json["target"].contains("isa") && json["target"]["isa"].is_string())
       isa = json["target"]["isa"].get<std::string>();
   }
   return cpu::CpuMachine::get(isa);
 }
 
-llvm::Expected<abi::Manifest> buildManifest(ModuleOp module) { return ManifestWriter(module).write(); }
+llvm::Expected<abi::Manifest> buildManifest(ModuleOp module) {
+  return ManifestWriter(module).write();
+}
 
 llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
   llvm::Expected<cpu::CpuMachine> machine = getMachine(module);
@@ -195,7 +198,10 @@ llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
   if (!shared)
     return shared.takeError();
   trainer.sharedObject = std::move(*shared);
-  manifest->buildId = llvm::utohexstr(base::hash64(manifest->toJson(), base::hash64(trainer.sharedObject)), true, 16);
+  // Both halves count: code of one program may run under two schedules.
+  uint64_t id =
+      llvm::xxh3_64bits(manifest->toJson()) ^ llvm::rotl(llvm::xxh3_64bits(trainer.sharedObject), 1);
+  manifest->buildId = llvm::utohexstr(id, /*LowerCase=*/true, /*Width=*/16);
   try {
     manifest->validate();
   } catch (const std::exception &error) {

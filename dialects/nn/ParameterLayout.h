@@ -7,20 +7,21 @@
 //
 //   region   | graph: table, head | call 0 (dense): w0, w1, .. | call 1 (moe): .. | call 2 (moe): .. |
 //                                                              ^ offset of the instance
-//                                                                ^ offset in the kind, the same for calls 1 and 2
+//                                                                ^ offset in the kind, the same for calls 1
+//                                                                and 2
 //
-// A function compiled once for a kind therefore reaches every parameter of any of its instances from one base.
-// All offsets are multiples of 64 bytes.
+// A function compiled once for a kind therefore reaches every parameter of any of its instances from one
+// base. All offsets are multiples of 64 bytes.
 //
-// The blocks and the graph of a bound module must still be there: autodiff keeps them, the schedule phase erases
-// them when it has written what it knows into `pipe.parameter` operations.
+// The blocks and the graph of a bound module must still be there: autodiff keeps them, the schedule phase
+// erases them when it has written what it knows into `pipe.parameter` operations.
 //===----------------------------------------------------------------------===//
 #ifndef CONTRAFLOW_DIALECTS_NN_PARAMETERLAYOUT_H
 #define CONTRAFLOW_DIALECTS_NN_PARAMETERLAYOUT_H
 
 #include "dialects/nn/NN.h"
-#include "llvm/ADT/MapVector.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace contraflow::nn {
 
@@ -54,7 +55,8 @@ struct InstanceLayout {
 
 class ParameterLayout {
 public:
-  /// The layout of a module that holds bound blocks and a bound graph `@train`; a diagnostic where it does not.
+  /// The layout of a module that holds bound blocks and a bound graph `@train`; a diagnostic where it does
+  /// not.
   static mlir::FailureOr<ParameterLayout> compute(mlir::ModuleOp module);
 
   GraphOp getGraph() const { return graph; }

@@ -1,14 +1,16 @@
 //===- Signature.h - the areas of memory that a function works on ---------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A compiled function is called with one pointer per area: `void name(void *const *bases)`. The first areas are
-// the same for every function; what a function shares with its surroundings follows, one area each, in the order
-// of the arguments and then of the results that have memory of their own:
+// A compiled function is called with one pointer per area: `void name(void *const *bases)`. The first areas
+// are the same for every function; what a function shares with its surroundings follows, one area each, in
+// the order of the arguments and then of the results that have memory of their own:
 //
 //   bases  0          1          2              3               4      5          6            7 ...
-//          parameters gradients  first moments  second moments  saved  workspace  saved_input  inputs, outputs, ...
+//          parameters gradients  first moments  second moments  saved  workspace  saved_input  inputs,
+//          outputs, ...
 //
-// 0 to 3 point to where the parameters of an instance begin, so that one compiled function serves all instances.
+// 0 to 3 point to where the parameters of an instance begin, so that one compiled function serves all
+// instances.
 //===----------------------------------------------------------------------===//
 #ifndef CONTRAFLOW_DIALECTS_NN_SIGNATURE_H
 #define CONTRAFLOW_DIALECTS_NN_SIGNATURE_H
@@ -74,8 +76,8 @@ private:
 /// The area that all ports of a kind share, nothing for kinds with an area per port.
 std::optional<Base> getSharedBase(RoleKind kind);
 
-/// Bytes that values of the area `base` (saved or saved_input) take when they are laid out one after the other
-/// in the order of the function's results, each at a multiple of 64.
+/// Bytes that values of the area `base` (saved or saved_input) take when they are laid out one after the
+/// other in the order of the function's results, each at a multiple of 64.
 int64_t getResultBytes(const Signature &signature, int64_t base);
 
 } // namespace contraflow::nn

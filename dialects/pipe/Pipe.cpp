@@ -54,7 +54,8 @@ static ParseResult parseSlot(OpAsmParser &parser, DirectionAttr &direction, Inte
     value = std::nullopt; // Needs a micro-batch.
   }
   if (!value)
-    return parser.emitError(location, "expected F<n>>, B<n><, W<n><, begin, clip, optimizer or update, found '")
+    return parser.emitError(location,
+                            "expected F<n>>, B<n><, W<n><, begin, clip, optimizer or update, found '")
            << text << "'";
   direction = DirectionAttr::get(parser.getContext(), *value);
   microBatch = parser.getBuilder().getI64IntegerAttr(number);
@@ -138,9 +139,9 @@ LogicalResult ParameterOp::verify() {
       return emitOpError("(C2) dimension is ") << size << ", expected a positive number";
   // parameter_c3
   if (getName().contains("{e}") != getSplit())
-    return emitOpError("(C3) name '") << getName() << "' " << (getSplit() ? "has no" : "has an")
-                                      << " '{e}', and the parameter is " << (getSplit() ? "" : "not ")
-                                      << "split";
+    return emitOpError("(C3) name '")
+           << getName() << "' " << (getSplit() ? "has no" : "has an") << " '{e}', and the parameter is "
+           << (getSplit() ? "" : "not ") << "split";
   return success();
 }
 
@@ -195,8 +196,7 @@ LogicalResult ViewOp::verify() {
   Extent source = getExtent(getSource());
   int64_t offset = getOffset(), bytes = getBytes();
   if (offset < 0 || bytes < 0 || offset + bytes > source.bytes)
-    return emitOpError("(C1) takes bytes ") << offset << " to " << offset + bytes << " of "
-                                            << source.bytes;
+    return emitOpError("(C1) takes bytes ") << offset << " to " << offset + bytes << " of " << source.bytes;
   // view_c2
   if (offset % 4 != 0)
     return emitOpError("(C2) offset is ") << offset << ", expected a multiple of 4";
@@ -218,7 +218,8 @@ LogicalResult RunOp::verify() {
     return failure();
   // run_c4
   if (static_cast<int64_t>(getWorkspaceBytes().value_or(0)) < 0)
-    return emitOpError("(C4) workspace has ") << static_cast<int64_t>(*getWorkspaceBytes()) << " bytes, expected at least 0";
+    return emitOpError("(C4) workspace has ")
+           << static_cast<int64_t>(*getWorkspaceBytes()) << " bytes, expected at least 0";
   return verifyOffset(*this, "(C4)", getWorkspaceOffset().value_or(0));
 }
 
@@ -236,8 +237,8 @@ LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {
 LogicalResult ExposeOp::verify() {
   // expose_c1
   if ((getKind() == ExposeKind::loss) != getWeight().has_value())
-    return emitOpError("(C1) a ") << stringifyExposeKind(getKind()) << " has "
-                                  << (getWeight() ? "a" : "no") << " weight";
+    return emitOpError("(C1) a ") << stringifyExposeKind(getKind()) << " has " << (getWeight() ? "a" : "no")
+                                  << " weight";
   // expose_c2
   for (int64_t size : getShape())
     if (size <= 0)

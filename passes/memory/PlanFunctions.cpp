@@ -1,14 +1,15 @@
 //===- PlanFunctions.cpp - an address for every value of a function -------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Time is the number of the operation. A value lives from the kernel that makes it to its last reader, both included:
-// a kernel may write its results while it still reads its inputs, so the two never share memory unless the
-// kernel ties them. Values that are tied to each other are one buffer:
+// Time is the number of the operation. A value lives from the kernel that makes it to its last reader, both
+// included: a kernel may write its results while it still reads its inputs, so the two never share memory
+// unless the kernel ties them. Values that are tied to each other are one buffer:
 //
 //   time    0        1               2
 //           %a = k   %b = k(tied %a) return %b          one buffer, at the place of the returned value
 //
-// Buffers that contain an argument or a returned value lie where the caller wants them; the rest is the workspace.
+// Buffers that contain an argument or a returned value lie where the caller wants them; the rest is the
+// workspace.
 //===----------------------------------------------------------------------===//
 #include "passes/memory/Passes.h"
 
@@ -59,7 +60,9 @@ private:
   std::map<std::tuple<StringRef, int64_t, StringRef>, int64_t> offsets;
 };
 
-StringRef getKind(func::FuncOp function) { return function.getSymName().rsplit('.').first; }
+StringRef getKind(func::FuncOp function) {
+  return function.getSymName().rsplit('.').first;
+}
 
 /// A set of values that share their memory.
 struct SharedBuffer {
@@ -116,7 +119,8 @@ LogicalResult FunctionPlanner::placePorts() {
     if (!location || location.getBase() != port.base) {
       function.emitOpError() << (port.isResult ? "result " : "argument ") << port.index << " ("
                              << stringifyRoleKind(port.getKind()) << " '" << port.getName()
-                             << "') has no 'nn.location' in area " << port.base << "; run the schedule phase first";
+                             << "') has no 'nn.location' in area " << port.base
+                             << "; run the schedule phase first";
       return failure();
     }
     return location;
@@ -140,8 +144,9 @@ LogicalResult FunctionPlanner::placePorts() {
 LogicalResult FunctionPlanner::fix(Value value, LocationAttr location, StringRef what, unsigned index) {
   SharedBuffer &buffer = buffers[tied.getLeaderValue(value)];
   if (buffer.location && buffer.location != location)
-    return function.emitOpError() << what << " " << index << " shares its memory with a value at " << buffer.location
-                                  << ", but belongs at " << location << "; it needs a copy";
+    return function.emitOpError() << what << " " << index << " shares its memory with a value at "
+                                  << buffer.location << ", but belongs at " << location
+                                  << "; it needs a copy";
   buffer.location = location;
   return success();
 }
@@ -187,7 +192,8 @@ LogicalResult FunctionPlanner::collect() {
   }
 
   for (BlockArgument argument : body.getArguments())
-    if (failed(fix(argument, argumentLocations[argument.getArgNumber()], "argument", argument.getArgNumber())))
+    if (failed(
+            fix(argument, argumentLocations[argument.getArgNumber()], "argument", argument.getArgNumber())))
       return failure();
   for (auto [index, value] : llvm::enumerate(body.getTerminator()->getOperands())) {
     if (value.getDefiningOp<nn::ConstantTableOp>())

@@ -1,12 +1,15 @@
 //===- PlanProgram.cpp - one arena for all programs -----------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-//   arena   | parameters | gradients | moments | scalars, losses, loads, inputs | live in a run of a program   |
-//           | the same in every program                                        | each program plans it anew   |
-//           0                                                                                      peak: arena
+//   arena   | parameters | gradients | moments | scalars, losses, loads, inputs | live in a run of a program
+//   |
+//           | the same in every program                                        | each program plans it anew |
+//           0                                                                                      peak:
+//           arena
 //
-// Programs run one at a time, so what is live in one may lie over what is live in another. Time is the number of the
-// operation in its program. A workspace lives in its run only; an exposed output to the end of the program.
+// Programs run one at a time, so what is live in one may lie over what is live in another. Time is the number
+// of the operation in its program. A workspace lives in its run only; an exposed output to the end of the
+// program.
 //===----------------------------------------------------------------------===//
 #include "passes/memory/Passes.h"
 
@@ -68,9 +71,9 @@ private:
     for (auto &[key, buffers] : order) {
       for (pipe::BufferOp buffer : buffers) {
         if (buffer.getBytes() != buffers.front().getBytes()) {
-          InFlightDiagnostic error = buffer.emitOpError("'") << buffer.getName() << "' has " << buffer.getBytes()
-                                                             << " bytes, in another program it has "
-                                                             << buffers.front().getBytes();
+          InFlightDiagnostic error = buffer.emitOpError("'")
+                                     << buffer.getName() << "' has " << buffer.getBytes()
+                                     << " bytes, in another program it has " << buffers.front().getBytes();
           error.attachNote(buffers.front().getLoc()) << "the other buffer";
           return failure();
         }

@@ -11,8 +11,7 @@ namespace contraflow::memory {
 namespace {
 
 /// Indices of the buffers that need memory, ordered by `less`, ties by index.
-template <typename Less>
-std::vector<size_t> orderBuffers(const Problem &problem, Less less) {
+template <typename Less> std::vector<size_t> orderBuffers(const Problem &problem, Less less) {
   std::vector<size_t> order;
   for (size_t i = 0; i < problem.buffers.size(); ++i)
     if (problem.buffers[i].bytes > 0)

@@ -1,9 +1,9 @@
 //===- VerifyPlan.cpp - who owns which byte, step by step -----------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Executes functions and programs on a picture of memory that knows for every byte which value wrote it last. A read
-// of a byte that somebody else has overwritten is an error. Nothing is taken from the planner: neither its
-// lifetimes nor its classes of tied values, so that a mistake there, or in an edited file, shows here.
+// Executes functions and programs on a picture of memory that knows for every byte which value wrote it last.
+// A read of a byte that somebody else has overwritten is an error. Nothing is taken from the planner: neither
+// its lifetimes nor its classes of tied values, so that a mistake there, or in an edited file, shows here.
 //===----------------------------------------------------------------------===//
 #include "passes/memory/Passes.h"
 
@@ -116,8 +116,8 @@ public:
       if (failed(place(function, argument, location)))
         return failure();
       if (location.getBase() != port.base)
-        return function.emitOpError() << "argument " << port.index << " lies at " << location << ", expected area "
-                                      << port.base;
+        return function.emitOpError()
+               << "argument " << port.index << " lies at " << location << ", expected area " << port.base;
       memory.write(ranges[argument], argument.getAsOpaquePointer());
     }
     for (Operation &op : function.getBody().front()) {
@@ -136,12 +136,12 @@ private:
     int64_t bytes = cast<nn::TensorType>(value.getType()).getNumBytes();
     Range range = {location.getBase(), location.getOffset(), location.getOffset() + bytes};
     if (range.begin < 0 || range.begin % kAlignment != 0)
-      return op->emitOpError("has a value at ") << location << ", expected an offset that is a multiple of "
-                                                << kAlignment;
+      return op->emitOpError("has a value at ")
+             << location << ", expected an offset that is a multiple of " << kAlignment;
     auto workspace = function->getAttrOfType<IntegerAttr>(nn::kWorkspaceBytesName);
     if (range.area == nn::kWorkspaceBase && (!workspace || range.end > workspace.getInt()))
-      return op->emitOpError("has a value at ") << getText(range) << ", the workspace has "
-                                                << (workspace ? workspace.getInt() : 0) << " bytes";
+      return op->emitOpError("has a value at ")
+             << getText(range) << ", the workspace has " << (workspace ? workspace.getInt() : 0) << " bytes";
     ranges[value] = range;
     return success();
   }
@@ -167,11 +167,10 @@ private:
           return kernel.emitOpError("'") << kernel.getLabel() << "' has a result at " << getText(range)
                                          << ", tied to input " << index << " at " << getText(ranges[input]);
         // An input may be read again while results are written, except where the two are one.
-        bool isTied = static_cast<int64_t>(index) == tied ||
-                      (tied >= 0 && kernel.getInputs()[tied] == input);
+        bool isTied = static_cast<int64_t>(index) == tied || (tied >= 0 && kernel.getInputs()[tied] == input);
         if (!isTied && ranges[input].overlaps(range))
-          return kernel.emitOpError("'") << kernel.getLabel() << "' writes " << getText(range) << " over its input "
-                                         << index << " at " << getText(ranges[input]);
+          return kernel.emitOpError("'") << kernel.getLabel() << "' writes " << getText(range)
+                                         << " over its input " << index << " at " << getText(ranges[input]);
       }
       written.push_back(range);
     }
@@ -189,8 +188,8 @@ private:
     for (size_t i = 0; i < written.size(); ++i)
       for (size_t j = 0; j < i; ++j)
         if (written[i].overlaps(written[j]))
-          return kernel.emitOpError("'") << kernel.getLabel() << "' writes " << getText(written[i]) << " and "
-                                         << getText(written[j]);
+          return kernel.emitOpError("'")
+                 << kernel.getLabel() << "' writes " << getText(written[i]) << " and " << getText(written[j]);
     for (Value result : kernel.getResults())
       memory.write(ranges[result], result.getAsOpaquePointer());
     return success();
@@ -205,16 +204,16 @@ private:
       const Range &range = ranges[value];
       if (!location || location.getBase() != port.base || range.area != location.getBase() ||
           range.begin != location.getOffset())
-        return function.emitOpError() << "result " << port.index << " lies at " << getText(range) << ", expected "
-                                      << location;
+        return function.emitOpError()
+               << "result " << port.index << " lies at " << getText(range) << ", expected " << location;
       int64_t tied = port.role.getTied();
       if (tied >= 0 && !(range == ranges[function.getArgument(tied)]))
-        return function.emitOpError() << "result " << port.index << " lies at " << getText(range)
-                                      << ", tied to argument " << tied << " at "
-                                      << getText(ranges[function.getArgument(tied)]);
+        return function.emitOpError()
+               << "result " << port.index << " lies at " << getText(range) << ", tied to argument " << tied
+               << " at " << getText(ranges[function.getArgument(tied)]);
       if (!memory.owns(range, value.getAsOpaquePointer()))
-        return function.emitOpError() << "result " << port.index << " at " << getText(range)
-                                      << " is overwritten before the end";
+        return function.emitOpError()
+               << "result " << port.index << " at " << getText(range) << " is overwritten before the end";
     }
     return success();
   }
@@ -287,8 +286,8 @@ private:
       return failure();
     SmallVector<Port> operands = signature->getOperands();
     if (operands.size() != run.getBuffers().size())
-      return run.emitOpError("passes ") << run.getBuffers().size() << " buffers, '" << run.getFunction() << "' takes "
-                                        << operands.size();
+      return run.emitOpError("passes ") << run.getBuffers().size() << " buffers, '" << run.getFunction()
+                                        << "' takes " << operands.size();
     SmallVector<std::pair<Value, bool>> touched; // With: is it written.
     for (auto [port, buffer] : llvm::zip(operands, run.getBuffers())) {
       if (!port.isResult && failed(checkRead(run, buffer)))
@@ -313,9 +312,9 @@ private:
         // Gradients of a parameter that is passed twice are added one after the other.
         bool isAccumulator = pipe::getExtent(a).buffer.getKind() == pipe::BufferKind::gradients && a == b;
         if ((writesA || writesB) && !isAccumulator && getRange(a).overlaps(getRange(b)))
-          return run.emitOpError("works on '") << pipe::getExtent(a).buffer.getName() << "' at "
-                                               << getText(getRange(a)) << " and on '"
-                                               << pipe::getExtent(b).buffer.getName() << "' at " << getText(getRange(b));
+          return run.emitOpError("works on '")
+                 << pipe::getExtent(a).buffer.getName() << "' at " << getText(getRange(a)) << " and on '"
+                 << pipe::getExtent(b).buffer.getName() << "' at " << getText(getRange(b));
       }
     for (auto [buffer, writes] : touched)
       if (writes)
@@ -332,12 +331,12 @@ private:
     int64_t begin = *run.getWorkspaceOffset();
     Range workspace = {0, begin, begin + static_cast<int64_t>(*run.getWorkspaceBytes())};
     if (workspace.end > static_cast<int64_t>(*program.getArena()))
-      return run.emitOpError("has a workspace that ends at byte ") << workspace.end << " of an arena of "
-                                                                   << *program.getArena();
+      return run.emitOpError("has a workspace that ends at byte ")
+             << workspace.end << " of an arena of " << *program.getArena();
     for (auto [buffer, writes] : touched)
       if (workspace.overlaps(getRange(buffer)))
-        return run.emitOpError("has its workspace at ") << getText(workspace) << " over buffer '"
-                                                        << pipe::getExtent(buffer).buffer.getName() << "'";
+        return run.emitOpError("has its workspace at ")
+               << getText(workspace) << " over buffer '" << pipe::getExtent(buffer).buffer.getName() << "'";
     memory.write(workspace, run);
     return success();
   }

@@ -5,11 +5,11 @@
 //
 //   begin | F0> of all calls, B0< and W0< in reverse | F1> ..., B1< W1< ... | clip | optimizers | updates
 //
-// so what a forward saved is dead before the next micro-batch saves, and the memory phase reuses it. Weight gradients
-// follow their input gradients at once: nothing else could use the time on one process.
+// so what a forward saved is dead before the next micro-batch saves, and the memory phase reuses it. Weight
+// gradients follow their input gradients at once: nothing else could use the time on one process.
 //
-// What a function takes is written in the roles of its arguments; this file only knows what each role means in terms of
-// the graph. It holds no name of an operation or a block.
+// What a function takes is written in the roles of its arguments; this file only knows what each role means
+// in terms of the graph. It holds no name of an operation or a block.
 //===----------------------------------------------------------------------===//
 #include "passes/schedule/Passes.h"
 
@@ -87,12 +87,14 @@ public:
 private:
   Context(ModuleOp module, nn::ParameterLayout layout) : module(module), layout(std::move(layout)) {}
   LogicalResult collect();
-  LogicalResult collectParameters(const nn::KindLayout &kind, std::optional<StringRef> prefix, int64_t offset);
+  LogicalResult collectParameters(const nn::KindLayout &kind, std::optional<StringRef> prefix,
+                                  int64_t offset);
 
   llvm::StringMap<std::optional<Signature>> signatures;
 };
 
-LogicalResult Context::collectParameters(const nn::KindLayout &kind, std::optional<StringRef> prefix, int64_t offset) {
+LogicalResult Context::collectParameters(const nn::KindLayout &kind, std::optional<StringRef> prefix,
+                                         int64_t offset) {
   for (const nn::ParameterSlot &slot : kind.slots) {
     std::string name = nn::joinName(prefix, slot.getName());
     if (!parameters.try_emplace(name, offset + slot.offset).second)
@@ -135,7 +137,8 @@ LogicalResult Context::collect() {
     }
     const Signature *forward = findFunction(call.getBlock().getSymName() + ".forward");
     if (!forward)
-      return call.emitOpError("calls '") << call.getBlock().getSymName() << "', which has no function '.forward'";
+      return call.emitOpError("calls '")
+             << call.getBlock().getSymName() << "', which has no function '.forward'";
     for (const Port &port : forward->getArguments()) {
       if (port.getKind() != RoleKind::load)
         continue;
@@ -225,9 +228,10 @@ private:
               std::optional<double> weight = std::nullopt);
 
   // Runs.
-  LogicalResult run(StringRef function, Direction direction, int64_t microBatch, StringRef label, int64_t offset,
-                    Resolver resolve, Value saved = {}, Value savedInput = {});
-  LogicalResult runOfGraph(StringRef function, Direction direction, int64_t microBatch, ArrayRef<Value> operands);
+  LogicalResult run(StringRef function, Direction direction, int64_t microBatch, StringRef label,
+                    int64_t offset, Resolver resolve, Value saved = {}, Value savedInput = {});
+  LogicalResult runOfGraph(StringRef function, Direction direction, int64_t microBatch,
+                           ArrayRef<Value> operands);
   LogicalResult runStep(StringRef function, Direction direction);
   LogicalResult forward(const Instance &instance, State &state, StringRef what);
   LogicalResult backward(const Instance &instance, State &state);
@@ -300,8 +304,8 @@ void Writer::expose(pipe::ExposeKind kind, StringRef name, Value buffer, ArrayRe
                          weight ? builder.getF64FloatAttr(*weight) : FloatAttr());
 }
 
-LogicalResult Writer::run(StringRef function, Direction direction, int64_t microBatch, StringRef label, int64_t offset,
-                          Resolver resolve, Value saved, Value savedInput) {
+LogicalResult Writer::run(StringRef function, Direction direction, int64_t microBatch, StringRef label,
+                          int64_t offset, Resolver resolve, Value saved, Value savedInput) {
   const Signature *signature = context.findFunction(function);
   if (!signature)
     return graph.emitOpError("needs a function '") << function << "', which the module does not have";
@@ -374,7 +378,8 @@ Value Writer::resolveValue(const Port &port, const Instance &instance, State &st
   case RoleKind::param_arg:
   case RoleKind::grad_arg: {
     auto param = operandOf() ? operandOf().getDefiningOp<nn::ParamOp>() : nn::ParamOp();
-    BufferKind region = port.getKind() == RoleKind::param_arg ? BufferKind::parameters : BufferKind::gradients;
+    BufferKind region =
+        port.getKind() == RoleKind::param_arg ? BufferKind::parameters : BufferKind::gradients;
     return param ? getParameter(region, param) : Value();
   }
   case RoleKind::loss: {
@@ -405,8 +410,9 @@ LogicalResult Writer::forward(const Instance &instance, State &state, StringRef 
   if (const Signature *signature = context.findFunction(function))
     if (int64_t bytes = nn::getResultBytes(*signature, nn::kSavedBase))
       state.saved[call] = addBuffer(BufferKind::saved, instance.getLabel(), bytes);
-  return run(function, Direction::forward, state.microBatch, instance.getLabel(), instance.offset,
-             [&](const Port &port) { return resolveValue(port, instance, state); }, state.saved.lookup(call));
+  return run(
+      function, Direction::forward, state.microBatch, instance.getLabel(), instance.offset,
+      [&](const Port &port) { return resolveValue(port, instance, state); }, state.saved.lookup(call));
 }
 
 /// Gives zeros to outputs that the function wants a gradient of and no reader of this call has sent one.
@@ -418,10 +424,12 @@ LogicalResult Writer::completeGradients(const Signature &signature, const Instan
     if (port.getName().getAsInteger(10, index) || index >= instance.call->getNumResults())
       continue; // Reported by `run`.
     Value output = instance.call->getResult(index);
-    Value zeros = addBuffer(BufferKind::activation_grad, pipe::getExtent(state.values.lookup(output)).buffer.getName(),
-                            port.type.getNumBytes());
+    Value zeros =
+        addBuffer(BufferKind::activation_grad, pipe::getExtent(state.values.lookup(output)).buffer.getName(),
+                  port.type.getNumBytes());
     state.gradients[output] = zeros;
-    if (failed(runOfGraph(context.getZeroFunction(port.type), Direction::backward_input, state.microBatch, {zeros})))
+    if (failed(runOfGraph(context.getZeroFunction(port.type), Direction::backward_input, state.microBatch,
+                          {zeros})))
       return failure();
   }
   return success();
@@ -464,18 +472,18 @@ LogicalResult Writer::backward(const Instance &instance, State &state) {
     if (int64_t bytes = nn::getResultBytes(*signature, nn::kSavedInputBase))
       state.savedInput[call] = addBuffer(BufferKind::saved_input, instance.getLabel(), bytes);
     if (failed(completeGradients(*signature, instance, state)) ||
-        failed(run(input, Direction::backward_input, state.microBatch, instance.getLabel(), instance.offset, resolve,
-                   state.saved.lookup(call), state.savedInput.lookup(call))))
+        failed(run(input, Direction::backward_input, state.microBatch, instance.getLabel(), instance.offset,
+                   resolve, state.saved.lookup(call), state.savedInput.lookup(call))))
       return failure();
     for (const Sum &sum : sums)
-      if (failed(runOfGraph("graph.add." + getShapeName(sum.type), Direction::backward_input, state.microBatch,
-                            {sum.total, sum.part})))
+      if (failed(runOfGraph("graph.add." + getShapeName(sum.type), Direction::backward_input,
+                            state.microBatch, {sum.total, sum.part})))
         return failure();
   }
   if (const Signature *signature = context.findFunction(weight)) {
     if (failed(completeGradients(*signature, instance, state)) ||
-        failed(run(weight, Direction::backward_weight, state.microBatch, instance.getLabel(), instance.offset, resolve,
-                   state.saved.lookup(call), state.savedInput.lookup(call))))
+        failed(run(weight, Direction::backward_weight, state.microBatch, instance.getLabel(), instance.offset,
+                   resolve, state.saved.lookup(call), state.savedInput.lookup(call))))
       return failure();
   }
   return success();
@@ -489,8 +497,9 @@ LogicalResult Writer::forwardGraph(ArrayRef<Instance> instances, State &state, S
   for (Operation &op : graph.getBody().front()) {
     if (auto shift = dyn_cast<nn::ShiftOp>(op)) {
       auto type = cast<nn::TensorType>(shift->getResult(0).getType());
-      std::string function = "graph.shift." + getShapeName(type) + ".by." + std::to_string(nn::getInt(shift.getBy())) +
-                             ".seq." + std::to_string(nn::getInt(shift.getSeq()));
+      std::string function = "graph.shift." + getShapeName(type) + ".by." +
+                             std::to_string(nn::getInt(shift.getBy())) + ".seq." +
+                             std::to_string(nn::getInt(shift.getSeq()));
       Value buffer = addBuffer(BufferKind::activation, "shift", type.getNumBytes());
       if (failed(runOfGraph(function, Direction::forward, state.microBatch,
                             {state.values.lookup(shift.getIds()), buffer})))
@@ -560,10 +569,12 @@ LogicalResult Writer::writeTrain() {
   for (StringRef region : {"tokens", "starts"})
     if (Value input = regions.lookup(region))
       expose(pipe::ExposeKind::input, region, input, {pipe::getExtent(input).bytes / 4});
-  expose(pipe::ExposeKind::scalars, "scalars", getRegion(BufferKind::scalars, "scalars", kScalars * 4), {kScalars});
+  expose(pipe::ExposeKind::scalars, "scalars", getRegion(BufferKind::scalars, "scalars", kScalars * 4),
+         {kScalars});
   exposeCounters();
   for (auto &[key, load] : context.loads)
-    expose(pipe::ExposeKind::load, load.name, getCounter(BufferKind::loads, load), {load.type.getNumElements()});
+    expose(pipe::ExposeKind::load, load.name, getCounter(BufferKind::loads, load),
+           {load.type.getNumElements()});
   return success();
 }
 
@@ -572,8 +583,10 @@ LogicalResult Writer::writeForwardOnly(ArrayRef<Instance> instances, StringRef i
   addInputs(state, withLosses ? context.microBatches : 1, inputPrefix);
   if (withLosses && context.lossBytes) {
     Value losses = getRegion(BufferKind::losses, "losses", context.lossBytes);
-    auto type = nn::TensorType::get(builder.getContext(), ArrayRef<int64_t>{context.lossBytes / 4}, builder.getF32Type());
-    if (failed(run(context.getZeroFunction(type), Direction::begin, -1, "step", 0, [&](const Port &) { return losses; })))
+    auto type = nn::TensorType::get(builder.getContext(), ArrayRef<int64_t>{context.lossBytes / 4},
+                                    builder.getF32Type());
+    if (failed(run(context.getZeroFunction(type), Direction::begin, -1, "step", 0,
+                   [&](const Port &) { return losses; })))
       return failure();
   }
   if (failed(forwardGraph(instances, state, "evaluate")))
@@ -668,7 +681,8 @@ private:
   void countFlops(pipe::ProgramOp program) {
     int64_t flops = 0;
     for (auto run : program.getBody().getOps<pipe::RunOp>())
-      if (auto count = getOperation().lookupSymbol(run.getFunction())->getAttrOfType<IntegerAttr>(nn::kFlopsName))
+      if (auto count =
+              getOperation().lookupSymbol(run.getFunction())->getAttrOfType<IntegerAttr>(nn::kFlopsName))
         flops += count.getInt();
     if (flops > 0)
       program.setFlops(flops);
@@ -677,7 +691,8 @@ private:
   /// One `pipe.parameter` per tensor that a checkpoint has.
   void writeParameters(Context &context) {
     OpBuilder builder = OpBuilder::atBlockEnd(context.module.getBody());
-    auto write = [&](const nn::KindLayout &kind, StringRef block, std::optional<StringRef> prefix, int64_t offset) {
+    auto write = [&](const nn::KindLayout &kind, StringRef block, std::optional<StringRef> prefix,
+                     int64_t offset) {
       for (const nn::ParameterSlot &slot : kind.slots) {
         nn::ParamOp param = slot.op;
         std::string name = nn::joinName(prefix, slot.getName());
@@ -687,18 +702,19 @@ private:
             name.replace(at, braces.size(), "{e}");
         }
         auto unit = [&](bool value) { return value ? builder.getUnitAttr() : UnitAttr(); };
-        pipe::ParameterOp::create(builder, param.getLoc(), builder.getStringAttr(name), builder.getStringAttr(block),
-                                  builder.getI64IntegerAttr(offset + slot.offset),
-                                  builder.getDenseI64ArrayAttr(slot.getType().getStaticShape()),
-                                  builder.getStringAttr(nn::stringifyInitKind(param.getInit())),
-                                  unit(param.getOver().has_value()), unit(!slot.isTrainable()),
-                                  unit(slot.isTrainable() && slot.getType().getRank() >= 2));
+        pipe::ParameterOp::create(
+            builder, param.getLoc(), builder.getStringAttr(name), builder.getStringAttr(block),
+            builder.getI64IntegerAttr(offset + slot.offset),
+            builder.getDenseI64ArrayAttr(slot.getType().getStaticShape()),
+            builder.getStringAttr(nn::stringifyInitKind(param.getInit())), unit(param.getOver().has_value()),
+            unit(!slot.isTrainable()), unit(slot.isTrainable() && slot.getType().getRank() >= 2));
       }
     };
     write(context.layout.getGraphLayout(), "graph", std::nullopt, 0);
     for (const nn::InstanceLayout &instance : context.layout.getInstances()) {
       nn::CallOp call = instance.call;
-      write(context.layout.getKind(call.getBlock()), call.getBlock().getSymName(), call.getPrefix(), instance.offset);
+      write(context.layout.getKind(call.getBlock()), call.getBlock().getSymName(), call.getPrefix(),
+            instance.offset);
     }
   }
 
@@ -717,7 +733,8 @@ private:
     FailureOr<SmallVector<Instance>> matched = matchInstances(generate, context);
     if (failed(matched))
       return failure();
-    return Writer(context, "generate", generate, 1).writeForwardOnly(*matched, "generate_", /*withLosses=*/false);
+    return Writer(context, "generate", generate, 1)
+        .writeForwardOnly(*matched, "generate_", /*withLosses=*/false);
   }
 };
 

@@ -1,8 +1,9 @@
 //===- VerifyProgram.cpp - programs against the functions they run --------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// One walk from top to bottom that remembers, for every buffer, who wrote it and who has read it. Constraints are
-// numbered as in Passes.td. Nothing is taken from the pass that builds programs: they may come from an edited file.
+// One walk from top to bottom that remembers, for every buffer, who wrote it and who has read it. Constraints
+// are numbered as in Passes.td. Nothing is taken from the pass that builds programs: they may come from an
+// edited file.
 //===----------------------------------------------------------------------===//
 #include "passes/schedule/Passes.h"
 
@@ -77,30 +78,30 @@ private:
 
 InFlightDiagnostic describe(InFlightDiagnostic error, pipe::RunOp run) {
   return std::move(error << "'" << run.getFunction() << "' "
-                         << pipe::getSlotText(run.getDirection(), run.getMicroBatch()) << " of '" << run.getInstance()
-                         << "'");
+                         << pipe::getSlotText(run.getDirection(), run.getMicroBatch()) << " of '"
+                         << run.getInstance() << "'");
 }
 
 LogicalResult ProgramCheck::checkBuffers(pipe::RunOp run, const Signature &signature) {
   // verify_program_c1
   SmallVector<Port> operands = signature.getOperands();
   if (operands.size() != run.getBuffers().size())
-    return run.emitOpError("(C1) passes ") << run.getBuffers().size() << " buffers, '" << run.getFunction()
-                                           << "' takes " << operands.size();
+    return run.emitOpError("(C1) passes ")
+           << run.getBuffers().size() << " buffers, '" << run.getFunction() << "' takes " << operands.size();
   for (auto [port, value] : llvm::zip(operands, run.getBuffers()))
     if (pipe::getExtent(value).bytes != port.type.getNumBytes())
-      return run.emitOpError("(C1) passes ") << pipe::getExtent(value).bytes << " bytes for "
-                                             << stringifyRoleKind(port.getKind()) << " '" << port.getName() << "' of '"
-                                             << run.getFunction() << "', expected " << port.type.getNumBytes();
+      return run.emitOpError("(C1) passes ")
+             << pipe::getExtent(value).bytes << " bytes for " << stringifyRoleKind(port.getKind()) << " '"
+             << port.getName() << "' of '" << run.getFunction() << "', expected " << port.type.getNumBytes();
   for (auto [base, value, name] :
        {std::tuple<int64_t, Value, StringRef>{nn::kSavedBase, run.getSaved(), "saved"},
         std::tuple<int64_t, Value, StringRef>{nn::kSavedInputBase, run.getSavedInput(), "saved_input"}}) {
     if (signature.uses(base) && !value)
       return run.emitOpError("(C1) passes no '") << name << "', which '" << run.getFunction() << "' works on";
     if (value && pipe::getExtent(value).bytes < nn::getResultBytes(signature, base))
-      return run.emitOpError("(C1) passes ") << pipe::getExtent(value).bytes << " bytes of '" << name << "', '"
-                                             << run.getFunction() << "' makes "
-                                             << nn::getResultBytes(signature, base);
+      return run.emitOpError("(C1) passes ")
+             << pipe::getExtent(value).bytes << " bytes of '" << name << "', '" << run.getFunction()
+             << "' makes " << nn::getResultBytes(signature, base);
   }
   return success();
 }
@@ -112,8 +113,8 @@ LogicalResult ProgramCheck::read(pipe::RunOp run, Value value, StringRef role) {
   // verify_program_c2
   History &history = histories[buffer.getResult()];
   if (!history.writer)
-    return describe(run.emitOpError("(C2) "), run) << " reads " << role << " '" << buffer.getName()
-                                                   << "' before anything wrote it";
+    return describe(run.emitOpError("(C2) "), run)
+           << " reads " << role << " '" << buffer.getName() << "' before anything wrote it";
   history.reader = run;
   return success();
 }
@@ -144,7 +145,8 @@ LogicalResult ProgramCheck::checkOrder(pipe::RunOp run, const Signature &signatu
       return failure();
     pipe::BufferOp buffer = pipe::getExtent(value).buffer;
     if (tied && !buffer.isPersistent() && !histories[buffer.getResult()].writer)
-      return describe(run.emitOpError("(C2) "), run) << " adds to '" << buffer.getName() << "' before anything wrote it";
+      return describe(run.emitOpError("(C2) "), run)
+             << " adds to '" << buffer.getName() << "' before anything wrote it";
   }
   for (auto [port, value] : llvm::zip(operands, run.getBuffers()))
     if ((port.isResult || signature.isTied(port)) && failed(write(run, value, signature.isTied(port))))
@@ -203,15 +205,16 @@ LogicalResult ProgramCheck::checkStep(pipe::RunOp run, const Signature &signatur
   if (run.getDirection() == Direction::clip)
     clip = run;
   if (writes(nn::kGradientsBase, RoleKind::grad_arg) && (clip || change))
-    return describe(run.emitOpError("(C6) "), run) << " changes a gradient after '"
-                                                   << (clip ? clip : change).getFunction() << "' has used it";
+    return describe(run.emitOpError("(C6) "), run)
+           << " changes a gradient after '" << (clip ? clip : change).getFunction() << "' has used it";
   if (writes(nn::kParametersBase, RoleKind::param_arg)) {
     if (run.getDirection() != Direction::optimizer && run.getDirection() != Direction::update)
-      return describe(run.emitOpError("(C6) "), run) << " changes a parameter, expected a run of 'optimizer' or 'update'";
+      return describe(run.emitOpError("(C6) "), run)
+             << " changes a parameter, expected a run of 'optimizer' or 'update'";
     change = run;
   } else if (change) {
-    return describe(run.emitOpError("(C6) "), run) << " comes after '" << change.getFunction()
-                                                   << "', which changes parameters";
+    return describe(run.emitOpError("(C6) "), run)
+           << " comes after '" << change.getFunction() << "', which changes parameters";
   }
   return success();
 }
@@ -224,7 +227,8 @@ LogicalResult ProgramCheck::checkEnd() {
     for (auto [what, run] : {std::pair<StringRef, pipe::RunOp>{"backward_input", entry.input},
                              std::pair<StringRef, pipe::RunOp>{"backward_weight", entry.weight}})
       if (!run && hasFunction(entry.forward, what))
-        return describe(entry.forward.emitOpError("(C5) "), entry.forward) << " is not followed by its " << what;
+        return describe(entry.forward.emitOpError("(C5) "), entry.forward)
+               << " is not followed by its " << what;
   }
   return success();
 }

@@ -35,8 +35,8 @@ TEST(DriverOptions, ValuesAttachedOrNot) {
 }
 
 TEST(DriverOptions, TrainHandsOnWhatItDoesNotKnow) {
-  Options options =
-      parse({"train", "run.json", "--data", "a", "b", "-o", "t", "--steps=3", "--temperature", "0.5", "--profile"});
+  Options options = parse(
+      {"train", "run.json", "--data", "a", "b", "-o", "t", "--steps=3", "--temperature", "0.5", "--profile"});
   EXPECT_EQ(options.input, "run.json");
   EXPECT_EQ(options.output, "t");
   EXPECT_EQ(options.trainerArguments,
@@ -64,7 +64,8 @@ TEST(DriverOptions, ErrorsSayWhatWasFoundAndWanted) {
   EXPECT_EQ(getError({"verify"}), "expected FOLDER; see contraflow verify --help");
   EXPECT_EQ(getError({"verify", "f", "--threads", "0"}),
             "'--threads' got '0', expected N; see contraflow verify --help");
-  EXPECT_EQ(getError({"compile", "a", "--output="}), "'--output' got '', expected FILE; see contraflow compile --help");
+  EXPECT_EQ(getError({"compile", "a", "--output="}),
+            "'--output' got '', expected FILE; see contraflow compile --help");
   EXPECT_EQ(getError({"--json"}), "expected a command; see contraflow --help");
 }
 

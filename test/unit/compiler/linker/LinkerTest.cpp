@@ -65,8 +65,9 @@ TEST(Linker, GivesTheSameBytesTwice) {
 }
 
 TEST(Linker, RefusesSymbolsOutsideTheAbi) {
-  std::string object = compile("declare float @expf(float)\n"
-                               "define float @f(float %x) {\n  %y = call float @expf(float %x)\n  ret float %y\n}\n");
+  std::string object =
+      compile("declare float @expf(float)\n"
+              "define float @f(float %x) {\n  %y = call float @expf(float %x)\n  ret float %y\n}\n");
   EXPECT_EQ(llvm::toString(linker::linkShared(object, {}).takeError()),
             "generated code calls 'expf', which is not in runtime/abi");
 }
@@ -102,9 +103,10 @@ TEST(Linker, WritesAnExecutableWithItsPayload) {
 }
 
 TEST(Linker, SaysWhereTheStubShouldBe) {
-  EXPECT_EQ(llvm::toString(linker::findStub("/nowhere/contraflow").takeError()),
-            "found no runtime at '/nowhere/contraflow-stub', expected the 'contraflow-stub' that is built with the "
-            "compiler");
+  EXPECT_EQ(
+      llvm::toString(linker::findStub("/nowhere/contraflow").takeError()),
+      "found no runtime at '/nowhere/contraflow-stub', expected the 'contraflow-stub' that is built with the "
+      "compiler");
 }
 
 } // namespace
