@@ -3,8 +3,8 @@
 import re
 import sys
 
-WORDS = re.compile(r"gemm|matmul|softmax|\brelu|silu|adamw?\b|attention|rms_?norm|\bmoe\b|\bmla\b|\bmtp\b|swiglu|deepseek|"
-                   r"llama|cblas|sgemm|convolution|layer_?norm", re.I)
+WORDS = re.compile(r"gemm|matmul|softmax|\brelu|silu|adamw?\b|attention|rms_?norm|\bmoe\b|\bmla\b|\bmtp\b|swiglu|"
+                   r"deepseek|llama|cblas|convolution|layer_?norm", re.I)
 symbols = [line for line in sys.stdin.read().splitlines() if line.strip()]
 if len(symbols) < 100:
     sys.exit(f"only {len(symbols)} symbols: is this the stub?")

@@ -46,7 +46,8 @@ def shapes(c, variant):
         p = f"model.layers.{index}."
         a = p + "self_attn."
         found.update({p + "input_layernorm.weight": (hidden,), p + "post_attention_layernorm.weight": (hidden,),
-                      a + "q_a_proj.weight": (c["q_lora_rank"], hidden), a + "q_a_layernorm.weight": (c["q_lora_rank"],),
+                      a + "q_a_proj.weight": (c["q_lora_rank"], hidden),
+                      a + "q_a_layernorm.weight": (c["q_lora_rank"],),
                       a + "q_b_proj.weight": (heads * qk, c["q_lora_rank"]),
                       a + "kv_a_proj_with_mqa.weight": (c["kv_lora_rank"] + c["qk_rope_head_dim"], hidden),
                       a + "kv_a_layernorm.weight": (c["kv_lora_rank"],),
@@ -113,7 +114,8 @@ def main():
     out, _ = load(work / "out.safetensors")
 
     failures = []
-    gradients = {name[len("grad."):]: value.astype(np.float64) for name, value in out.items() if name.startswith("grad.")}
+    gradients = {name.removeprefix("grad."): value.astype(np.float64) for name, value in out.items()
+                 if name.startswith("grad.")}
     trained = {name for name in wanted if not name.endswith("e_score_correction_bias")}
     if set(gradients) != trained:
         failures.append(f"parameters differ: missing {sorted(trained - set(gradients))}, "
