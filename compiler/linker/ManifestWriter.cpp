@@ -136,7 +136,7 @@ private:
       return;
     case pipe::ExposeKind::load:
       if (isNew)
-        manifest.loads.push_back({name, address, expose.getShape().front()});
+        manifest.loads.push_back({name, address, pipe::getExtent(expose.getBuffer()).bytes / 4});
       return;
     case pipe::ExposeKind::output:
       manifest.outputs.push_back({program.getSymName().str(), name, address,

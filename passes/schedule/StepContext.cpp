@@ -1,0 +1,108 @@
+//===- StepContext.cpp - what the programs of a step share ----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/schedule/StepContext.h"
+
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+using contraflow::nn::Port;
+using contraflow::nn::RoleKind;
+using contraflow::nn::Signature;
+
+namespace contraflow::schedule {
+
+/// A load gets a cache line of its own, as `step.begin` expects.
+static constexpr int64_t kLoadAlignment = 64;
+
+std::string getShapeName(nn::TensorType type) {
+  std::string name;
+  llvm::raw_string_ostream out(name);
+  llvm::interleave(type.getStaticShape(), out, "x");
+  return name;
+}
+
+LogicalResult StepContext::collectParameters(const nn::KindLayout &kind, std::optional<StringRef> prefix,
+                                             int64_t offset) {
+  for (const nn::ParameterSlot &slot : kind.slots) {
+    std::string name = nn::joinName(prefix, slot.getName());
+    if (!parameters.try_emplace(name, offset + slot.offset).second)
+      return slot.op->emitOpError("names '") << name << "', which another parameter is named already";
+  }
+  return success();
+}
+
+FailureOr<StepContext> StepContext::get(ModuleOp module) {
+  FailureOr<nn::ParameterLayout> layout = nn::ParameterLayout::compute(module);
+  if (failed(layout))
+    return failure();
+  StepContext context(module, std::move(*layout));
+  if (auto count = module->getAttrOfType<IntegerAttr>("nn.micro_batches"))
+    context.microBatches = count.getInt();
+  if (failed(context.collect()))
+    return failure();
+  return context;
+}
+
+LogicalResult StepContext::collect() {
+  // Signatures first: roles that are missing or wrong are reported before anything is built on them.
+  for (auto function : module.getOps<func::FuncOp>()) {
+    FailureOr<Signature> signature = Signature::get(function);
+    if (failed(signature))
+      return failure();
+    signatures[function.getSymName()] = std::move(*signature);
+  }
+  if (failed(collectParameters(layout.getGraphLayout(), std::nullopt, 0)))
+    return failure();
+  for (const nn::InstanceLayout &instance : layout.getInstances()) {
+    nn::CallOp call = instance.call;
+    if (failed(collectParameters(layout.getKind(call.getBlock()), call.getPrefix(), instance.offset)))
+      return failure();
+    for (auto loss : call.getBlock().getBody().getOps<nn::LossOp>()) {
+      auto type = cast<nn::TensorType>(loss.getValue().getType());
+      auto [entry, isNew] = losses.insert(
+          {loss.getName(), Counter{loss.getName().str(), lossBytes, type, nn::getFloat(loss.getWeight())}});
+      lossBytes += isNew ? type.getNumBytes() : 0;
+    }
+    const Signature *forward = findFunction(call.getBlock().getSymName() + ".forward");
+    if (!forward)
+      return call.emitOpError("calls '")
+             << call.getBlock().getSymName() << "', which has no function '.forward'";
+    for (const Port &port : forward->getArguments()) {
+      if (port.getKind() != RoleKind::load)
+        continue;
+      loads.insert({{call, port.getName()},
+                    Counter{nn::joinName(call.getPrefix(), port.getName()), loadBytes, port.type, 0}});
+      loadBytes += llvm::alignTo(port.type.getNumBytes(), kLoadAlignment);
+    }
+  }
+  return success();
+}
+
+const Signature *StepContext::findFunction(const Twine &name) {
+  auto entry = signatures.find(name.str());
+  return entry == signatures.end() ? nullptr : &*entry->second;
+}
+
+std::string StepContext::getZeroFunction(nn::TensorType type) {
+  std::string name = "graph.zero." + getShapeName(type);
+  if (findFunction(name))
+    return name;
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  Location loc = module.getLoc();
+  auto function = func::FuncOp::create(builder, loc, name, builder.getFunctionType({}, {type}));
+  function.setResultAttr(0, nn::kRoleName, nn::RoleAttr::get(module.getContext(), RoleKind::output, "0", -1));
+  OpBuilder inside = OpBuilder::atBlockBegin(function.addEntryBlock());
+  // Fusion is over, so the kernel is asked for here.
+  auto zero = nn::ZeroOp::create(inside, loc, type);
+  SmallVector<Value> replacement;
+  if (succeeded(cast<nn::KernelizableOp>(zero.getOperation()).buildKernels(inside, replacement))) {
+    zero.erase();
+    func::ReturnOp::create(inside, loc, replacement);
+  } else {
+    func::ReturnOp::create(inside, loc, zero->getResults());
+  }
+  signatures[name] = *Signature::get(function);
+  return name;
+}
+
+} // namespace contraflow::schedule

@@ -1,0 +1,60 @@
+//===- StepContext.h - what the programs of a step share ------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_PASSES_SCHEDULE_STEPCONTEXT_H
+#define CONTRAFLOW_PASSES_SCHEDULE_STEPCONTEXT_H
+
+#include "dialects/nn/ParameterLayout.h"
+#include "dialects/nn/Signature.h"
+
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace contraflow::schedule {
+
+/// CF_SCALAR_COUNT of runtime/abi.
+constexpr int64_t kScalars = 16;
+
+/// `2048x256`, as in the names of functions of the graph.
+std::string getShapeName(nn::TensorType type);
+
+/// A loss or load: where it lies in its buffer, in bytes.
+struct Counter {
+  std::string name;
+  int64_t offset = 0;
+  nn::TensorType type;
+  double weight = 0;
+};
+
+/// Functions, parameters and counters of the module.
+class StepContext {
+public:
+  static mlir::FailureOr<StepContext> get(mlir::ModuleOp module);
+
+  /// Null where the module has no such function.
+  const nn::Signature *findFunction(const llvm::Twine &name);
+  /// The function that fills a tensor of `type` with zeros; made on first use.
+  std::string getZeroFunction(nn::TensorType type);
+
+  mlir::ModuleOp module;
+  nn::ParameterLayout layout;
+  int64_t microBatches = 1;
+  llvm::MapVector<llvm::StringRef, Counter> losses;
+  /// Per call of `@train` and name.
+  llvm::MapVector<std::pair<mlir::Operation *, llvm::StringRef>, Counter> loads;
+  int64_t lossBytes = 0, loadBytes = 0;
+  /// Offset of every parameter in the region, by full name.
+  llvm::StringMap<int64_t> parameters;
+
+private:
+  StepContext(mlir::ModuleOp module, nn::ParameterLayout layout)
+      : module(module), layout(std::move(layout)) {}
+  mlir::LogicalResult collect();
+  mlir::LogicalResult collectParameters(const nn::KindLayout &kind, std::optional<llvm::StringRef> prefix,
+                                        int64_t offset);
+
+  llvm::StringMap<std::optional<nn::Signature>> signatures;
+};
+
+} // namespace contraflow::schedule
+
+#endif
