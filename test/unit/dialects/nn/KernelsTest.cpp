@@ -712,6 +712,10 @@ TEST_F(Kernels, ZeroAndAccumulate) {
         reference::zip(call.arguments[0], call.arguments[1], [](double a, double b) { return a + b; });
     expectNear(run(call, "%r = nn.accumulate %a0, %a1 : " + call.t(0), {"%r"}, {call.t(0)})[0], wanted,
                "accumulate");
+    expectNear(run({{}, {}}, "%r = nn.fill with(-0.25) : " + type(zero), {"%r"}, {type(zero)})[0],
+               Array(shape, -0.25), "fill");
+    Call one{{normal(shape)}, {}};
+    expectNear(run(one, "%r = nn.copy %a0 : " + one.t(0), {"%r"}, {one.t(0)})[0], one.arguments[0], "copy");
   }
 }
 
