@@ -8,6 +8,7 @@
 #include "passes/memory/Passes.h"
 #include "passes/schedule/Passes.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 
@@ -44,17 +45,35 @@ void buildMemory(OpPassManager &pm) {
   pm.addPass(memory::createVerifyPlanPass());
 }
 
+/// Programs stay what the schedule promised; addresses come on top.
+void verifyMemory(OpPassManager &pm) {
+  pm.addPass(schedule::createVerifyProgramPass());
+  pm.addPass(memory::createVerifyPlanPass());
+}
+
+void verifyAutodiff(OpPassManager &pm) {
+  pm.addPass(autodiff::createVerifyFunctionsPass());
+}
+
+void verifyFusion(OpPassManager &pm) {
+  pm.nest<func::FuncOp>().addPass(fusion::createVerifyKernelsPass());
+}
+
+void verifySchedule(OpPassManager &pm) {
+  pm.addPass(schedule::createVerifyProgramPass());
+}
+
 void buildLowering(OpPassManager &pm) {
   // Kernels become loops over vectors and addresses, for the machine that we are on.
   pm.addPass(cpu::createKernelsToLLVMPass());
 }
 
 constexpr PhasePipeline kPipelines[] = {
-    {"autodiff", "functions of a training step from the blocks of a model", buildAutodiff},
-    {"fusion", "kernels from operations", buildFusion},
-    {"schedule", "programs of a step from graph and functions", buildSchedule},
-    {"memory", "addresses of all values", buildMemory},
-    {"lowering", "vector code for the CPU from kernels", buildLowering},
+    {"autodiff", "functions of a training step from the blocks of a model", buildAutodiff, verifyAutodiff},
+    {"fusion", "kernels from operations", buildFusion, verifyFusion},
+    {"schedule", "programs of a step from graph and functions", buildSchedule, verifySchedule},
+    {"memory", "addresses of all values", buildMemory, verifyMemory},
+    {"lowering", "vector code for the CPU from kernels", buildLowering, nullptr},
 };
 
 } // namespace

@@ -17,6 +17,8 @@ struct PhasePipeline {
   llvm::StringRef name;
   llvm::StringRef summary;
   void (*build)(mlir::OpPassManager &);
+  /// Only the checks: for IR that comes from a file and may have been edited. Null where there are none.
+  void (*buildVerifier)(mlir::OpPassManager &);
 };
 
 /// In compile order: autodiff, fusion, schedule, memory, lowering. Each is a pipeline of contraflow-opt under

@@ -22,7 +22,6 @@ CompileOptions getCompileOptions(const Options &options) {
   result.startFrom = options.startFrom;
   result.dumpPhases = options.dumpPhases;
   result.reproducer = options.reproducer;
-  result.statistics = options.statistics;
   result.timing = options.timing;
   return result;
 }

@@ -69,7 +69,6 @@ const std::vector<Option> &getTable() {
        text(&Options::dumpPhases)},
       {"--crash-reproducer", "", "FILE", kCompile | kVerify,
        "where to write IR and pipeline when a pass fails", text(&Options::reproducer)},
-      {"--statistics", "", "", kCompile, "print what every pass did", flag(&Options::statistics)},
       {"--timing", "", "", kCompile, "print the time of every phase", flag(&Options::timing)},
       {"--json", "", "", kInspect | kVerify, "print JSON", flag(&Options::json)},
       {"--tensors", "", "", kInspect, "list every parameter", flag(&Options::tensors)},

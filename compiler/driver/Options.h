@@ -28,7 +28,6 @@ struct Options {
   std::string reproducer;
   std::string models;
   std::string keep;
-  bool statistics = false;
   bool timing = false;
   bool json = false;
   bool tensors = false;

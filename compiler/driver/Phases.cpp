@@ -69,6 +69,7 @@ Compilation::Compilation(CompileOptions options) : options(std::move(options)) {
   cpu::registerCpuPipelineDialects(registry);
   context = std::make_unique<MLIRContext>(registry);
   context->loadAllAvailableDialects();
+  context->printOpOnDiagnostic(false);
   // One line per diagnostic with its place; notes below. Remarks are for contraflow-opt.
   context->getDiagEngine().registerHandler([](Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() == DiagnosticSeverity::Remark)
@@ -133,7 +134,16 @@ bool Compilation::load(const std::string &input) {
     return fail("'" + input + "' was written by phase '" + last.str() + "', it can start from '" +
                 getPhases()[std::min<size_t>(done, getPhases().size() - 1)].name + "' and not from '" +
                 start->name + "'");
-  return true;
+  return verifyLoaded();
+}
+
+/// IR from a file may have been edited: what the phase that wrote it promised is checked again.
+bool Compilation::verifyLoaded() {
+  PassManager passes(context.get());
+  for (const PhasePipeline &pipeline : getPhasePipelines())
+    if (pipeline.buildVerifier && done > 0 && pipeline.name == getPhases()[done - 1].name)
+      pipeline.buildVerifier(passes);
+  return succeeded(passes.run(*module));
 }
 
 bool Compilation::runFrontend() {
@@ -158,8 +168,6 @@ bool Compilation::runPipeline(const Phase &phase) {
   PassManager passes(context.get());
   if (!options.reproducer.empty())
     passes.enableCrashReproducerGeneration(options.reproducer);
-  if (options.statistics)
-    passes.enableStatistics();
   for (const PhasePipeline &pipeline : getPhasePipelines())
     if (pipeline.name == phase.name)
       pipeline.build(passes);

@@ -35,7 +35,6 @@ struct CompileOptions {
   std::string startFrom;
   std::string dumpPhases;
   std::string reproducer;
-  bool statistics = false;
   bool timing = false;
 };
 
@@ -64,6 +63,7 @@ public:
   mlir::ModuleOp getModule() { return *module; }
 
 private:
+  bool verifyLoaded();
   bool runFrontend();
   bool runPipeline(const Phase &phase);
   bool finishPhase(const Phase &phase, double seconds);
