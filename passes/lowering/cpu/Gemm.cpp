@@ -9,9 +9,6 @@ using namespace mlir;
 
 namespace contraflow::cpu {
 
-/// Elements of a cache line.
-constexpr int64_t kLine = 16;
-
 Value Matrix::at(Emitter &e, Value row, Value column) const {
   return e.offset(pointer, e.add(e.mul(row, rowStride), e.mul(column, columnStride)));
 }
@@ -75,16 +72,16 @@ int64_t GemmEmitter::cut(int64_t size, int64_t limit, int64_t unit) {
 }
 
 std::pair<int64_t, int64_t> GemmEmitter::cutPacked(const CpuTarget &target, int64_t rows, int64_t columns) {
-  constexpr int64_t kLargest = 256, kSmallest = 64, kTasks = 8;
-  int64_t most[2] = {kLargest, kLargest}, blocks[2];
+  // Wide blocks cost least, because rows of B are read in longer runs; see test/benchmark.
+  int64_t mostRows = 128, mostColumns = 256;
+  constexpr int64_t kSmallest = 64, kTasks = 4;
   while (true) {
-    blocks[0] = cut(rows, most[0], target.tileRows);
-    blocks[1] = cut(columns, most[1], target.tileColumns());
-    int larger = blocks[1] >= blocks[0];
-    if (llvm::divideCeil(rows, blocks[0]) * llvm::divideCeil(columns, blocks[1]) >= kTasks ||
-        blocks[larger] / 2 < kSmallest)
-      return {blocks[0], blocks[1]};
-    most[larger] = blocks[larger] / 2;
+    int64_t blockRows = cut(rows, mostRows, target.tileRows);
+    int64_t blockColumns = cut(columns, mostColumns, target.tileColumns());
+    if (llvm::divideCeil(rows, blockRows) * llvm::divideCeil(columns, blockColumns) >= kTasks ||
+        std::max(blockRows, blockColumns) < 2 * kSmallest)
+      return {blockRows, blockColumns};
+    (blockColumns >= blockRows ? mostColumns : mostRows) = std::max(blockRows, blockColumns) / 2;
   }
 }
 
@@ -254,19 +251,20 @@ struct TileShape {
   int64_t rows, vectors;
   /// Elements between rows of A and between its terms.
   int64_t rowStride, depthStride;
-  bool prefetch;
+  /// Lines that are prefetched at a time, and to which cache.
+  int64_t prefetchLines, prefetchLevel;
 
   std::string getName() const {
-    return llvm::formatv("gemm_{0}x{1}_a{2}_{3}{4}", rows, vectors, rowStride, depthStride,
-                         prefetch ? "_p" : "");
+    std::string name = llvm::formatv("gemm_{0}x{1}_a{2}_{3}", rows, vectors, rowStride, depthStride);
+    return prefetchLines ? llvm::formatv("{0}_p{1}_{2}", name, prefetchLines, prefetchLevel).str() : name;
   }
 };
 } // namespace
 
-static void emitPrefetch(Emitter &e, Value pointer, bool write, int32_t locality) {
+static void emitPrefetch(Emitter &e, Value pointer, bool write, int64_t level) {
   Builder &b = e.builder;
-  LLVM::Prefetch::create(e.builder, e.loc, pointer, b.getI32IntegerAttr(write), b.getI32IntegerAttr(locality),
-                         b.getI32IntegerAttr(1));
+  LLVM::Prefetch::create(e.builder, e.loc, pointer, b.getI32IntegerAttr(write),
+                         b.getI32IntegerAttr(4 - level), b.getI32IntegerAttr(1));
 }
 
 /// Emits a micro-kernel. (depth, a, panel, c, stride of c, columns, accumulate[, what to prefetch, its
@@ -280,24 +278,37 @@ static void emitMicroKernel(Emitter &e, ValueRange args, TileShape shape) {
   for (int64_t i = 0; i < shape.rows; ++i) {
     rows.push_back(e.offset(c, e.mul(e.constant(i), cStride)));
     for (int64_t v = 0; v < shape.vectors; ++v)
-      emitPrefetch(e, e.offset(rows[i], v * lanes), /*write=*/true, /*locality=*/3);
+      emitPrefetch(e, e.offset(rows[i], v * lanes), /*write=*/true, /*level=*/1);
   }
 
-  SmallVector<Value> zeros(shape.rows * shape.vectors, e.splat(0.0f));
-  SmallVector<Value> sums = e.forLoop(e.constant(0), depth, 1, zeros, [&](Value k, ValueRange accumulators) {
-    Value terms = e.offset(a, e.mul(k, shape.depthStride)), b = e.offset(panel, e.mul(k, width));
-    SmallVector<Value> columns, results;
-    if (shape.prefetch)
-      emitPrefetch(e, e.offset(args[7], e.mul(k, args[8])), /*write=*/false, /*locality=*/2);
-    for (int64_t v = 0; v < shape.vectors; ++v)
-      columns.push_back(e.loadAligned(e.offset(b, v * lanes)));
-    for (int64_t i = 0; i < shape.rows; ++i) {
-      Value term = e.broadcast(e.loadF32(e.offset(terms, i * shape.rowStride)));
+  auto step = [&](Value k, ValueRange accumulators, int64_t terms) {
+    Value a0 = e.offset(a, e.mul(k, shape.depthStride)), b0 = e.offset(panel, e.mul(k, width));
+    SmallVector<Value> sums(accumulators);
+    for (int64_t u = 0; u < terms; ++u) {
+      SmallVector<Value> columns;
       for (int64_t v = 0; v < shape.vectors; ++v)
-        results.push_back(e.fma(term, columns[v], accumulators[i * shape.vectors + v]));
+        columns.push_back(e.loadAligned(e.offset(b0, u * width + v * lanes)));
+      for (int64_t i = 0; i < shape.rows; ++i) {
+        Value term = e.broadcast(e.loadF32(e.offset(a0, u * shape.depthStride + i * shape.rowStride)));
+        for (int64_t v = 0; v < shape.vectors; ++v)
+          sums[i * shape.vectors + v] = e.fma(term, columns[v], sums[i * shape.vectors + v]);
+      }
     }
-    return results;
-  });
+    return sums;
+  };
+  Value zero = e.constant(0), whole = zero;
+  SmallVector<Value> sums(shape.rows * shape.vectors, e.splat(0.0f));
+  if (shape.prefetchLines) {
+    whole = e.sub(depth, e.rem(depth, Prefetch::kEvery));
+    sums = e.forLoop(zero, whole, Prefetch::kEvery, sums, [&](Value k, ValueRange accumulators) {
+      Value ahead = e.offset(args[7], e.mul(k, args[8]));
+      for (int64_t i = 0; i < shape.prefetchLines; ++i)
+        emitPrefetch(e, e.offset(ahead, i * Prefetch::kLine), /*write=*/false, shape.prefetchLevel);
+      return step(k, accumulators, Prefetch::kEvery);
+    });
+  }
+  sums = e.forLoop(whole, depth, 1, sums,
+                   [&](Value k, ValueRange accumulators) { return step(k, accumulators, 1); });
 
   // One path for full and partial panels: masked accesses cost the same, and lanes that are not added read as
   // zero.
@@ -315,8 +326,11 @@ static void emitMicroKernel(Emitter &e, ValueRange args, TileShape shape) {
 }
 
 void GemmEmitter::multiplyTile(int64_t rows, const PanelProduct &product, Value row) {
-  TileShape shape{rows, product.panel.vectors, product.a.rowStride, product.a.columnStride,
-                  !!product.prefetch};
+  TileShape shape{rows, product.panel.vectors, product.a.rowStride, product.a.columnStride, 0, 0};
+  if (product.prefetch) {
+    shape.prefetchLines = product.prefetch.lines;
+    shape.prefetchLevel = product.prefetch.level;
+  }
   auto [begin, end] = product.depth(row);
   Value a;
   if (product.packedRows) {
@@ -337,7 +351,7 @@ void GemmEmitter::multiplyTile(int64_t rows, const PanelProduct &product, Value 
                             product.panel.columns,
                             product.accumulate};
   if (product.prefetch) {
-    auto [pointer, distance] = product.prefetch(row);
+    auto [pointer, distance] = product.prefetch.place(row);
     types.append({ptr, i64});
     values.append({pointer, distance});
   }
@@ -442,6 +456,13 @@ void GemmEmitter::multiplyPanels(const Product &product) {
     tiles.depth = [=](Value) { return std::make_pair(zero, depth); };
     tiles.accumulate = accumulate;
     tiles.c = product.c;
+    // Rows that follow each other in memory: the next tile's are asked for in the order of their addresses.
+    if (product.a.columnStride == 1 && product.a.rowStride <= product.depthBlock) {
+      tiles.prefetch.lines = llvm::divideCeil(target.tileRows * Prefetch::kEvery, Prefetch::kLine);
+      tiles.prefetch.place = [&](Value row) {
+        return std::make_pair(tiles.a.at(e, e.add(row, target.tileRows), zero), e.constant(target.tileRows));
+      };
+    }
     forDynamicPanels(e, product, [&](Value begin, int64_t columns) {
       Matrix b = product.b;
       b.pointer = b.at(e, depthBegin, begin);
@@ -475,12 +496,13 @@ void GemmEmitter::multiplyBlocks(const Product &product) {
     tiles.accumulate = accumulate;
     tiles.c = product.c;
 
-    // The next block of A and B in strips of one line per term; each tile takes the strip of its number.
-    // Where there are more tiles than strips the last strip is asked for again, which costs nothing.
-    Value nextA = product.a.at(e, zero, e.add(depthBegin, depth)),
-          nextB = product.b.at(e, e.add(depthBegin, depth), zero);
-    Value stripsA = e.div(e.add(product.rows, kLine - 1), kLine);
+    // The next block of A and B in strips that are one line wide. Every tile asks for the kEvery-th part of a
+    // strip; where there are more tiles than parts the last strip is asked for again, which costs nothing.
+    Value next = e.add(depthBegin, depth), nextA = product.a.at(e, zero, next),
+          nextB = product.b.at(e, next, zero);
+    Value stripsA = e.div(e.add(product.rows, Prefetch::kLine - 1), Prefetch::kLine);
     Value tileCount = e.div(e.add(product.rows, target.tileRows - 1), target.tileRows);
+    tiles.prefetch.level = 2;
     forDynamicPanels(e, product, [&](Value begin, int64_t columns) {
       int64_t vectors = target.tileVectors;
       Value panel = e.offset(panels, e.mul(e.div(begin, target.tileColumns()), distance));
@@ -491,13 +513,15 @@ void GemmEmitter::multiplyBlocks(const Product &product) {
         part.pointer = b.at(e, zero, begin);
         tiles.panel = packPanel(part, depth, e.constant(columns), vectors, panel);
       }
-      tiles.prefetch = [&, begin](Value row) {
-        Value strip =
-            e.add(e.mul(e.div(begin, target.tileColumns()), tileCount), e.div(row, target.tileRows));
-        Value inA = e.less(strip, stripsA);
-        Value stripB = e.min(e.mul(e.sub(strip, stripsA), kLine), product.columns);
-        Value pointer = e.select(inA, e.offset(nextA, e.mul(strip, kLine)), e.offset(nextB, stripB));
-        return std::make_pair(pointer, e.select(inA, e.constant(a.columnStride), e.constant(b.rowStride)));
+      tiles.prefetch.place = [&](Value row) {
+        Value panelNumber = e.div(begin, target.tileColumns()), tileNumber = e.div(row, target.tileRows);
+        Value number = e.add(e.mul(panelNumber, tileCount), tileNumber);
+        Value strip = e.div(number, Prefetch::kEvery), inA = e.less(strip, stripsA);
+        Value column = e.min(e.mul(e.sub(strip, stripsA), Prefetch::kLine), product.columns);
+        Value pointer =
+            e.select(inA, e.offset(nextA, e.mul(strip, Prefetch::kLine)), e.offset(nextB, column));
+        Value stride = e.select(inA, e.constant(a.columnStride), e.constant(b.rowStride));
+        return std::make_pair(e.offset(pointer, e.mul(e.rem(number, Prefetch::kEvery), stride)), stride);
       };
       tiles.c.pointer = e.offset(product.c.pointer, begin);
       multiply(tiles);

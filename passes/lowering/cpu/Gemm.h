@@ -54,6 +54,23 @@ struct PackedMatrix {
   int64_t columns = 0;
 };
 
+/// What tiles ask the caches for while they multiply. Every `kEvery` terms of the sum, `lines` neighbouring
+/// lines are asked for: seldom enough to leave most of the core's outstanding misses to the loads that are
+/// waited for.
+struct Prefetch {
+  static constexpr int64_t kEvery = 4;
+  /// Elements of a cache line.
+  static constexpr int64_t kLine = 16;
+
+  /// For the tile that begins at a row: the first address, and how many elements it advances per term.
+  std::function<std::pair<mlir::Value, mlir::Value>(mlir::Value)> place;
+  int64_t lines = 1;
+  /// The nearest cache that is to hold them.
+  int64_t level = 1;
+
+  explicit operator bool() const { return static_cast<bool>(place); }
+};
+
 /// The products of some rows of A with one panel.
 struct PanelProduct {
   Matrix a;
@@ -72,9 +89,7 @@ struct PanelProduct {
   Matrix c;
   /// i1: add to C.
   mlir::Value accumulate = nullptr;
-  /// What the tile that begins at a row asks the second-level cache for while it multiplies: one line per
-  /// term of the sum, at an address plus a distance (in elements) times the number of the term.
-  std::function<std::pair<mlir::Value, mlir::Value>(mlir::Value)> prefetch;
+  Prefetch prefetch;
 };
 
 class GemmEmitter {
