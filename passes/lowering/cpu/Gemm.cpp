@@ -327,7 +327,9 @@ static void emitMicroKernel(Emitter &e, ValueRange args, TileShape shape) {
 
 void GemmEmitter::multiplyTile(int64_t rows, const PanelProduct &product, Value row) {
   TileShape shape{rows, product.panel.vectors, product.a.rowStride, product.a.columnStride, 0, 0};
-  if (product.prefetch) {
+  // A last, lower tile is not worth the code.
+  bool prefetch = product.prefetch && rows == target.tileRows;
+  if (prefetch) {
     shape.prefetchLines = product.prefetch.lines;
     shape.prefetchLevel = product.prefetch.level;
   }
@@ -350,7 +352,7 @@ void GemmEmitter::multiplyTile(int64_t rows, const PanelProduct &product, Value 
                             e.constant(product.c.rowStride),
                             product.panel.columns,
                             product.accumulate};
-  if (product.prefetch) {
+  if (prefetch) {
     auto [pointer, distance] = product.prefetch.place(row);
     types.append({ptr, i64});
     values.append({pointer, distance});
