@@ -150,7 +150,7 @@ LogicalResult emitAttention(KernelEmission &kernel) {
     return kernel.op.emitError() << "kernel '" << kernel.op.getLabel()
                                  << "' writes a head that is not contiguous, attention wants it contiguous";
   // Enough tasks for many threads, long enough runs that packing the keys again costs little.
-  constexpr int64_t kTasks = 32, kShortestRun = 2 * kQueryBlock;
+  constexpr int64_t kTasks = 16, kShortestRun = 2 * kQueryBlock;
   int64_t groups = shape.batch * shape.kvHeads;
   int64_t runs = std::clamp<int64_t>(llvm::divideCeil(kTasks, groups), 1,
                                      std::max<int64_t>(shape.seq / kShortestRun, 1));

@@ -50,7 +50,7 @@ static Plan planProduct(const StaticProduct &p, const CpuTarget &target) {
   using G = GemmEmitter;
   plan.depthBlock = G::cut(k, plan.packRows ? G::kPackedDepth : G::kDepthBlock, target.lanes);
   // Without copies of A, a block of columns is one panel, and its rows of A take half the second-level cache.
-  plan.rows = G::cut(p.m, target.l2Bytes / 4 / plan.depthBlock, target.tileRows);
+  plan.rows = G::cut(p.m, target.l2Bytes / 8 / plan.depthBlock, target.tileRows);
   plan.columns = width;
   if (plan.packRows)
     std::tie(plan.rows, plan.columns) = G::cutPacked(target, p.m, p.n);
