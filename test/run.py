@@ -100,7 +100,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True, type=pathlib.Path)
     parser.add_argument("--only", action="append", choices=list(LEVELS))
-    parser.add_argument("--filter", default="", help="regular expression on test names")
+    parser.add_argument("--filter", default="",
+                        help="regular expression on test names; at level unit on names of programs")
     options = parser.parse_args()
     pattern = re.compile(options.filter)
     total_passed = total_failed = 0
@@ -114,6 +115,9 @@ def main():
         passed, failed = report(level, passed, failures, time.time() - start)
         total_passed += passed
         total_failed += failed
+    if not total_passed and not total_failed:
+        print(f"no test matches '{options.filter}'")
+        total_failed = 1
     print(f"{total_passed} passed, {total_failed} failed")
     return 1 if total_failed else 0
 

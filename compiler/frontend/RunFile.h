@@ -36,7 +36,7 @@ struct RunFile {
 
   struct Target {
     std::string kind = "cpu";
-    /// "native", or CPU features such as "avx512f,fma".
+    /// "native", or a processor name of LLVM such as "x86-64-v3".
     std::string isa = "native";
   } target;
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compiles a run file with 6 and with 60 layers and compares code size (exactly) and compile time (best of three).
+"""Compiles a run file with 6 and with 60 layers and compares code size (5 %) and compile time (best of three).
 
 usage: code_size.py CONTRAFLOW RUN.json FOLDER
 """
