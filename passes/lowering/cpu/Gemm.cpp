@@ -498,13 +498,19 @@ void GemmEmitter::multiplyBlocks(const Product &product) {
     tiles.accumulate = accumulate;
     tiles.c = product.c;
 
-    // The next block of A and B in strips that are one line wide. Every tile asks for the kEvery-th part of a
-    // strip; where there are more tiles than parts the last strip is asked for again, which costs nothing.
-    Value next = e.add(depthBegin, depth), nextA = product.a.at(e, zero, next),
-          nextB = product.b.at(e, next, zero);
-    Value stripsA = e.div(e.add(product.rows, Prefetch::kLine - 1), Prefetch::kLine);
-    Value tileCount = e.div(e.add(product.rows, target.tileRows - 1), target.tileRows);
+    // The next block of A and B in strips, every tile asks for the kEvery-th part of one. Strips are so wide
+    // that tiles suffice; where there are more, the last strip is asked for again, which costs nothing.
+    int64_t mostTiles = llvm::divideCeil(product.packedRows, target.tileRows) *
+                        llvm::divideCeil(product.packedColumns, target.tileColumns());
+    int64_t parts =
+        Prefetch::kEvery * llvm::divideCeil(product.packedRows + product.packedColumns, Prefetch::kLine);
+    tiles.prefetch.lines = std::min<int64_t>(llvm::divideCeil(parts, mostTiles), 4);
     tiles.prefetch.level = 2;
+    int64_t width = tiles.prefetch.lines * Prefetch::kLine;
+    Value next = e.add(depthBegin, depth);
+    Value nextA = product.a.at(e, zero, next), nextB = product.b.at(e, next, zero);
+    Value stripsA = e.div(e.add(product.rows, width - 1), width);
+    Value tileCount = e.div(e.add(product.rows, target.tileRows - 1), target.tileRows);
     forDynamicPanels(e, product, [&](Value begin, int64_t columns) {
       int64_t vectors = target.tileVectors;
       Value panel = e.offset(panels, e.mul(e.div(begin, target.tileColumns()), distance));
@@ -519,9 +525,8 @@ void GemmEmitter::multiplyBlocks(const Product &product) {
         Value panelNumber = e.div(begin, target.tileColumns()), tileNumber = e.div(row, target.tileRows);
         Value number = e.add(e.mul(panelNumber, tileCount), tileNumber);
         Value strip = e.div(number, Prefetch::kEvery), inA = e.less(strip, stripsA);
-        Value column = e.min(e.mul(e.sub(strip, stripsA), Prefetch::kLine), product.columns);
-        Value pointer =
-            e.select(inA, e.offset(nextA, e.mul(strip, Prefetch::kLine)), e.offset(nextB, column));
+        Value column = e.min(e.mul(e.sub(strip, stripsA), width), product.columns);
+        Value pointer = e.select(inA, e.offset(nextA, e.mul(strip, width)), e.offset(nextB, column));
         Value stride = e.select(inA, e.constant(a.columnStride), e.constant(b.rowStride));
         return std::make_pair(e.offset(pointer, e.mul(e.rem(number, Prefetch::kEvery), stride)), stride);
       };
