@@ -20,7 +20,6 @@ CpuTarget CpuTarget::forLanes(int64_t lanes) {
   if (lanes == 16) {
     // 24 accumulators of 32 registers; two of B and some broadcasts of A take the others.
     target.tileRows = 12;
-    target.l1Bytes = 48 << 10;
     target.l2Bytes = 2 << 20;
   } else if (lanes == 8) {
     target.tileRows = 6; // 12 accumulators of 16 registers

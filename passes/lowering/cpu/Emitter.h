@@ -40,8 +40,7 @@ struct CpuTarget {
   int64_t tileVectors = 2;
   /// Whether a product and a sum are one operation, rounded once.
   bool hasFma = false;
-  /// Data caches of one core.
-  int64_t l1Bytes = 32 << 10;
+  /// Second-level cache of one core.
   int64_t l2Bytes = 1 << 20;
 
   int64_t tileColumns() const { return tileVectors * lanes; }
