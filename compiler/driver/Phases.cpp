@@ -134,6 +134,9 @@ bool Compilation::load(const std::string &input) {
     return fail("'" + input + "' was written by phase '" + last.str() + "', it can start from '" +
                 getPhases()[std::min<size_t>(done, getPhases().size() - 1)].name + "' and not from '" +
                 start->name + "'");
+  const Phase *stop = options.stopAfter.empty() ? nullptr : findPhase(options.stopAfter);
+  if (stop && stop->number < done)
+    return fail("'" + input + "' has passed phase '" + stop->name + "' already, it cannot stop there");
   return verifyLoaded();
 }
 
@@ -203,6 +206,11 @@ std::string Compilation::printModule() {
 }
 
 bool Compilation::run() {
+  const Phase *stop = options.stopAfter.empty() ? nullptr : findPhase(options.stopAfter);
+  if (stop && stop->number == done) {
+    stopped = true;
+    return true;
+  }
   for (const Phase &phase : getPhases()) {
     if (phase.number <= done || phase.name == "link")
       continue;
