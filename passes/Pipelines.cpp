@@ -51,17 +51,11 @@ void verifyMemory(OpPassManager &pm) {
   pm.addPass(memory::createVerifyPlanPass());
 }
 
-void verifyAutodiff(OpPassManager &pm) {
-  pm.addPass(autodiff::createVerifyFunctionsPass());
-}
+void verifyAutodiff(OpPassManager &pm) { pm.addPass(autodiff::createVerifyFunctionsPass()); }
 
-void verifyFusion(OpPassManager &pm) {
-  pm.nest<func::FuncOp>().addPass(fusion::createVerifyKernelsPass());
-}
+void verifyFusion(OpPassManager &pm) { pm.nest<func::FuncOp>().addPass(fusion::createVerifyKernelsPass()); }
 
-void verifySchedule(OpPassManager &pm) {
-  pm.addPass(schedule::createVerifyProgramPass());
-}
+void verifySchedule(OpPassManager &pm) { pm.addPass(schedule::createVerifyProgramPass()); }
 
 void buildLowering(OpPassManager &pm) {
   // Kernels become loops over vectors and addresses, for the machine that we are on.
@@ -78,9 +72,7 @@ constexpr PhasePipeline kPipelines[] = {
 
 } // namespace
 
-ArrayRef<PhasePipeline> getPhasePipelines() {
-  return kPipelines;
-}
+ArrayRef<PhasePipeline> getPhasePipelines() { return kPipelines; }
 
 void registerPhasePipelines() {
   for (const PhasePipeline &phase : kPipelines)

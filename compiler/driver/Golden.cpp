@@ -26,7 +26,8 @@ namespace {
 /// Reads the members of meta.json and remembers what is wrong with them.
 class MetaReader {
 public:
-  MetaReader(JsonValue root, JsonDiagnostics &diagnostics) : root(std::move(root)), diagnostics(diagnostics) {}
+  MetaReader(JsonValue root, JsonDiagnostics &diagnostics)
+      : root(std::move(root)), diagnostics(diagnostics) {}
 
   /// Missing and null count as zero where the number is not required.
   double readNumber(const std::string &key, bool required) {
@@ -67,16 +68,17 @@ public:
 private:
   double toNumber(const JsonValue &value) {
     if (!value.get().is_number()) {
-      diagnostics.push_back(value.makeDiagnostic("expected a number, found " + frontend::describe(value.get())));
+      diagnostics.push_back(
+          value.makeDiagnostic("expected a number, found " + frontend::describe(value.get())));
       return 0;
     }
     return value.get().get<double>();
   }
 
   void fail(const std::optional<JsonValue> &value, const std::string &key, const std::string &wanted) {
-    diagnostics.push_back(value ? value->makeDiagnostic("expected " + wanted + ", found " +
-                                                        frontend::describe(value->get()))
-                                : root.makeDiagnostic("key '" + key + "' is missing, expected " + wanted));
+    diagnostics.push_back(
+        value ? value->makeDiagnostic("expected " + wanted + ", found " + frontend::describe(value->get()))
+              : root.makeDiagnostic("key '" + key + "' is missing, expected " + wanted));
   }
 
   JsonValue root;
@@ -209,8 +211,8 @@ public:
     Floats totals = read(result, "totals");
     const std::vector<double> &wanted = golden.meta.steps;
     if (wanted.size() != totals.size())
-      comparison.problems.push_back("meta.json has " + std::to_string(wanted.size()) + " in 'steps', expected " +
-                                    std::to_string(totals.size()));
+      comparison.problems.push_back("meta.json has " + std::to_string(wanted.size()) +
+                                    " in 'steps', expected " + std::to_string(totals.size()));
     for (size_t i = 0; i < std::min(wanted.size(), totals.size()); ++i)
       comparison.add("after step " + std::to_string(i), getRelativeError(totals[i], wanted[i]));
     return comparison;
@@ -270,20 +272,21 @@ private:
     return comparison;
   }
 
-  /// The model has a row for every token, the folder the first rows of every sequence: at the last ones, predictions of
-  /// tokens further ahead have no input.
+  /// The model has a row for every token, the folder the first rows of every sequence: at the last ones,
+  /// predictions of tokens further ahead have no input.
   void compareLogits(Comparison &comparison, const std::string &name, const std::string &resultName) {
     const abi::TensorView *wanted = golden.io.find(name), *found = result.find(resultName);
     if (!wanted || !found) {
-      comparison.problems.push_back((wanted ? "the compiled model has no '" : "the folder has no '") + name + "'");
+      comparison.problems.push_back((wanted ? "the compiled model has no '" : "the folder has no '") + name +
+                                    "'");
       return;
     }
     std::vector<int64_t> shape = wanted->shape;
     if (shape.size() != 3 || shape[0] != golden.batch || shape[1] > golden.sequence ||
         found->elements() != golden.batch * golden.sequence * shape[2]) {
-      comparison.problems.push_back("'" + name + "' has shape " + abi::shapeText(shape) + ", the compiled model has " +
-                                    abi::shapeText(found->shape) + " of " + std::to_string(golden.sequence) +
-                                    " rows a sequence");
+      comparison.problems.push_back("'" + name + "' has shape " + abi::shapeText(shape) +
+                                    ", the compiled model has " + abi::shapeText(found->shape) + " of " +
+                                    std::to_string(golden.sequence) + " rows a sequence");
       return;
     }
     Floats recorded = read(golden.io, name), computed = read(result, resultName), kept;
@@ -317,7 +320,8 @@ std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, co
   std::vector<Comparison> comparisons = {comparer.compareLosses(mtpDepth), comparer.compareSteps(),
                                          comparer.compareLogits(),         comparer.compareMtpLogits(),
                                          comparer.compareGradients(),      comparer.compareParameters()};
-  std::erase_if(comparisons, [](const Comparison &comparison) { return !comparison.count && comparison.isOk(); });
+  std::erase_if(comparisons,
+                [](const Comparison &comparison) { return !comparison.count && comparison.isOk(); });
   return comparisons;
 }
 

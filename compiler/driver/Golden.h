@@ -59,9 +59,11 @@ struct Comparison {
   bool isOk() const { return over == 0 && problems.empty(); }
 };
 
-/// Compares what `trainer probe` wrote with the folder, in double precision. `mtpDepth` is the number of depths
-/// whose losses the trainer adds up and the folder averages. Quantities that neither side has are left out.
-std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, const Golden &golden, int64_t mtpDepth);
+/// Compares what `trainer probe` wrote with the folder, in double precision. `mtpDepth` is the number of
+/// depths whose losses the trainer adds up and the folder averages. Quantities that neither side has are left
+/// out.
+std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, const Golden &golden,
+                                          int64_t mtpDepth);
 
 } // namespace contraflow::driver
 

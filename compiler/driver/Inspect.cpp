@@ -42,10 +42,13 @@ std::string getShapeText(ArrayRef<int64_t> shape) {
 }
 
 void printTensor(StringRef name, ArrayRef<int64_t> shape, bool isBuffer) {
-  llvm::outs() << llvm::formatv("  {0,-72} {1,20}{2}\n", name, getShapeText(shape), isBuffer ? "  buffer" : "");
+  llvm::outs() << llvm::formatv("  {0,-72} {1,20}{2}\n", name, getShapeText(shape),
+                                isBuffer ? "  buffer" : "");
 }
 
-void printField(StringRef name, const std::string &text) { llvm::outs() << llvm::formatv("{0,-12} {1}\n", name, text); }
+void printField(StringRef name, const std::string &text) {
+  llvm::outs() << llvm::formatv("{0,-12} {1}\n", name, text);
+}
 
 /// What a step works on.
 struct StepSize {
@@ -54,11 +57,14 @@ struct StepSize {
   int64_t getTokens() const { return microBatches * batch * sequence; }
   std::string str() const {
     return count(getTokens(), "token") + ": " + group(microBatches) +
-           (microBatches == 1 ? " micro-batch of " : " micro-batches of ") + count(batch, "sequence") + " of " +
-           count(sequence, "token");
+           (microBatches == 1 ? " micro-batch of " : " micro-batches of ") + count(batch, "sequence") +
+           " of " + count(sequence, "token");
   }
   json toJson() const {
-    return {{"tokens", getTokens()}, {"micro_batches", microBatches}, {"sequences", batch}, {"sequence", sequence}};
+    return {{"tokens", getTokens()},
+            {"micro_batches", microBatches},
+            {"sequences", batch},
+            {"sequence", sequence}};
   }
 };
 
@@ -74,8 +80,8 @@ json toJson(const frontend::ParameterSummary &summary, bool everyTensor) {
                       {"total", block.count.total},
                       {"activated", block.count.activated},
                       {"bias", block.count.buffers}});
-  json result = {{"total", summary.model.total},         {"activated", summary.model.activated},
-                 {"bias", summary.model.buffers},        {"mtp", summary.auxiliary.total},
+  json result = {{"total", summary.model.total},          {"activated", summary.model.activated},
+                 {"bias", summary.model.buffers},         {"mtp", summary.auxiliary.total},
                  {"mtp_bias", summary.auxiliary.buffers}, {"blocks", blocks}};
   for (const frontend::ParameterInfo &parameter : summary.parameters)
     tensors.push_back({{"name", parameter.name},
@@ -222,10 +228,12 @@ void printMemory(const abi::Manifest &manifest, bool everything) {
 
 void printParameters(const abi::Manifest &manifest, bool everyTensor) {
   auto print = [](StringRef name, const BlockSize &size) {
-    llvm::outs() << llvm::formatv("{0,-40} {1,9} {2,20} {3,12}\n", name, size.instances ? group(size.instances) : "",
-                                  group(size.elements), group(size.buffers));
+    llvm::outs() << llvm::formatv("{0,-40} {1,9} {2,20} {3,12}\n", name,
+                                  size.instances ? group(size.instances) : "", group(size.elements),
+                                  group(size.buffers));
   };
-  llvm::outs() << llvm::formatv("\n{0,-40} {1,9} {2,20} {3,12}\n", "block", "instances", "parameters", "buffers");
+  llvm::outs() << llvm::formatv("\n{0,-40} {1,9} {2,20} {3,12}\n", "block", "instances", "parameters",
+                                "buffers");
   BlockSize all;
   for (auto &[name, size] : getBlocks(manifest)) {
     print(name.empty() ? "(shared)" : name, size);
@@ -256,7 +264,8 @@ void printPrograms(const abi::Manifest &manifest, bool everyRow) {
 }
 
 json toJson(const abi::Manifest &manifest, const abi::Payload &payload, const InspectOptions &options) {
-  json blocks = json::array(), regions = json::object(), programs = json::object(), directions = json::object();
+  json blocks = json::array(), regions = json::object(), programs = json::object(),
+       directions = json::object();
   int64_t elements = 0, buffers = 0;
   for (auto &[name, size] : getBlocks(manifest)) {
     blocks.push_back({{"block", name.str()},
@@ -306,7 +315,8 @@ json toJson(const abi::Manifest &manifest, const abi::Payload &payload, const In
 int inspectTrainer(const std::string &path, const InspectOptions &options) {
   std::optional<abi::Payload> payload = abi::readPayload(path);
   if (!payload)
-    return fail("'" + path + "' is no trainer, expected a run file (.json), IR (.mlir) or what compile made"), 1;
+    return fail("'" + path + "' is no trainer, expected a run file (.json), IR (.mlir) or what compile made"),
+           1;
   abi::Manifest manifest = abi::Manifest::fromJson(payload->manifest);
   if (options.json) {
     llvm::outs() << toJson(manifest, *payload, options).dump(1) << "\n";
@@ -316,7 +326,8 @@ int inspectTrainer(const std::string &path, const InspectOptions &options) {
   printField("step", StepSize{manifest.microBatches, manifest.batch, manifest.seq}.str());
   printField("work", llvm::formatv("{0:F3} Gflop a step", manifest.flopsPerStep * 1e-9).str());
   printField("vocabulary", group(manifest.vocab));
-  printField("code", count(payload->object.size(), "byte") + ", " + count(manifest.functions.size(), "function"));
+  printField("code",
+             count(payload->object.size(), "byte") + ", " + count(manifest.functions.size(), "function"));
   printParameters(manifest, options.tensors);
   printMemory(manifest, options.memory);
   printPrograms(manifest, options.program);

@@ -1,9 +1,9 @@
 //===- Verify.cpp - contraflow verify -------------------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The model is compiled from the folder's own config.json with the sizes of its ids, the trainer runs the steps that
-// the folder records, and every number is compared (Golden.h). What can be said before compiling is said before: a
-// tensor of a wrong shape is a message, not a failed comparison.
+// The model is compiled from the folder's own config.json with the sizes of its ids, the trainer runs the
+// steps that the folder records, and every number is compared (Golden.h). What can be said before compiling
+// is said before: a tensor of a wrong shape is a message, not a failed comparison.
 //
 //===----------------------------------------------------------------------===//
 #include "compiler/driver/Verify.h"
@@ -13,14 +13,14 @@
 #include "compiler/frontend/Frontend.h"
 #include "compiler/frontend/Parameters.h"
 
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/raw_ostream.h"
-#include "mlir/IR/Diagnostics.h"
-#include "mlir/Parser/Parser.h"
 
 #include <array>
 
@@ -72,15 +72,17 @@ public:
     if (config && !type)
       diagnostics.push_back({path, {}, "key 'model_type' is missing"});
     else if (type && !type->get().is_string())
-      diagnostics.push_back(type->makeDiagnostic("expected a string, found " + frontend::describe(type->get())));
+      diagnostics.push_back(
+          type->makeDiagnostic("expected a string, found " + frontend::describe(type->get())));
     for (const frontend::JsonDiagnostic &diagnostic : diagnostics)
       llvm::errs() << diagnostic.str() << "\n";
     if (frontend::hasErrors(diagnostics))
       return false;
     modelType = type->get().get<std::string>();
     architecture = getAbsolute(frontend::findArchitecture(context, models, modelType));
-    OwningOpRef<ModuleOp> source =
-        llvm::sys::fs::is_regular_file(architecture) ? parseSourceFile<ModuleOp>(architecture, &context) : nullptr;
+    OwningOpRef<ModuleOp> source = llvm::sys::fs::is_regular_file(architecture)
+                                       ? parseSourceFile<ModuleOp>(architecture, &context)
+                                       : nullptr;
     if (!source)
       return fail("no model in '" + models + "' serves model_type '" + modelType + "'");
     for (auto model : source->getOps<nn::ModelOp>())
@@ -92,8 +94,8 @@ public:
     return true;
   }
 
-  /// Builds the model without compiling it. Null without a word if the frontend has errors: the compilation that
-  /// follows reports them.
+  /// Builds the model without compiling it. Null without a word if the frontend has errors: the compilation
+  /// that follows reports them.
   OwningOpRef<ModuleOp> build(const std::string &runFile) {
     ScopedDiagnosticHandler silence(&context, [](Diagnostic &) { return success(); });
     frontend::JsonDiagnostics diagnostics;
@@ -106,7 +108,8 @@ public:
         {"name", modelType},
         {"model", getAbsolute(golden.getPath("config.json"))},
         {"architecture", architecture},
-        {"batch", {{"sequence", golden.sequence}, {"tokens", golden.batch * golden.sequence}, {"micro_batches", 1}}},
+        {"batch",
+         {{"sequence", golden.sequence}, {"tokens", golden.batch * golden.sequence}, {"micro_batches", 1}}},
         {"bias_update_rate", 0.0},
         {"optimizer",
          {{"lr", 1e-3},
@@ -124,8 +127,8 @@ public:
     }
     // An architecture without such a loss refuses the key, and one with it may have a default.
     run["loss"] = nlohmann::json::object();
-    for (auto [key, value] :
-         {std::pair{"mtp_weight", golden.meta.mtpWeight}, std::pair{"balance_alpha", golden.meta.balanceAlpha}})
+    for (auto [key, value] : {std::pair{"mtp_weight", golden.meta.mtpWeight},
+                              std::pair{"balance_alpha", golden.meta.balanceAlpha}})
       if (value != 0 || runKeys.contains(std::string("loss.") + key))
         run["loss"][key] = value;
     std::error_code code;
@@ -148,11 +151,12 @@ public:
   const std::string &getModelType() const { return modelType; }
 
 private:
-  /// Libraries that know nothing of multi-token prediction drop its key from config.json; recorded logits tell the
-  /// depth then.
+  /// Libraries that know nothing of multi-token prediction drop its key from config.json; recorded logits
+  /// tell the depth then.
   void setDepth() {
-    int64_t recorded = llvm::count_if(
-        golden.io.getTensors(), [](const auto &entry) { return StringRef(entry.first).starts_with("mtp_logits"); });
+    int64_t recorded = llvm::count_if(golden.io.getTensors(), [](const auto &entry) {
+      return StringRef(entry.first).starts_with("mtp_logits");
+    });
     if (golden.meta.mtpWeight != 0 && recorded > 0 && getDepth() == 0)
       depth = recorded;
   }
@@ -192,8 +196,8 @@ std::vector<Wanted> getPieces(const frontend::ParameterInfo &parameter) {
   return pieces;
 }
 
-/// Whether the folder records multi-token prediction that the configuration has. Published configurations have it, and
-/// a library that does not implement it records steps without.
+/// Whether the folder records multi-token prediction that the configuration has. Published configurations
+/// have it, and a library that does not implement it records steps without.
 bool recordsAuxiliary(const frontend::ParameterSummary &summary, const Golden &golden) {
   bool has = false;
   for (const frontend::ParameterInfo &parameter : summary.parameters) {
@@ -229,8 +233,8 @@ bool checkIds(ModuleOp module, const Golden &golden) {
   auto vocab = module->getAttrOfType<IntegerAttr>("nn.vocab");
   for (int32_t id : golden.ids)
     if (vocab && (id < 0 || id >= vocab.getInt()))
-      return fail("'" + golden.io.getPath() + "': input_ids holds " + std::to_string(id) + ", the vocabulary has " +
-                  std::to_string(vocab.getInt()));
+      return fail("'" + golden.io.getPath() + "': input_ids holds " + std::to_string(id) +
+                  ", the vocabulary has " + std::to_string(vocab.getInt()));
   const abi::TensorView *logits = golden.io.find("logits");
   std::vector<int64_t> shape = {golden.batch, golden.sequence, vocab ? vocab.getInt() : 0};
   if (logits && vocab && logits->shape != shape)
@@ -268,11 +272,11 @@ bool prepare(RunWriter &writer, const Golden &golden, const std::string &runFile
 //===----------------------------------------------------------------------===//
 
 bool runProbe(const Golden &golden, const std::string &trainer, const std::string &result, int threads) {
-  std::vector<std::string> arguments = {trainer, "probe",
+  std::vector<std::string> arguments = {trainer,        "probe",
                                         "--parameters", golden.parameters.getPath(),
-                                        "--ids", golden.io.getPath(),
-                                        "--steps", std::to_string(kVerifySteps),
-                                        "--out", result};
+                                        "--ids",        golden.io.getPath(),
+                                        "--steps",      std::to_string(kVerifySteps),
+                                        "--out",        result};
   if (threads > 0)
     arguments.insert(arguments.end(), {"--threads", std::to_string(threads)});
   SmallVector<StringRef> views(arguments.begin(), arguments.end());
@@ -282,7 +286,8 @@ bool runProbe(const Golden &golden, const std::string &trainer, const std::strin
   if (status == 0)
     return true;
   // Below zero it did not start, or a signal ended it.
-  return fail("the trainer " + (status < 0 ? "failed: " + error : "ended with status " + std::to_string(status)));
+  return fail("the trainer " +
+              (status < 0 ? "failed: " + error : "ended with status " + std::to_string(status)));
 }
 
 std::string formatNumber(double value) {
@@ -300,8 +305,8 @@ void printTable(const std::vector<Comparison> &comparisons) {
       result = "FAILED (" + std::to_string(comparison.over) + " of " + std::to_string(comparison.count) + ")";
     else if (!comparison.problems.empty())
       result = "FAILED (" + std::to_string(comparison.problems.size()) + " not compared)";
-    rows.push_back({bound.name, comparison.count ? formatNumber(comparison.error) : "-", formatNumber(bound.bound),
-                    comparison.count ? comparison.worst : "-", result});
+    rows.push_back({bound.name, comparison.count ? formatNumber(comparison.error) : "-",
+                    formatNumber(bound.bound), comparison.count ? comparison.worst : "-", result});
   }
   std::array<size_t, 5> widths = {};
   for (const auto &row : rows)

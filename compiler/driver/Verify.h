@@ -1,7 +1,8 @@
 //===- Verify.h - a compiled training step against a folder of goldens ----===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A folder holds config.json, model.safetensors, io.safetensors and meta.json (test/numerics/golden/README.md).
+// A folder holds config.json, model.safetensors, io.safetensors and meta.json
+// (test/numerics/golden/README.md).
 //
 //===----------------------------------------------------------------------===//
 #ifndef CONTRAFLOW_COMPILER_DRIVER_VERIFY_H
@@ -27,9 +28,9 @@ struct Bound {
   const char *reason;
 };
 
-/// Every bound, in the order of Quantity. Both sides compute in FP32 and add in different orders. Each bound is a few
-/// times what FP32 differs from FP64 on small models: room for sizes and lengths that nobody measured, and
-/// still far below what a wrong formula makes.
+/// Every bound, in the order of Quantity. Both sides compute in FP32 and add in different orders. Each bound
+/// is a few times what FP32 differs from FP64 on small models: room for sizes and lengths that nobody
+/// measured, and still far below what a wrong formula makes.
 constexpr Bound kBounds[] = {
     {"losses", 2e-6, "|d| / |v|", "means over tokens, in which rounding cancels to 1e-7"},
     {"losses of steps", 2e-6, "|d| / |v|", "parameters differ with random signs, which hardly moves a mean"},
@@ -37,12 +38,14 @@ constexpr Bound kBounds[] = {
     {"mtp logits", 5e-6, "max|d| / max|v|", "as logits; one layer more"},
     {"gradients", 1e-5, "||d|| / ||v||", "1e-6 of the norm, tensor by tensor"},
     {"parameters after 3 steps", 2e-4, "||d|| / ||v||",
-     "up to 4e-5: AdamW divides a gradient by its own size, so in the first steps errors of tiny ones count in full"},
+     "up to 4e-5: AdamW divides a gradient by its own size, so in the first steps errors of tiny ones count "
+     "in full"},
 };
 
 inline const Bound &getBound(Quantity quantity) { return kBounds[static_cast<int>(quantity)]; }
 
-/// Compiles the run file at the first path into a trainer at the second; returns false after reporting errors.
+/// Compiles the run file at the first path into a trainer at the second; returns false after reporting
+/// errors.
 using CompileFunction = std::function<bool(const std::string &runFile, const std::string &trainer)>;
 
 struct VerifyOptions {
@@ -56,10 +59,10 @@ struct VerifyOptions {
   bool json = false;
 };
 
-/// `contraflow verify FOLDER`: compiles the model from the folder's config.json, runs one forward and backward and
-/// three AdamW steps, and prints per quantity the largest error, its bound and the worst tensor. Returns the exit
-/// status: 0 if all that the folder records is there and within bounds, else 1. `compile` is the driver's own
-/// compilation.
+/// `contraflow verify FOLDER`: compiles the model from the folder's config.json, runs one forward and
+/// backward and three AdamW steps, and prints per quantity the largest error, its bound and the worst tensor.
+/// Returns the exit status: 0 if all that the folder records is there and within bounds, else 1. `compile` is
+/// the driver's own compilation.
 int verifyFolder(const std::string &folder, const VerifyOptions &options, const CompileFunction &compile);
 
 } // namespace contraflow::driver

@@ -377,9 +377,7 @@ std::optional<JsonValue> ObjectReader::readObject(const std::string &key) {
   return value;
 }
 
-std::optional<JsonValue> ObjectReader::readAny(const std::string &key) {
-  return lookUp(key);
-}
+std::optional<JsonValue> ObjectReader::readAny(const std::string &key) { return lookUp(key); }
 
 void ObjectReader::require(const std::string &key) {
   if (object && !lookUp(key))

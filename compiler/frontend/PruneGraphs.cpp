@@ -116,9 +116,7 @@ LogicalResult verifyFullNames(GraphOp train) {
 
 } // namespace
 
-std::string getGenerateName(StringRef trainName) {
-  return (trainName + "_generate").str();
-}
+std::string getGenerateName(StringRef trainName) { return (trainName + "_generate").str(); }
 
 LogicalResult pruneGraphs(ModuleOp module) {
   auto train = module.lookupSymbol<GraphOp>("train"), generate = module.lookupSymbol<GraphOp>("generate");

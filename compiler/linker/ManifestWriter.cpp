@@ -171,9 +171,7 @@ llvm::Expected<cpu::CpuMachine> getMachine(ModuleOp module) {
   return cpu::CpuMachine::get(isa);
 }
 
-llvm::Expected<abi::Manifest> buildManifest(ModuleOp module) {
-  return ManifestWriter(module).write();
-}
+llvm::Expected<abi::Manifest> buildManifest(ModuleOp module) { return ManifestWriter(module).write(); }
 
 llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
   llvm::Expected<cpu::CpuMachine> machine = getMachine(module);

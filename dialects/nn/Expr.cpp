@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialects/nn/Expr.h"
 
+#include "mlir/IR/OpImplementation.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/raw_ostream.h"
-#include "mlir/IR/OpImplementation.h"
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -139,17 +139,28 @@ public:
   }
   bool punctuation(char c) override {
     switch (c) {
-    case '+': return mlir::succeeded(parser.parseOptionalPlus());
-    case '-': return mlir::succeeded(parser.parseOptionalMinus());
-    case '*': return mlir::succeeded(parser.parseOptionalStar());
-    case '/': return mlir::succeeded(parser.parseOptionalSlash());
-    case '(': return mlir::succeeded(parser.parseOptionalLParen());
-    case ')': return mlir::succeeded(parser.parseOptionalRParen());
-    case ',': return mlir::succeeded(parser.parseOptionalComma());
-    case '<': return mlir::succeeded(parser.parseOptionalLess());
-    case '>': return mlir::succeeded(parser.parseOptionalGreater());
-    case '=': return mlir::succeeded(parser.parseOptionalEqual());
-    default: return false; // '!' starts a type in MLIR text; write `not (a == b)`.
+    case '+':
+      return mlir::succeeded(parser.parseOptionalPlus());
+    case '-':
+      return mlir::succeeded(parser.parseOptionalMinus());
+    case '*':
+      return mlir::succeeded(parser.parseOptionalStar());
+    case '/':
+      return mlir::succeeded(parser.parseOptionalSlash());
+    case '(':
+      return mlir::succeeded(parser.parseOptionalLParen());
+    case ')':
+      return mlir::succeeded(parser.parseOptionalRParen());
+    case ',':
+      return mlir::succeeded(parser.parseOptionalComma());
+    case '<':
+      return mlir::succeeded(parser.parseOptionalLess());
+    case '>':
+      return mlir::succeeded(parser.parseOptionalGreater());
+    case '=':
+      return mlir::succeeded(parser.parseOptionalEqual());
+    default:
+      return false; // '!' starts a type in MLIR text; write `not (a == b)`.
     }
   }
   void error(llvm::StringRef message) override {
@@ -447,7 +458,7 @@ llvm::Expected<ExprValue> callFunction(const std::string &name, llvm::ArrayRef<E
     return unary([](double x) { return std::exp(x); });
   if (name == "floor" || name == "ceil") {
     double (*round)(double) = name == "floor" ? static_cast<double (*)(double)>(std::floor)
-                                               : static_cast<double (*)(double)>(std::ceil);
+                                              : static_cast<double (*)(double)>(std::ceil);
     llvm::Expected<ExprValue> result = unary(round);
     if (!result)
       return result;
@@ -612,7 +623,8 @@ std::string Expr::str() const {
   // Left-associative: an equal operator on the left needs no parentheses, comparisons do not chain.
   // `!=` cannot be written in MLIR text, where '!' starts a type.
   if (node->op == "!=")
-    return "not (" + printOperand(node->operands[0], own) + " == " + printOperand(node->operands[1], own) + ")";
+    return "not (" + printOperand(node->operands[0], own) + " == " + printOperand(node->operands[1], own) +
+           ")";
   std::string lhs = printOperand(node->operands[0], own == 4 ? own : own - 1);
   std::string rhs = printOperand(node->operands[1], own);
   std::string text = lhs + " " + node->op + " " + rhs;

@@ -41,78 +41,30 @@ Scalar compare(arith::CmpIPredicate predicate, Scalar a, Scalar b) {
 
 } // namespace
 
-Scalar operator+(Scalar a, Scalar b) {
-  return binary<arith::AddFOp>(a, b);
-}
-Scalar operator-(Scalar a, Scalar b) {
-  return binary<arith::SubFOp>(a, b);
-}
-Scalar operator*(Scalar a, Scalar b) {
-  return binary<arith::MulFOp>(a, b);
-}
-Scalar operator/(Scalar a, Scalar b) {
-  return binary<arith::DivFOp>(a, b);
-}
-Scalar operator-(Scalar a) {
-  return unary<arith::NegFOp>(a);
-}
-Scalar operator+(Scalar a, double b) {
-  return a + number(a, b);
-}
-Scalar operator-(Scalar a, double b) {
-  return a - number(a, b);
-}
-Scalar operator*(Scalar a, double b) {
-  return a * number(a, b);
-}
-Scalar operator+(double a, Scalar b) {
-  return number(b, a) + b;
-}
-Scalar operator-(double a, Scalar b) {
-  return number(b, a) - b;
-}
-Scalar operator*(double a, Scalar b) {
-  return number(b, a) * b;
-}
-Scalar operator/(double a, Scalar b) {
-  return number(b, a) / b;
-}
-Scalar exp(Scalar x) {
-  return unary<math::ExpOp>(x);
-}
-Scalar log(Scalar x) {
-  return unary<math::LogOp>(x);
-}
-Scalar sqrt(Scalar x) {
-  return unary<math::SqrtOp>(x);
-}
-Scalar rsqrt(Scalar x) {
-  return unary<math::RsqrtOp>(x);
-}
-Scalar tanh(Scalar x) {
-  return unary<math::TanhOp>(x);
-}
-Scalar erf(Scalar x) {
-  return unary<math::ErfOp>(x);
-}
-Scalar sigmoid(Scalar x) {
-  return 1.0 / (1.0 + exp(-x));
-}
-Scalar max(Scalar a, double b) {
-  return binary<arith::MaximumFOp>(a, number(a, b));
-}
-Scalar equal(Scalar a, Scalar b) {
-  return compare(arith::CmpIPredicate::eq, a, b);
-}
-Scalar greater(Scalar a, double b) {
-  return compare(arith::CmpFPredicate::OGT, a, number(a, b));
-}
-Scalar less(Scalar a, double b) {
-  return compare(arith::CmpFPredicate::OLT, a, number(a, b));
-}
-Scalar isValid(Scalar id) {
-  return compare(arith::CmpIPredicate::sge, id, number(id, 0));
-}
+Scalar operator+(Scalar a, Scalar b) { return binary<arith::AddFOp>(a, b); }
+Scalar operator-(Scalar a, Scalar b) { return binary<arith::SubFOp>(a, b); }
+Scalar operator*(Scalar a, Scalar b) { return binary<arith::MulFOp>(a, b); }
+Scalar operator/(Scalar a, Scalar b) { return binary<arith::DivFOp>(a, b); }
+Scalar operator-(Scalar a) { return unary<arith::NegFOp>(a); }
+Scalar operator+(Scalar a, double b) { return a + number(a, b); }
+Scalar operator-(Scalar a, double b) { return a - number(a, b); }
+Scalar operator*(Scalar a, double b) { return a * number(a, b); }
+Scalar operator+(double a, Scalar b) { return number(b, a) + b; }
+Scalar operator-(double a, Scalar b) { return number(b, a) - b; }
+Scalar operator*(double a, Scalar b) { return number(b, a) * b; }
+Scalar operator/(double a, Scalar b) { return number(b, a) / b; }
+Scalar exp(Scalar x) { return unary<math::ExpOp>(x); }
+Scalar log(Scalar x) { return unary<math::LogOp>(x); }
+Scalar sqrt(Scalar x) { return unary<math::SqrtOp>(x); }
+Scalar rsqrt(Scalar x) { return unary<math::RsqrtOp>(x); }
+Scalar tanh(Scalar x) { return unary<math::TanhOp>(x); }
+Scalar erf(Scalar x) { return unary<math::ErfOp>(x); }
+Scalar sigmoid(Scalar x) { return 1.0 / (1.0 + exp(-x)); }
+Scalar max(Scalar a, double b) { return binary<arith::MaximumFOp>(a, number(a, b)); }
+Scalar equal(Scalar a, Scalar b) { return compare(arith::CmpIPredicate::eq, a, b); }
+Scalar greater(Scalar a, double b) { return compare(arith::CmpFPredicate::OGT, a, number(a, b)); }
+Scalar less(Scalar a, double b) { return compare(arith::CmpFPredicate::OLT, a, number(a, b)); }
+Scalar isValid(Scalar id) { return compare(arith::CmpIPredicate::sge, id, number(id, 0)); }
 Scalar rowSum(Scalar x) {
   return {x.builder, RowSumOp::create(*x.builder, x.loc(), x.value.getType(), x.value)};
 }
@@ -123,9 +75,7 @@ Scalar rowMax(Scalar x) {
 Scalar select(Scalar condition, Scalar a, Scalar b) {
   return {a.builder, arith::SelectOp::create(*a.builder, a.loc(), condition.value, a.value, b.value)};
 }
-Scalar select(Scalar condition, Scalar a, double b) {
-  return select(condition, a, number(a, b));
-}
+Scalar select(Scalar condition, Scalar a, double b) { return select(condition, a, number(a, b)); }
 Scalar select(Scalar condition, double a, double b) {
   Region region(*condition.builder, condition.loc());
   return select(condition, region.constant(a), region.constant(b));

@@ -168,7 +168,7 @@ struct SliceOfConcat : OpRewritePattern<SliceOp> {
     if (!heads || !offset || !size || !columns)
       return rewriter.notifyMatchFailure(op, "sizes are not known");
     int64_t split = *columns / *heads;
-    if (*offset<split && * offset + *size> split)
+    if (*offset < split && *offset + *size > split)
       return rewriter.notifyMatchFailure(op, "the slice crosses the seam");
     bool right = *offset >= split;
     rewriter.replaceOpWithNewOp<SliceOp>(

@@ -268,18 +268,14 @@ LogicalResult FillOp::verify() {
   return Check(*this).number(1, "with", getWith());
 }
 
-int64_t FillOp::getFlops() {
-  return 0;
-}
+int64_t FillOp::getFlops() { return 0; }
 
 LogicalResult FillOp::buildKernels(OpBuilder &builder, SmallVectorImpl<Value> &replacements) {
   replacements.push_back(buildFill(builder, getLoc(), getOutput().getType(), getFloat(getWith())));
   return success();
 }
 
-int64_t CopyOp::getFlops() {
-  return 0;
-}
+int64_t CopyOp::getFlops() { return 0; }
 
 LogicalResult CopyOp::buildKernels(OpBuilder &builder, SmallVectorImpl<Value> &replacements) {
   replacements.push_back(

@@ -37,9 +37,8 @@ ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
       parseIntegers(parser, domain) || parser.parseKeyword("ins") || parser.parseLParen())
     return failure();
   SMLoc inputsLoc = parser.getCurrentLocation();
-  if (failed(parser.parseOptionalRParen()) &&
-      (parser.parseOperandList(inputs) || parser.parseColon() || parseTensorTypes(parser, inputTypes) ||
-       parser.parseRParen()))
+  if (failed(parser.parseOptionalRParen()) && (parser.parseOperandList(inputs) || parser.parseColon() ||
+                                               parseTensorTypes(parser, inputTypes) || parser.parseRParen()))
     return failure();
   auto parseMap = [&] { return parser.parseAttribute(maps.emplace_back()); };
   auto parseGather = [&]() -> ParseResult {
@@ -51,9 +50,10 @@ ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
   };
   if (parser.parseKeyword("maps") || parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseMap) ||
       parser.parseKeyword("gathers") ||
-      parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseGather) || parser.parseKeyword("tied") ||
-      parseIntegers(parser, tied) || parser.parseOptionalAttrDictWithKeyword(result.attributes) ||
-      parser.parseArrow() || parseTensorTypes(parser, resultTypes))
+      parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseGather) ||
+      parser.parseKeyword("tied") || parseIntegers(parser, tied) ||
+      parser.parseOptionalAttrDictWithKeyword(result.attributes) || parser.parseArrow() ||
+      parseTensorTypes(parser, resultTypes))
     return failure();
   OptionalParseResult region = parser.parseOptionalRegion(*result.addRegion());
   if (region.has_value() && failed(*region))
@@ -82,12 +82,13 @@ void KernelOp::print(OpAsmPrinter &printer) {
     printTensorTypes(printer, *this, getInputs().getTypes());
   }
   printer << ") maps " << getMaps() << " gathers [";
-  llvm::interleaveComma(getGathers(), printer,
-                        [&](Attribute gather) { integers(llvm::cast<DenseI64ArrayAttr>(gather).asArrayRef()); });
+  llvm::interleaveComma(getGathers(), printer, [&](Attribute gather) {
+    integers(llvm::cast<DenseI64ArrayAttr>(gather).asArrayRef());
+  });
   printer << "] tied ";
   integers(getTied());
-  printer.printOptionalAttrDictWithKeyword(
-      (*this)->getAttrs(), {"label", "anchor", "domain", "maps", "gathers", "tied"});
+  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
+                                           {"label", "anchor", "domain", "maps", "gathers", "tied"});
   printer << " -> ";
   printTensorTypes(printer, *this, getResults().getTypes());
   if (!getBody().empty()) {
@@ -113,14 +114,14 @@ LogicalResult verifyMaps(KernelOp op) {
     AffineMap map = op.getInputMap(i);
     int64_t rank = getOperandType(op, i).getRank();
     if (static_cast<int64_t>(map.getNumResults()) != rank)
-      return op.emitOpError() << "(C2) map " << i << " has " << map.getNumResults() << " results, its tensor has "
-                              << rank << " dimensions";
+      return op.emitOpError() << "(C2) map " << i << " has " << map.getNumResults()
+                              << " results, its tensor has " << rank << " dimensions";
     if (map.getNumDims() != op.getDomain().size())
-      return op.emitOpError() << "(C2) map " << i << " has " << map.getNumDims() << " dimensions, the domain has "
-                              << op.getDomain().size();
+      return op.emitOpError() << "(C2) map " << i << " has " << map.getNumDims()
+                              << " dimensions, the domain has " << op.getDomain().size();
     if (map.getNumSymbols() != op.getGather(i).size())
-      return op.emitOpError() << "(C2) map " << i << " has " << map.getNumSymbols() << " symbols, " << "gathers give "
-                              << op.getGather(i).size();
+      return op.emitOpError() << "(C2) map " << i << " has " << map.getNumSymbols() << " symbols, "
+                              << "gathers give " << op.getGather(i).size();
   }
   return success();
 }
@@ -132,8 +133,8 @@ LogicalResult verifyTied(KernelOp op) {
       return op.emitOpError() << "(C3) result " << i << " is tied to input " << tied << ", there are "
                               << op.getNumInputs() << " inputs";
     if (tied >= 0 && op.getInputType(tied) != op.getResultType(i))
-      return op.emitOpError() << "(C3) result " << i << " has type " << op.getResultType(i) << ", tied input " << tied
-                              << " has type " << op.getInputType(tied);
+      return op.emitOpError() << "(C3) result " << i << " has type " << op.getResultType(i) << ", tied input "
+                              << tied << " has type " << op.getInputType(tied);
     if (tied >= 0 && llvm::count(op.getTied(), tied) > 1)
       return op.emitOpError() << "(C3) input " << tied << " is tied to more than one result";
   }
@@ -148,8 +149,8 @@ LogicalResult verifyGathers(KernelOp op) {
         return op.emitOpError() << "(C4) operand " << i << " is gathered by input " << index << ", there are "
                                 << op.getNumInputs() << " inputs";
       if (!op.getInputType(index).getElementType().isInteger(32))
-        return op.emitOpError() << "(C4) input " << index << " gathers operand " << i << " and must be i32, found "
-                                << op.getInputType(index);
+        return op.emitOpError() << "(C4) input " << index << " gathers operand " << i
+                                << " and must be i32, found " << op.getInputType(index);
       if (op.getInputMap(index).getNumSymbols())
         return op.emitOpError() << "(C4) input " << index << " gathers operand " << i
                                 << " and must not be gathered itself";
@@ -169,12 +170,12 @@ LogicalResult verifyBody(KernelOp op) {
     return op.emitOpError() << "(C5) the region must have one block for anchor " << op.getAnchor();
   Block &block = op.getBody().front();
   if (block.getNumArguments() != op.getNumInputs())
-    return op.emitOpError() << "(C5) the region has " << block.getNumArguments() << " arguments, the kernel has "
-                            << op.getNumInputs() << " inputs";
+    return op.emitOpError() << "(C5) the region has " << block.getNumArguments()
+                            << " arguments, the kernel has " << op.getNumInputs() << " inputs";
   for (auto [i, argument] : llvm::enumerate(block.getArguments()))
     if (argument.getType() != op.getInputType(i).getElementType())
-      return op.emitOpError() << "(C5) region argument " << i << " is " << argument.getType() << ", input " << i
-                              << " holds " << op.getInputType(i).getElementType();
+      return op.emitOpError() << "(C5) region argument " << i << " is " << argument.getType() << ", input "
+                              << i << " holds " << op.getInputType(i).getElementType();
   auto yield = llvm::dyn_cast<KernelYieldOp>(block.back());
   if (!yield || yield.getNumOperands() != op->getNumResults())
     return op.emitOpError() << "(C5) the region must end with nn.kernel_yield of " << op->getNumResults()
@@ -193,8 +194,8 @@ LogicalResult KernelOp::verify() {
   size_t operands = getNumInputs() + getNumResults();
   if (getMaps().size() != operands || getGathers().size() != operands || getTied().size() != getNumResults())
     return emitOpError() << "(C1) expected " << operands << " maps and gather lists and " << getNumResults()
-                         << " tied entries, found " << getMaps().size() << ", " << getGathers().size() << " and "
-                         << getTied().size();
+                         << " tied entries, found " << getMaps().size() << ", " << getGathers().size()
+                         << " and " << getTied().size();
   for (unsigned i = 0; i < operands; ++i)
     if (!getOperandType(*this, i).isBound())
       return emitOpError() << "needs bound types, found " << getOperandType(*this, i);
@@ -210,11 +211,12 @@ LogicalResult KernelOp::verify() {
 // Tables
 //===----------------------------------------------------------------------===//
 
-LogicalResult AnglesAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t positions, FloatAttr factor,
-                                 DenseFPElementsAttr frequencies) {
+LogicalResult AnglesAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t positions,
+                                 FloatAttr factor, DenseFPElementsAttr frequencies) {
   if (positions < 1)
     return emitError() << "expected one position or more, found " << positions;
-  if (!factor.getType().isF64() || frequencies.getType().getRank() != 1 || !frequencies.getElementType().isF64())
+  if (!factor.getType().isF64() || frequencies.getType().getRank() != 1 ||
+      !frequencies.getElementType().isF64())
     return emitError() << "expected an f64 factor and a vector of f64 frequencies, found " << factor.getType()
                        << " and " << frequencies.getType();
   return success();

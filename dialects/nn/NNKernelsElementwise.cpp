@@ -19,12 +19,8 @@ LogicalResult pointwise(Operation *op, OpBuilder &builder, Replacements &replace
   return success();
 }
 
-int64_t rowsOf(Value matrix) {
-  return shapeOf(matrix)[0];
-}
-int64_t columnsOf(Value matrix) {
-  return shapeOf(matrix)[1];
-}
+int64_t rowsOf(Value matrix) { return shapeOf(matrix)[0]; }
+int64_t columnsOf(Value matrix) { return shapeOf(matrix)[1]; }
 
 /// Copies the points of `domain` from one place to another.
 Value buildMove(KernelBuilder &k, Value source, KernelBuilder::Coordinates from, Type type,

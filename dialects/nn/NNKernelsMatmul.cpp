@@ -21,9 +21,7 @@ KernelBuilder groupedMatmul(Operation *op, OpBuilder &builder, RaggedKind ragged
 }
 
 /// The offsets of the experts stand at the end of a routing table of `rows` rows.
-void offsets(KernelBuilder &k, Value routing, int64_t rows) {
-  k.input(routing, {k.d(0) + 3 * rows});
-}
+void offsets(KernelBuilder &k, Value routing, int64_t rows) { k.input(routing, {k.d(0) + 3 * rows}); }
 
 } // namespace
 

@@ -15,12 +15,8 @@ namespace {
 
 using Replacements = SmallVectorImpl<Value>;
 
-int64_t rowsOf(Value matrix) {
-  return shapeOf(matrix)[0];
-}
-int64_t columnsOf(Value matrix) {
-  return shapeOf(matrix)[1];
-}
+int64_t rowsOf(Value matrix) { return shapeOf(matrix)[0]; }
+int64_t columnsOf(Value matrix) { return shapeOf(matrix)[1]; }
 
 /// The rows that the choices of token d0 have: one i32 input per choice. Returns their numbers.
 SmallVector<int64_t> choiceRows(KernelBuilder &k, Value routing, int64_t tokens, int64_t topK) {

@@ -10,12 +10,8 @@ namespace {
 
 using Replacements = SmallVectorImpl<Value>;
 
-int64_t rowsOf(Value matrix) {
-  return shapeOf(matrix)[0];
-}
-int64_t columnsOf(Value matrix) {
-  return shapeOf(matrix)[1];
-}
+int64_t rowsOf(Value matrix) { return shapeOf(matrix)[0]; }
+int64_t columnsOf(Value matrix) { return shapeOf(matrix)[1]; }
 
 } // namespace
 

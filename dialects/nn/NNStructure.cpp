@@ -167,9 +167,7 @@ private:
 // nn.model, nn.config
 //===----------------------------------------------------------------------===//
 
-GraphOp ModelOp::getGraph() {
-  return *getBody().getOps<GraphOp>().begin();
-}
+GraphOp ModelOp::getGraph() { return *getBody().getOps<GraphOp>().begin(); }
 
 LogicalResult ModelOp::verifyRegions() {
   // model_c1
@@ -211,9 +209,7 @@ StringRef BlockOp::getArgName(unsigned index) {
   return llvm::cast<StringAttr>(getArgNames()[index]).getValue();
 }
 
-YieldOp BlockOp::getYield() {
-  return llvm::cast<YieldOp>(getBody().front().getTerminator());
-}
+YieldOp BlockOp::getYield() { return llvm::cast<YieldOp>(getBody().front().getTerminator()); }
 
 /// The types that the last operation of `region` yields are `wanted`.
 static LogicalResult verifyYield(Operation *op, Region &region, TypeRange wanted) {

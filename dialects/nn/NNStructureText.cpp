@@ -21,9 +21,7 @@ ParseResult parseName(Parser &parser, StringAttr &name) {
   return success();
 }
 
-void printName(Printer &printer, Operation *, StringAttr name) {
-  printer << name.getValue();
-}
+void printName(Printer &printer, Operation *, StringAttr name) { printer << name.getValue(); }
 
 ParseResult parseExpr(AsmParser &parser, ExprAttr &expr) {
   std::optional<Expr> parsed = Expr::parse(parser, /*dimension=*/false);
@@ -33,9 +31,7 @@ ParseResult parseExpr(AsmParser &parser, ExprAttr &expr) {
   return success();
 }
 
-void printExpr(AsmPrinter &printer, Operation *, ExprAttr expr) {
-  printer << expr.getText();
-}
+void printExpr(AsmPrinter &printer, Operation *, ExprAttr expr) { printer << expr.getText(); }
 
 //===----------------------------------------------------------------------===//
 // nn.config

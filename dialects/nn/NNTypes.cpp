@@ -82,9 +82,7 @@ std::optional<int64_t> ExprAttr::getConstant() const {
   return value;
 }
 
-ExprAttr getExprAttr(MLIRContext *context, const Expr &expr) {
-  return ExprAttr::get(context, expr.str());
-}
+ExprAttr getExprAttr(MLIRContext *context, const Expr &expr) { return ExprAttr::get(context, expr.str()); }
 
 ExprAttr getFloatAttr(MLIRContext *context, double value) {
   return getExprAttr(context, Expr::constant(value));
@@ -92,13 +90,9 @@ ExprAttr getFloatAttr(MLIRContext *context, double value) {
 
 Expr getExpr(ExprAttr attr) { return llvm::cantFail(Expr::parse(attr.getText())); }
 
-int64_t getInt(ExprAttr attr) {
-  return llvm::cantFail(getExpr(attr).evaluateInt(ExprEnvironment()));
-}
+int64_t getInt(ExprAttr attr) { return llvm::cantFail(getExpr(attr).evaluateInt(ExprEnvironment())); }
 
-double getFloat(ExprAttr attr) {
-  return llvm::cantFail(getExpr(attr).evaluateFloat(ExprEnvironment()));
-}
+double getFloat(ExprAttr attr) { return llvm::cantFail(getExpr(attr).evaluateFloat(ExprEnvironment())); }
 
 //===----------------------------------------------------------------------===//
 // TensorType
@@ -126,7 +120,8 @@ ParseResult parseTensorType(AsmParser &parser, Type &type) {
   if (parser.parseGreater())
     return failure();
   if (!elementType.isF32() && !elementType.isInteger(32))
-    return parser.emitError(parser.getCurrentLocation()) << "element type must be f32 or i32, found " << elementType;
+    return parser.emitError(parser.getCurrentLocation())
+           << "element type must be f32 or i32, found " << elementType;
   type = TensorType::get(parser.getContext(), shape, elementType);
   return success();
 }

@@ -11,9 +11,7 @@ namespace contraflow::autodiff {
 
 namespace {
 
-bool isFloat(Value value) {
-  return cast<nn::TensorType>(value.getType()).getElementType().isF32();
-}
+bool isFloat(Value value) { return cast<nn::TensorType>(value.getType()).getElementType().isF32(); }
 
 /// State of one sweep.
 class Sweep {

@@ -20,9 +20,7 @@ struct Range {
   int64_t low, high;
 };
 
-int64_t floorDiv(int64_t a, int64_t b) {
-  return a / b - (a % b < 0);
-}
+int64_t floorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
 /// `constant + sum of coefficient * atom`; atoms are dimensions, symbols, and floordiv and mod of something
 /// simplified.

@@ -15,9 +15,7 @@ namespace contraflow::fusion {
 // Questions about one kernel
 //===----------------------------------------------------------------------===//
 
-bool isRows(nn::KernelOp kernel) {
-  return isa<nn::RowsAnchorAttr>(kernel.getAnchor());
-}
+bool isRows(nn::KernelOp kernel) { return isa<nn::RowsAnchorAttr>(kernel.getAnchor()); }
 
 bool isPointwise(nn::KernelOp kernel) {
   return isRows(kernel) && llvm::none_of(kernel.getBody().front(),

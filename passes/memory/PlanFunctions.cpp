@@ -60,9 +60,7 @@ private:
   std::map<std::tuple<StringRef, int64_t, StringRef>, int64_t> offsets;
 };
 
-StringRef getKind(func::FuncOp function) {
-  return function.getSymName().rsplit('.').first;
-}
+StringRef getKind(func::FuncOp function) { return function.getSymName().rsplit('.').first; }
 
 /// A set of values that share their memory.
 struct SharedBuffer {

@@ -302,9 +302,7 @@ template <typename Map> auto *find(Map &map, const std::string &name) {
 
 } // namespace
 
-int64_t Parameter::elements() const {
-  return product(shape).value_or(0);
-}
+int64_t Parameter::elements() const { return product(shape).value_or(0); }
 
 std::vector<int64_t> Parameter::pieceShape() const {
   return split ? std::vector<int64_t>(shape.begin() + 1, shape.end()) : shape;
@@ -315,12 +313,8 @@ std::string Parameter::pieceName(int64_t index) const {
   return at == std::string::npos ? name : text(name.substr(0, at), index, name.substr(at + 3));
 }
 
-const Region *Manifest::findRegion(const std::string &name) const {
-  return find(regions, name);
-}
-const Program *Manifest::findProgram(const std::string &name) const {
-  return find(programs, name);
-}
+const Region *Manifest::findRegion(const std::string &name) const { return find(regions, name); }
+const Program *Manifest::findProgram(const std::string &name) const { return find(programs, name); }
 
 const Output *Manifest::findOutput(const std::string &program, const std::string &name) const {
   for (const Output &output : outputs)

@@ -123,12 +123,8 @@ float halfToFloat(uint16_t half) {
   return sign ? -value : value;
 }
 
-float bfloatToFloat(uint16_t value) {
-  return std::bit_cast<float>(uint32_t(value) << 16);
-}
-float doubleToFloat(double value) {
-  return float(value);
-}
+float bfloatToFloat(uint16_t value) { return std::bit_cast<float>(uint32_t(value) << 16); }
+float doubleToFloat(double value) { return float(value); }
 
 /// Data in a file may have any alignment, so every element is copied out.
 template <typename From, typename To, typename Convert>
@@ -143,12 +139,8 @@ void convert(const void *data, std::span<To> result, Convert convertOne) {
 
 } // namespace
 
-const char *nameOf(ElementType type) {
-  return infoOf(type).name;
-}
-int64_t sizeOf(ElementType type) {
-  return infoOf(type).bytes;
-}
+const char *nameOf(ElementType type) { return infoOf(type).name; }
+int64_t sizeOf(ElementType type) { return infoOf(type).bytes; }
 
 int64_t TensorView::elements() const {
   int64_t result = 1;

@@ -14,9 +14,7 @@ inline int64_t nanoseconds() {
       .count();
 }
 
-inline double seconds() {
-  return double(nanoseconds()) * 1e-9;
-}
+inline double seconds() { return double(nanoseconds()) * 1e-9; }
 
 } // namespace contraflow::base
 

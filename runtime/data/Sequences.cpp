@@ -12,9 +12,7 @@ namespace contraflow::data {
 namespace {
 
 /// Ids of a document: bos, bytes, eos.
-int64_t idsOf(const Document &document) {
-  return int64_t(document.bytes.size()) + 2;
-}
+int64_t idsOf(const Document &document) { return int64_t(document.bytes.size()) + 2; }
 
 } // namespace
 

@@ -52,9 +52,7 @@ Executor::Executor(const abi::Manifest &manifest, const std::string &objectBytes
   }
 }
 
-Executor::~Executor() {
-  pool.setObserver(nullptr);
-}
+Executor::~Executor() { pool.setObserver(nullptr); }
 
 const Table &Executor::getTable(const std::string &program) const {
   auto found = tables.find(program);
@@ -92,9 +90,7 @@ void Executor::startProfile() {
   pool.setObserver(profile.get());
 }
 
-std::string Executor::printProfile() const {
-  return profile ? profile->print(object) : "";
-}
+std::string Executor::printProfile() const { return profile ? profile->print(object) : ""; }
 
 //===----------------------------------------------------------------------===//
 // Crash report

@@ -220,7 +220,8 @@ double Trainer::validate() {
   }
   if (!std::isfinite(sum))
     throw Error(text("the validation loss is ", sum, " after step ", state.step),
-                "the last update broke the parameters: lower optimizer.lr or lengthen optimizer.warmup_steps and go on "
+                "the last update broke the parameters: lower optimizer.lr or lengthen optimizer.warmup_steps "
+                "and go on "
                 "from an earlier checkpoint");
   return sum / double(batches);
 }

@@ -207,9 +207,7 @@ double constantValue(arith::ConstantOp op) {
                                       : static_cast<double>(value.getInt());
 }
 
-int64_t integer(double x) {
-  return static_cast<int64_t>(x);
-}
+int64_t integer(double x) { return static_cast<int64_t>(x); }
 
 /// The value of one scalar operation whose operands are `x`; nullopt for an operation that regions don't
 /// have.
@@ -314,9 +312,7 @@ template <typename Body> void forEachRow(ArrayRef<int64_t> domain, Body body) {
   forEachPoint(rows, [&](ArrayRef<int64_t> point) { body(SmallVector<int64_t>(point)); });
 }
 
-bool usesLastDim(AffineMap map) {
-  return map.isFunctionOfDim(map.getNumDims() - 1);
-}
+bool usesLastDim(AffineMap map) { return map.isFunctionOfDim(map.getNumDims() - 1); }
 
 LogicalResult runRows(nn::KernelOp kernel, Access &access, bool accumulate) {
   int64_t columns = kernel.getDomain().back();
@@ -446,11 +442,12 @@ LogicalResult runAttention(const AttentionShape &shape, Access &access) {
 /// d_s = p * (d_p - sum(d_o * o)) with p from lse; d_q, d_k, d_v are sums in order of (b, s, h).
 LogicalResult runAttentionGrad(const AttentionShape &shape, Access &access) {
   auto clear = [&](unsigned result, int64_t heads, bool value) {
-    forEachPoint({shape.batch, shape.seq, heads, value ? shape.vSize : shape.qkSize}, [&](ArrayRef<int64_t>
-                                                                                              p) {
-      if (double *element = access.element(result, {p[0], p[1], p[2], value ? 0 : p[3], value ? p[3] : 0}))
-        *element = 0;
-    });
+    forEachPoint({shape.batch, shape.seq, heads, value ? shape.vSize : shape.qkSize},
+                 [&](ArrayRef<int64_t> p) {
+                   if (double *element =
+                           access.element(result, {p[0], p[1], p[2], value ? 0 : p[3], value ? p[3] : 0}))
+                     *element = 0;
+                 });
   };
   clear(0, shape.heads, false);
   clear(1, shape.kvHeads, false);

@@ -9,9 +9,7 @@ namespace contraflow::test::reference {
 
 namespace {
 
-int64_t rowsOf(const Array &x) {
-  return x.size() / x.shape.back();
-}
+int64_t rowsOf(const Array &x) { return x.size() / x.shape.back(); }
 
 /// The parts of a routing table for `rows` = T * K.
 struct RoutingView {
@@ -157,12 +155,8 @@ Array zip(const Array &x, const Array &y, const std::function<double(double, dou
   return z;
 }
 
-double sigmoid(double x) {
-  return 1 / (1 + std::exp(-x));
-}
-double silu(double x) {
-  return x * sigmoid(x);
-}
+double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+double silu(double x) { return x * sigmoid(x); }
 double gelu(double x, bool tanhForm) {
   if (tanhForm)
     return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));

@@ -42,12 +42,8 @@ CpuTarget CpuTarget::forFeatures(ArrayRef<std::string> features) {
 // Operations
 //===----------------------------------------------------------------------===//
 
-Value Emitter::constant(int64_t value) {
-  return arith::ConstantIntOp::create(builder, loc, value, 64);
-}
-Value Emitter::constantI32(int32_t value) {
-  return arith::ConstantIntOp::create(builder, loc, value, 32);
-}
+Value Emitter::constant(int64_t value) { return arith::ConstantIntOp::create(builder, loc, value, 64); }
+Value Emitter::constantI32(int32_t value) { return arith::ConstantIntOp::create(builder, loc, value, 32); }
 Value Emitter::constantF32(float value) {
   return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(value));
 }
@@ -57,67 +53,39 @@ Value Emitter::splat(float value) {
 Value Emitter::splatI32(int32_t value) {
   return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vecI32(), value));
 }
-Value Emitter::trueValue() {
-  return arith::ConstantIntOp::create(builder, loc, 1, 1);
-}
-Value Emitter::falseValue() {
-  return arith::ConstantIntOp::create(builder, loc, 0, 1);
-}
+Value Emitter::trueValue() { return arith::ConstantIntOp::create(builder, loc, 1, 1); }
+Value Emitter::falseValue() { return arith::ConstantIntOp::create(builder, loc, 0, 1); }
 
 Value Emitter::laneIds() {
   SmallVector<int32_t> ids = llvm::to_vector(llvm::seq<int32_t>(0, target.lanes));
   return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vecI32(), ArrayRef<int32_t>(ids)));
 }
 
-Value Emitter::add(Value a, Value b) {
-  return builder.createOrFold<arith::AddIOp>(loc, a, b);
-}
-Value Emitter::sub(Value a, Value b) {
-  return builder.createOrFold<arith::SubIOp>(loc, a, b);
-}
-Value Emitter::mul(Value a, Value b) {
-  return builder.createOrFold<arith::MulIOp>(loc, a, b);
-}
+Value Emitter::add(Value a, Value b) { return builder.createOrFold<arith::AddIOp>(loc, a, b); }
+Value Emitter::sub(Value a, Value b) { return builder.createOrFold<arith::SubIOp>(loc, a, b); }
+Value Emitter::mul(Value a, Value b) { return builder.createOrFold<arith::MulIOp>(loc, a, b); }
 Value Emitter::div(Value a, int64_t b) {
   return b == 1 ? a : builder.createOrFold<arith::DivUIOp>(loc, a, constant(b));
 }
 Value Emitter::rem(Value a, int64_t b) {
   return b == 1 ? constant(0) : builder.createOrFold<arith::RemUIOp>(loc, a, constant(b));
 }
-Value Emitter::min(Value a, Value b) {
-  return builder.createOrFold<arith::MinSIOp>(loc, a, b);
-}
-Value Emitter::max(Value a, Value b) {
-  return builder.createOrFold<arith::MaxSIOp>(loc, a, b);
-}
+Value Emitter::min(Value a, Value b) { return builder.createOrFold<arith::MinSIOp>(loc, a, b); }
+Value Emitter::max(Value a, Value b) { return builder.createOrFold<arith::MaxSIOp>(loc, a, b); }
 Value Emitter::less(Value a, Value b) {
   return builder.createOrFold<arith::CmpIOp>(loc, arith::CmpIPredicate::slt, a, b);
 }
 Value Emitter::equal(Value a, Value b) {
   return builder.createOrFold<arith::CmpIOp>(loc, arith::CmpIPredicate::eq, a, b);
 }
-Value Emitter::toI64(Value value) {
-  return builder.createOrFold<arith::ExtSIOp>(loc, i64(), value);
-}
-Value Emitter::toI32(Value value) {
-  return builder.createOrFold<arith::TruncIOp>(loc, i32(), value);
-}
+Value Emitter::toI64(Value value) { return builder.createOrFold<arith::ExtSIOp>(loc, i64(), value); }
+Value Emitter::toI32(Value value) { return builder.createOrFold<arith::TruncIOp>(loc, i32(), value); }
 
-Value Emitter::addf(Value a, Value b) {
-  return arith::AddFOp::create(builder, loc, a, b);
-}
-Value Emitter::subf(Value a, Value b) {
-  return arith::SubFOp::create(builder, loc, a, b);
-}
-Value Emitter::mulf(Value a, Value b) {
-  return arith::MulFOp::create(builder, loc, a, b);
-}
-Value Emitter::divf(Value a, Value b) {
-  return arith::DivFOp::create(builder, loc, a, b);
-}
-Value Emitter::maxf(Value a, Value b) {
-  return arith::MaxNumFOp::create(builder, loc, a, b);
-}
+Value Emitter::addf(Value a, Value b) { return arith::AddFOp::create(builder, loc, a, b); }
+Value Emitter::subf(Value a, Value b) { return arith::SubFOp::create(builder, loc, a, b); }
+Value Emitter::mulf(Value a, Value b) { return arith::MulFOp::create(builder, loc, a, b); }
+Value Emitter::divf(Value a, Value b) { return arith::DivFOp::create(builder, loc, a, b); }
+Value Emitter::maxf(Value a, Value b) { return arith::MaxNumFOp::create(builder, loc, a, b); }
 Value Emitter::fma(Value a, Value b, Value c) {
   if (!target.hasFma)
     return addf(mulf(a, b), c);

@@ -107,8 +107,7 @@ static void emitPackColumns(Emitter &e, ValueRange args, int64_t vectors) {
       }
     });
   };
-  e.ifThenElse(
-      e.less(columns, e.constant(width)), [&] { copy(true); }, [&] { copy(false); });
+  e.ifThenElse(e.less(columns, e.constant(width)), [&] { copy(true); }, [&] { copy(false); });
 }
 
 /// Emits `pack_transposed`: B contiguous along k. (source, column stride, panel, depth, columns)

@@ -43,9 +43,7 @@ void futexWakeAll(std::atomic<uint32_t> &word) {
 
 /// Scratch of different threads starts on different pages and, by the odd number of lines, in different cache
 /// sets.
-int64_t strideFor(int64_t bytes) {
-  return (bytes + 4095) / 4096 * 4096 + 4096 + 64 * 5;
-}
+int64_t strideFor(int64_t bytes) { return (bytes + 4095) / 4096 * 4096 + 4096 + 64 * 5; }
 
 } // namespace
 
@@ -184,7 +182,5 @@ __attribute__((visibility("default"))) void cf_parallel_for(cf_body body, void *
   contraflow::device::Pool::getCurrent()->parallelFor(body, env, count, grain);
 }
 
-__attribute__((visibility("default"))) int32_t cf_abi_version(void) {
-  return CF_ABI_VERSION;
-}
+__attribute__((visibility("default"))) int32_t cf_abi_version(void) { return CF_ABI_VERSION; }
 }

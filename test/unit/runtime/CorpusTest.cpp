@@ -93,13 +93,9 @@ TEST(Corpus, SaysWhyThereIsNoText) {
   folder.write("binary", std::string(4, '\0'));
   EXPECT_CONTAINS(errorOf([&] { readCorpus({{}, {}, 0}); }), "--data");
   EXPECT_CONTAINS(errorOf([&] { readCorpus({{folder / "x"}, {}, 0}); }), "does not exist");
-  EXPECT_CONTAINS(errorOf([&] {
-                    readCorpus({{folder.path.string()}, {}, 0});
-                  }),
+  EXPECT_CONTAINS(errorOf([&] { readCorpus({{folder.path.string()}, {}, 0}); }),
                   "no text remains: 1 file; left out: 1 binary");
-  EXPECT_CONTAINS(errorOf([&] {
-                    readCorpus({{folder.path.string()}, {"*.h"}, 0});
-                  }),
+  EXPECT_CONTAINS(errorOf([&] { readCorpus({{folder.path.string()}, {"*.h"}, 0}); }),
                   "look at --data and --include");
   EXPECT_CONTAINS(errorOf([&] { readCorpus({{folder.path.string()}, {}, 1.5}); }), "held-out share is 1.5");
   EXPECT_CONTAINS(errorOf([&] { readCorpus({{"/dev/null"}, {}, 0}); }), "not a regular file");

@@ -72,10 +72,7 @@ TEST(Manifest, RefusesNumbersThatDoNotFit) {
       {[](Manifest &m) { m.regions["gradients"].bytes = 16; }, "in gradients needs bytes"},
       {[](Manifest &m) { m.regions.erase("parameters"); }, "regions.parameters is missing"},
       {[](Manifest &m) { m.parameters[0].shape = {0}; }, "not positive"},
-      {[](Manifest &m) {
-         m.parameters[0].shape = {1 << 30, 1 << 30, 1 << 30};
-       },
-       "too many elements"},
+      {[](Manifest &m) { m.parameters[0].shape = {1 << 30, 1 << 30, 1 << 30}; }, "too many elements"},
       {[](Manifest &m) { m.parameters[0].offset = 2; }, "not a multiple of 4"},
       {[](Manifest &m) { m.parameters[0].offset = -64; }, "needs bytes -64"},
       {[](Manifest &m) { m.parameters[0].split = true; }, "has no {e}"},

@@ -100,7 +100,8 @@ void table_optimizer(void *const *bases) {
     first[i] = 0.9f * first[i] + 0.1f * gradient[i];
     second[i] = 0.95f * second[i] + 0.05f * gradient[i] * gradient[i];
     float denominator = __builtin_sqrtf(second[i] / scalars[CF_SCALAR_BIAS_CORRECTION_2]) + 1e-8f;
-    table[i] -= scalars[CF_SCALAR_LEARNING_RATE] * (first[i] / scalars[CF_SCALAR_BIAS_CORRECTION_1]) / denominator;
+    table[i] -=
+        scalars[CF_SCALAR_LEARNING_RATE] * (first[i] / scalars[CF_SCALAR_BIAS_CORRECTION_1]) / denominator;
   }
 }
 

@@ -21,12 +21,8 @@ void *operator new(size_t bytes) {
     return memory;
   throw std::bad_alloc();
 }
-void operator delete(void *memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void *memory, size_t) noexcept {
-  std::free(memory);
-}
+void operator delete(void *memory) noexcept { std::free(memory); }
+void operator delete(void *memory, size_t) noexcept { std::free(memory); }
 
 namespace contraflow::train {
 

@@ -357,9 +357,7 @@ TEST_F(Trainer, RefusesABadPayloadClearly) {
   };
   EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.functions[0] = "missing"; }),
                   "has no function 'missing'");
-  EXPECT_CONTAINS(errorWith([](abi::Manifest &m) {
-                    m.isa = {"sse4.2", "avx512er"};
-                  }),
+  EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.isa = {"sse4.2", "avx512er"}; }),
                   "compiled for a processor with avx512er");
   EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.arenaBytes = int64_t(1) << 50; }),
                   "MiB of memory for the arena");

@@ -23,8 +23,7 @@ protected:
                    %rows: !nn.tensor<16 x 16>, %experts: !nn.tensor<4 x 3 x 16>, %drows: !nn.tensor<16 x 3>,
                    %routing: !nn.tensor<53 : i32>, %logits: !nn.tensor<8 x 4>, %gates: !nn.tensor<8 x 2>,
                    %lse: !nn.tensor<8 x 2>, %one: !nn.tensor<1>, %scalars: !nn.tensor<16>) {
-        )" + op.str() +
-                       "\n        return\n      }";
+        )" + op.str() + "\n        return\n      }";
     OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
     ASSERT_TRUE(module) << op.str();
     Operation *first = &(*module->getOps<func::FuncOp>().begin()).front().front();
@@ -52,8 +51,9 @@ TEST_F(Cost, MatrixProductsCountTwoPerMultiplyAdd) {
 
 TEST_F(Cost, GroupedProductsCountEveryRowOnceAndEveryWeightOnce) {
   int64_t flops = 2 * 16 * 3 * 16, bytes = 4 * (16 * 16 + 4 * 3 * 16 + 53 + 16 * 3);
-  check("%y = nn.grouped_linear %rows, %experts, %routing : (<16 x 16>, <4 x 3 x 16>, <53 : i32>) -> <16 x 3>", flops,
-        bytes);
+  check(
+      "%y = nn.grouped_linear %rows, %experts, %routing : (<16 x 16>, <4 x 3 x 16>, <53 : i32>) -> <16 x 3>",
+      flops, bytes);
   check("%y = nn.grouped_linear_input_grad %drows, %experts, %routing"
         " : (<16 x 3>, <4 x 3 x 16>, <53 : i32>) -> <16 x 16>",
         flops, bytes);
@@ -72,7 +72,8 @@ TEST_F(Cost, CausalAttentionCountsVisiblePairsOnly) {
         " : (<8 x 16>, <8 x 16>, <8 x 16>) -> (<8 x 16>, <8 x 2>)",
         2 * 2 * 16 * (2 * 8 + 2 * 8 + 5), bytes);
   // Five products instead of two, and rowsum(grad * output).
-  check("%a, %b, %c = nn.attention_input_grad %g, %x, %x, %x, %x, %lse causal heads(2) kv_heads(2) seq(4) scale(1.0)"
+  check("%a, %b, %c = nn.attention_input_grad %g, %x, %x, %x, %x, %lse causal heads(2) kv_heads(2) seq(4) "
+        "scale(1.0)"
         " : <8 x 16>, <8 x 16>, <8 x 16>, <8 x 16>, <8 x 2>",
         2 * 2 * 10 * (10 * 8 + 6) + 2 * 8 * 16, 4 * (8 * 8 * 16 + 8 * 2));
 }
@@ -87,8 +88,8 @@ TEST_F(Cost, RowwiseOperationsAreProportionalToElements) {
   check("%y = nn.add %x, %v : <8 x 16>, <16>", 8 * 16, 4 * (2 * 8 * 16 + 16));
   check("%y = nn.rms_norm %x, %v eps(1.0e-6) : <8 x 16>, <16>", 4 * 8 * 16, 4 * (2 * 8 * 16 + 16));
   check("%a, %b = nn.cross_entropy %logits, %ids : <8 x 4>, <8 : i32>", 4 * 8 * 4, 4 * (8 * 4 + 8 + 1 + 8));
-  check("%y = nn.unpermute %rows, %routing, %gates : (<16 x 16>, <53 : i32>, <8 x 2>) -> <8 x 16>", 2 * 16 * 16,
-        4 * (16 * 16 + 53 + 8 * 2 + 8 * 16));
+  check("%y = nn.unpermute %rows, %routing, %gates : (<16 x 16>, <53 : i32>, <8 x 2>) -> <8 x 16>",
+        2 * 16 * 16, 4 * (16 * 16 + 53 + 8 * 2 + 8 * 16));
   check("%p, %m, %u = nn.adamw %x, %x, %x, %x, %scalars beta1(0.9) beta2(0.95) eps(1.0e-8) weight_decay(0.1)"
         " : <8 x 16>",
         16 * 8 * 16, 4 * (7 * 8 * 16 + 16));

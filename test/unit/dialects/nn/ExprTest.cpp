@@ -38,9 +38,10 @@ TEST(Expr, CoefficientsThatOverflowMakeNoPolynomial) {
 }
 
 TEST(Expr, TextParsesBackToItself) {
-  for (const char *text : {"sqrt(a + 1)*2.5", "if(has(q), 1, a/b)", "not a == 3 or b", "a/(b*c)", "(a/b)/c", "a/(b/c)",
-                           "1.0e-6", "0.1*m*log(f) + 1.0", "score == \"sigmoid\"", "(a < b) and (c >= 2)",
-                           "2*(a/b)", "(a + b)/c", "-(a/b)", "min(a, max(b, 2))", "1.5 - (a/b - 2)"}) {
+  for (const char *text :
+       {"sqrt(a + 1)*2.5", "if(has(q), 1, a/b)", "not a == 3 or b", "a/(b*c)", "(a/b)/c", "a/(b/c)", "1.0e-6",
+        "0.1*m*log(f) + 1.0", "score == \"sigmoid\"", "(a < b) and (c >= 2)", "2*(a/b)", "(a + b)/c",
+        "-(a/b)", "min(a, max(b, 2))", "1.5 - (a/b - 2)"}) {
     std::string once = parse(text).str();
     EXPECT_EQ(parse(once).str(), once) << text;
   }
@@ -60,10 +61,14 @@ std::pair<std::string, double> randomExpr(std::mt19937 &random, int depth) {
   auto [left, x] = randomExpr(random, depth - 1);
   auto [right, y] = randomExpr(random, depth - 1);
   switch (random() % 4) {
-  case 0: return {"(" + left + " + " + right + ")", x + y};
-  case 1: return {"(" + left + " - " + right + ")", x - y};
-  case 2: return {"(" + left + ") * (" + right + ")", x * y};
-  default: return y == 0 ? std::make_pair(left, x) : std::make_pair("(" + left + ") / (" + right + ")", x / y);
+  case 0:
+    return {"(" + left + " + " + right + ")", x + y};
+  case 1:
+    return {"(" + left + " - " + right + ")", x - y};
+  case 2:
+    return {"(" + left + ") * (" + right + ")", x * y};
+  default:
+    return y == 0 ? std::make_pair(left, x) : std::make_pair("(" + left + ") / (" + right + ")", x / y);
   }
 }
 
@@ -108,7 +113,8 @@ TEST(Expr, ErrorsNameWhatWasFound) {
   EXPECT_EQ(errorOf("9223372036854775807 + 1 + 0*sqrt(4)"), "'+' overflows: 9223372036854775807 and 1");
   EXPECT_EQ(errorOf("log(0)"), "'log(0)' is not finite");
   EXPECT_EQ(errorOf("1.0e300*1.0e300"), "'*' overflows: 1.0e+300 and 1.0e+300");
-  EXPECT_EQ(errorOf("(-9223372036854775807 - 1)/(-1) + 0*sqrt(4)"), "'-' overflows: 0 and -9223372036854775808");
+  EXPECT_EQ(errorOf("(-9223372036854775807 - 1)/(-1) + 0*sqrt(4)"),
+            "'-' overflows: 0 and -9223372036854775808");
   EXPECT_EQ(errorOf("\"a\\b\""),
             "text in an expression holds no quotes, backslashes or control characters, found the end");
 }

@@ -145,9 +145,7 @@ std::string num(double x) {
   return stream.str();
 }
 
-std::string str(int64_t x) {
-  return std::to_string(x);
-}
+std::string str(int64_t x) { return std::to_string(x); }
 
 //===----------------------------------------------------------------------===//
 // Matrix products and lookups
@@ -382,10 +380,8 @@ TEST_F(Kernels, Swiglu) {
     Call back{{normal(shape), gate, up}, {}};
     std::vector<Array> d = run(back, "%g, %u = nn.swiglu_input_grad %a0, %a1, %a2 : " + call.t(0),
                                {"%g", "%u"}, {call.t(0), call.t(0)});
-    expectGradient(
-        d[0], gate, back.arguments[0], [&](const Array &at) { return f(at, up); }, "gate_grad");
-    expectGradient(
-        d[1], up, back.arguments[0], [&](const Array &at) { return f(gate, at); }, "up_grad");
+    expectGradient(d[0], gate, back.arguments[0], [&](const Array &at) { return f(at, up); }, "gate_grad");
+    expectGradient(d[1], up, back.arguments[0], [&](const Array &at) { return f(gate, at); }, "up_grad");
   }
 }
 

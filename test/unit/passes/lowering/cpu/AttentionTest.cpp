@@ -153,13 +153,9 @@ void forCases(void (*check)(const Case &, const cpu::CpuMachine &)) {
       check(kCases[i], machine);
 }
 
-TEST(Attention, Forward) {
-  forCases(checkForward);
-}
+TEST(Attention, Forward) { forCases(checkForward); }
 
-TEST(Attention, Gradient) {
-  forCases(checkGradient);
-}
+TEST(Attention, Gradient) { forCases(checkGradient); }
 
 /// Scores of hundreds neither overflow nor lose the largest terms.
 TEST(Attention, LargeScores) {

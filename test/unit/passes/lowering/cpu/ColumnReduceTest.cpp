@@ -33,9 +33,8 @@ TEST_P(ColumnReduce, SumsOfProducts) {
   unsigned first = k.input(sum, {k.d(1)}), second = k.input(other, {k.d(1)});
   k.tiedResult(first, {k.d(1)});
   k.tiedResult(second, {k.d(1)});
-  nn::KernelOp op = k.build([](nn::Region &, In in) -> Scalars {
-    return {in[0] * in[1] * in[2], in[0] - in[1]};
-  });
+  nn::KernelOp op =
+      k.build([](nn::Region &, In in) -> Scalars { return {in[0] * in[1] * in[2], in[0] - in[1]}; });
   c.check(op.getResults());
 }
 
