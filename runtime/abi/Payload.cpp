@@ -7,6 +7,7 @@
 #include "runtime/base/Hash.h"
 
 #include <cstring>
+#include <elf.h>
 
 namespace contraflow::abi {
 
@@ -53,6 +54,23 @@ std::optional<Trailer> findTrailer(std::string_view file, const std::string &pat
   return trailer;
 }
 
+/// Refuses a program of this machine without a trailer that does not end where its section headers, the last
+/// part of what linkers write, end: a trainer that was copied in part.
+void requireWholeProgram(std::string_view file, const std::string &path) {
+  Elf64_Ehdr header;
+  if (file.size() < sizeof(header) || !file.starts_with(ELFMAG))
+    return;
+  std::memcpy(&header, file.data(), sizeof(header));
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_shoff == 0)
+    return;
+  uint64_t end = header.e_shoff + uint64_t(header.e_shnum) * header.e_shentsize;
+  if (file.size() != end)
+    throw Error(
+        text("'", path, "' is cut: it has ", file.size(), " bytes, ",
+             file.size() < end ? text("the program in it ", end) : "but no end of a trainer's payload"),
+        "copy or compile it again");
+}
+
 } // namespace
 
 void appendPayload(const std::string &stub, const std::string &output, const Payload &payload) {
@@ -84,20 +102,23 @@ void appendPayload(const std::string &stub, const std::string &output, const Pay
   file.commit();
 }
 
-std::optional<Payload> readPayload(const std::string &executable) {
+std::optional<Payload> readPayload(const std::string &executable, const std::string &shownAs) {
+  const std::string &path = shownAs.empty() ? executable : shownAs;
   base::MappedFile file(executable);
-  std::optional<Trailer> trailer = findTrailer(file.bytes(), executable);
-  if (!trailer)
+  std::optional<Trailer> trailer = findTrailer(file.bytes(), path);
+  if (!trailer) {
+    requireWholeProgram(file.bytes(), path);
     return std::nullopt;
+  }
   if (trailer->version != CF_ABI_VERSION)
-    throw Error(text("'", executable, "' has a payload of version ", trailer->version,
-                     ", this runtime wants ", CF_ABI_VERSION),
+    throw Error(text("'", path, "' has a payload of version ", trailer->version, ", this runtime wants ",
+                     CF_ABI_VERSION),
                 "compile it again");
   Payload payload;
   payload.object = file.bytes().substr(trailer->objectOffset, trailer->objectBytes);
   payload.manifest = file.bytes().substr(trailer->manifestOffset, trailer->manifestBytes);
   if (hashOf(payload.object, payload.manifest) != trailer->hash)
-    throw Error(text("'", executable, "' is damaged: its payload has another hash than its trailer says"),
+    throw Error(text("'", path, "' is damaged: its payload has another hash than its trailer says"),
                 "compile it again");
   return payload;
 }

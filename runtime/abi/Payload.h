@@ -26,8 +26,9 @@ struct Payload {
 /// has already is replaced. Throws base::Error.
 void appendPayload(const std::string &stub, const std::string &output, const Payload &payload);
 
-/// The payload of an executable, nothing where it has none. Throws base::Error where it is damaged.
-std::optional<Payload> readPayload(const std::string &executable);
+/// The payload of an executable, nothing where it has none. Throws base::Error where it is damaged or cut.
+/// Messages name the file `shownAs`, where that is not empty.
+std::optional<Payload> readPayload(const std::string &executable, const std::string &shownAs = "");
 
 } // namespace contraflow::abi
 

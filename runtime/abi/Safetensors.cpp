@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 #include <set>
+#include <tuple>
 
 namespace contraflow::abi {
 
@@ -113,6 +114,64 @@ private:
   const Json &json;
 };
 
+/// The header as JSON. A parser takes the last of two values of one key without a word; here that is an
+/// error, because readers of the format disagree on which one counts.
+Json parseHeader(const std::string &path, std::string_view bytes) {
+  std::vector<std::set<std::string>> keys;
+  auto refuseTwins = [&](int, Json::parse_event_t event, Json &value) {
+    if (event == Json::parse_event_t::object_start)
+      keys.emplace_back();
+    else if (event == Json::parse_event_t::object_end)
+      keys.pop_back();
+    else if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
+      throw Error(text("'", path, "' has two values for '", value.get<std::string>(), "' in its header"));
+    return true;
+  };
+  Json header = Json::parse(bytes, refuseTwins, /*allow_exceptions=*/false);
+  if (!header.is_object())
+    throw Error(text("'", path, "' is no safetensors file: its header is not a JSON object"));
+  return header;
+}
+
+Metadata parseMetadata(const std::string &path, const Json &json) {
+  if (!json.is_object())
+    throw Error(text("'", path, "': __metadata__ is not an object"));
+  Metadata metadata;
+  for (const auto &[key, value] : json.items()) {
+    if (!value.is_string())
+      throw Error(text("'", path, "': __metadata__.", key, " is not a string"));
+    metadata[key] = value.get<std::string>();
+  }
+  return metadata;
+}
+
+/// Bytes of the data that a tensor has.
+struct Extent {
+  uint64_t begin, end;
+  std::string name;
+};
+
+/// Every byte of the data belongs to exactly one tensor.
+void requireCover(const std::string &path, std::vector<Extent> extents, uint64_t bytes) {
+  std::sort(extents.begin(), extents.end(), [](const Extent &a, const Extent &b) {
+    return std::tie(a.begin, a.end) < std::tie(b.begin, b.end);
+  });
+  uint64_t covered = 0;
+  const std::string *before = nullptr;
+  for (const auto &[begin, end, name] : extents) {
+    if (begin < covered)
+      throw Error(text("'", path, "': tensors '", *before, "' and '", name, "' overlap at byte ", begin,
+                       " of the data"));
+    if (begin > covered)
+      throw Error(text("'", path, "': bytes ", covered, " to ", begin, " of the data, before tensor '", name,
+                       "', belong to no tensor"));
+    covered = end;
+    before = &name;
+  }
+  if (covered < bytes)
+    throw Error(text("'", path, "': ", bytes - covered, " bytes follow the last tensor"));
+}
+
 float halfToFloat(uint16_t half) {
   uint32_t sign = uint32_t(half & 0x8000) << 16, exponent = (half >> 10) & 31, fraction = half & 1023;
   if (exponent == 31)
@@ -168,32 +227,20 @@ SafetensorsFile::SafetensorsFile(const std::string &path) : file(path), path(pat
   if (headerBytes > bytes.size())
     throw Error(text("'", path, "' is cut: the header has ", headerBytes, " bytes, the file only ",
                      bytes.size(), " after its first eight"));
-  Json header = Json::parse(bytes.substr(0, headerBytes), nullptr, /*allow_exceptions=*/false);
-  if (!header.is_object())
-    throw Error(text("'", path, "' is no safetensors file: its header is not a JSON object"));
+  Json header = parseHeader(path, bytes.substr(0, headerBytes));
   bytes.remove_prefix(headerBytes);
 
-  std::vector<std::pair<uint64_t, uint64_t>> extents;
+  std::vector<Extent> extents;
   for (const auto &[name, json] : header.items()) {
     if (name == "__metadata__") {
-      if (!json.is_object())
-        throw Error(text("'", path, "': __metadata__ is not an object"));
-      for (const auto &[key, value] : json.items()) {
-        if (!value.is_string())
-          throw Error(text("'", path, "': __metadata__.", key, " is not a string"));
-        metadata[key] = value.get<std::string>();
-      }
+      metadata = parseMetadata(path, json);
       continue;
     }
-    uint64_t begin = 0, end = 0;
-    tensors[name] = HeaderEntry(path, name, json).parse(bytes, begin, end);
-    if (begin != end)
-      extents.emplace_back(begin, end);
+    Extent extent{0, 0, name};
+    tensors[name] = HeaderEntry(path, name, json).parse(bytes, extent.begin, extent.end);
+    extents.push_back(std::move(extent));
   }
-  std::sort(extents.begin(), extents.end());
-  for (size_t i = 1; i < extents.size(); ++i)
-    if (extents[i].first < extents[i - 1].second)
-      throw Error(text("'", path, "': two tensors overlap at byte ", extents[i].first, " of the data"));
+  requireCover(path, std::move(extents), bytes.size());
 }
 
 const TensorView *SafetensorsFile::find(const std::string &name) const {

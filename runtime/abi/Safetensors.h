@@ -35,8 +35,9 @@ std::string shapeText(const std::vector<int64_t> &shape);
 
 using Metadata = std::map<std::string, std::string>;
 
-/// A file that is mapped into memory. Opening checks the header completely: every tensor lies inside
-/// the file, has the size that its shape and type want, and overlaps no other. Errors are base::Error.
+/// A file that is mapped into memory. Opening checks the header completely: no key stands twice, every
+/// tensor has the size that its shape and type want, and the tensors together cover the data, each byte once,
+/// as the format wants. Errors are base::Error.
 class SafetensorsFile {
 public:
   explicit SafetensorsFile(const std::string &path);

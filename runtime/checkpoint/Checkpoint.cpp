@@ -3,7 +3,9 @@
 #include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/base/Error.h"
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <set>
@@ -105,15 +107,31 @@ std::vector<NamedTensor> tensorsOf(executor::Executor &executor, const char *reg
   return tensors;
 }
 
+/// All that a run continues from.
+static std::vector<NamedTensor> tensorsOfRun(executor::Executor &executor) {
+  std::vector<NamedTensor> tensors = tensorsOf(executor, "parameters", "", false);
+  for (const auto &[region, prefix] : kMoments)
+    for (NamedTensor &tensor : tensorsOf(executor, region, prefix, true))
+      tensors.push_back(std::move(tensor));
+  return tensors;
+}
+
+void requireFinite(executor::Executor &executor, int64_t step) {
+  for (const auto &[name, tensor] : tensorsOfRun(executor)) {
+    std::span<const float> values{static_cast<const float *>(tensor.data), size_t(tensor.elements())};
+    if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
+      throw Error(text("tensor '", name, "' holds numbers that are not finite after step ", step,
+                       ", so no checkpoint was written"),
+                  "lower optimizer.lr or lengthen optimizer.warmup_steps");
+  }
+}
+
 void save(executor::Executor &executor, const std::string &folder, const TrainingState &state) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error && !fs::is_directory(folder))
     throw Error(text("cannot make the checkpoint folder '", folder, "': ", error.message()));
-  std::vector<NamedTensor> tensors = tensorsOf(executor, "parameters", "", false);
-  for (const auto &[region, prefix] : kMoments)
-    for (NamedTensor &tensor : tensorsOf(executor, region, prefix, true))
-      tensors.push_back(std::move(tensor));
+  std::vector<NamedTensor> tensors = tensorsOfRun(executor);
   abi::writeSafetensors((fs::path(folder) / kFileName).string(), tensors,
                         {{"format", "pt"},
                          {"step", std::to_string(state.step)},
@@ -137,10 +155,7 @@ TrainingState resume(executor::Executor &executor, const SafetensorsFile &file) 
   if (!state)
     throw Error(text("'", file.getPath(), "' holds parameters, but no state of a run"),
                 "start a new run from it with --initialize");
-  std::vector<NamedTensor> tensors = tensorsOf(executor, "parameters", "", false);
-  for (const auto &[region, prefix] : kMoments)
-    for (NamedTensor &tensor : tensorsOf(executor, region, prefix, true))
-      tensors.push_back(std::move(tensor));
+  std::vector<NamedTensor> tensors = tensorsOfRun(executor);
   check(file, tensors);
   read(file, tensors);
   return *state;

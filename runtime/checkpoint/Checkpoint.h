@@ -39,6 +39,9 @@ std::vector<abi::NamedTensor> tensorsOf(executor::Executor &executor, const char
 /// __metadata__, to <folder>/model.safetensors, all or nothing. Makes the folder.
 void save(executor::Executor &executor, const std::string &folder, const TrainingState &state);
 
+/// Throws base::Error naming a tensor when save() would write a number that is not finite.
+void requireFinite(executor::Executor &executor, int64_t step);
+
 /// Reads every parameter; throws base::Error naming a tensor that is missing or has another shape, before
 /// anything is changed. Returns the names of tensors in the file that nothing used and that are no optimizer
 /// state.

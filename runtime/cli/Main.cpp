@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 
 namespace contraflow::cli {
 
@@ -18,7 +19,10 @@ namespace {
 constexpr int kError = 1, kUsageError = 2, kInterrupted = 130;
 
 abi::Payload readOwnPayload() {
-  if (std::optional<abi::Payload> payload = abi::readPayload("/proc/self/exe"))
+  constexpr const char *kSelf = "/proc/self/exe";
+  std::error_code error;
+  std::string name = std::filesystem::read_symlink(kSelf, error).string();
+  if (std::optional<abi::Payload> payload = abi::readPayload(kSelf, name))
     return std::move(*payload);
   throw base::Error("this executable has no program in it",
                     "make one with 'contraflow compile RUN.json -o trainer'");

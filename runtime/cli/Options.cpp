@@ -125,8 +125,11 @@ const std::vector<Option> &table() {
        list([](Options &o) -> Values & { return o.assignments; })},
       {"--threads", "N", kTrain | kGenerate | kProbe,
        "threads to use (default: one per processor); results do not depend on it",
-       number<int>(
-           "--threads", [](Options &o) -> int & { return o.threads; }, 1)},
+       [](Options &o, const Values &v) {
+         o.threads = numberOf<int>("--threads", v.front(), 1);
+         if (o.threads > device::Pool::kMaxThreads)
+           throw Error(text("--threads is ", o.threads, ", wanted ", device::Pool::kMaxThreads, " at most"));
+       }},
       {"--profile", "", kTrain | kGenerate | kProbe, "print the time of every function and kernel at the end",
        [](Options &o, const Values &) { o.profile = true; }},
       {"--json", "", kInfo, "the whole manifest", [](Options &o, const Values &) { o.json = true; }},

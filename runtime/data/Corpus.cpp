@@ -28,8 +28,6 @@ public:
   std::vector<Document> readAll() {
     for (const std::string &path : options.paths) {
       std::error_code error;
-      if (!fs::exists(path, error))
-        throw Error(text("data path '", path, "' does not exist"));
       if (fs::is_directory(path, error))
         readDirectory(path);
       else
@@ -155,11 +153,20 @@ std::string megabytes(int64_t bytes) {
 
 } // namespace
 
-Corpus readCorpus(const CorpusOptions &options) {
+void checkOptions(const CorpusOptions &options) {
   if (options.paths.empty())
     throw Error("there is no training text", "name files or directories with --data");
   if (!(options.heldOut >= 0 && options.heldOut < 1))
     throw Error(text("the held-out share is ", options.heldOut, ", wanted 0 or more and less than 1"));
+  for (const std::string &path : options.paths) {
+    std::error_code error;
+    if (!fs::exists(path, error))
+      throw Error(text("data path '", path, "' does not exist"));
+  }
+}
+
+Corpus readCorpus(const CorpusOptions &options) {
+  checkOptions(options);
   Corpus corpus;
   std::vector<Document> documents = Reader(options, corpus).readAll();
   std::sort(documents.begin(), documents.end(), before);

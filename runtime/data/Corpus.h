@@ -47,10 +47,13 @@ struct Corpus {
   std::string summary() const;
 };
 
-/// Reads all files. Identical files count once; files with a zero byte are binary and skipped, as are
-/// unreadable files below directories. Whole files are held out, chosen by the hash of their content; where
-/// there is only one file, its end is held out. Throws base::Error when a path does not exist or nothing
-/// remains.
+/// Says what of the options alone is wrong, before anything is read. Throws base::Error.
+void checkOptions(const CorpusOptions &options);
+
+/// Checks the options and reads all files. Identical files count once; files with a zero byte are binary and
+/// skipped, as are unreadable files below directories. Whole files are held out, chosen by the hash of their
+/// content; where there is only one file, its end is held out. Throws base::Error when a path does not exist
+/// or nothing remains.
 Corpus readCorpus(const CorpusOptions &options);
 
 } // namespace contraflow::data

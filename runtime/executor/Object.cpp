@@ -3,6 +3,7 @@
 #include "runtime/executor/Object.h"
 #include "runtime/base/Error.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <dlfcn.h>
@@ -84,8 +85,13 @@ cf_function Object::resolve(const std::string &name) const {
 }
 
 std::string Object::nameOf(const void *address) const {
-  auto after = symbols.upper_bound(reinterpret_cast<uintptr_t>(address) - loadAddress);
-  return after == symbols.begin() ? "" : std::prev(after)->second;
+  uint64_t offset = reinterpret_cast<uintptr_t>(address) - loadAddress;
+  auto after = symbols.upper_bound(offset);
+  if (after == symbols.begin())
+    return "";
+  const auto &[begin, symbol] = *std::prev(after);
+  // Symbols written in assembly may have no size; their first byte is theirs all the same.
+  return offset - begin < std::max<uint64_t>(symbol.bytes, 1) ? symbol.name : "";
 }
 
 /// The complete symbol table of the file, because dladdr sees exported symbols only.
@@ -104,7 +110,7 @@ void Object::readSymbols(const std::string &bytes) {
         return;
       uint64_t name = strings.sh_offset + symbol.st_name;
       if (ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && symbol.st_shndx != SHN_UNDEF && name < bytes.size())
-        symbols[symbol.st_value] = bytes.substr(name, bytes.find('\0', name) - name);
+        symbols[symbol.st_value] = {bytes.substr(name, bytes.find('\0', name) - name), symbol.st_size};
     }
   }
 }

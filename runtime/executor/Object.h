@@ -22,7 +22,7 @@ public:
   /// Throws base::Error when the object does not export it.
   cf_function resolve(const std::string &name) const;
 
-  /// The name of the function (exported or not) that `address` lies in; "" where the object was stripped.
+  /// The name of the function (exported or not) that `address` lies in; "" where it lies in none.
   std::string nameOf(const void *address) const;
 
 private:
@@ -30,8 +30,12 @@ private:
 
   void *handle = nullptr;
   uintptr_t loadAddress = 0;
-  /// Offset from the load address -> name of the function that starts there.
-  std::map<uint64_t, std::string> symbols;
+  struct Symbol {
+    std::string name;
+    uint64_t bytes;
+  };
+  /// Offset from the load address -> the function that starts there.
+  std::map<uint64_t, Symbol> symbols;
 };
 
 } // namespace contraflow::executor

@@ -21,12 +21,19 @@ std::string Profile::print(const Object &object) const {
     byFunction.push_back({functions[i], rows[i]});
     total += rows[i].nanoseconds;
   }
+  Line outside{"outside", {}};
   for (const auto &[key, sum] : regions) {
     auto [function, body] = key;
+    if (function == kOutside) {
+      outside.sum.add(sum.nanoseconds, sum.calls);
+      continue;
+    }
     std::string name = object.nameOf(reinterpret_cast<const void *>(body));
     byRegion.push_back({name.empty() ? functions[size_t(function)] + " (no symbol)" : name, sum});
     byFunction[size_t(function)].parallel += sum.nanoseconds;
   }
+  byRegion.push_back(outside);
+  total += outside.sum.nanoseconds;
   auto slowerFirst = [](const Line &a, const Line &b) {
     return a.sum.nanoseconds != b.sum.nanoseconds ? a.sum.nanoseconds > b.sum.nanoseconds : a.name < b.name;
   };

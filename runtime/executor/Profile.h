@@ -20,21 +20,24 @@ public:
   explicit Profile(std::vector<std::string> functions)
       : functions(std::move(functions)), rows(this->functions.size()) {}
 
-  /// Regions that end from now on belong to this function.
+  /// Regions that end until end() belong to this function.
   void begin(int64_t function) { current = function; }
-  void end(int64_t function, int64_t nanoseconds) { rows[size_t(function)].add(nanoseconds); }
+  void end(int64_t function, int64_t nanoseconds) {
+    rows[size_t(function)].add(nanoseconds);
+    current = kOutside;
+  }
   void regionDone(cf_body body, int64_t nanoseconds) override { regions[{current, body}].add(nanoseconds); }
 
   /// Two tables, the most expensive first: functions, then regions. Time of a function outside its regions
-  /// ran on one thread.
+  /// ran on one thread. Regions of the runtime itself (initial parameters) are added up as "outside".
   std::string print(const Object &object) const;
 
 private:
   struct Sum {
     int64_t calls = 0;
     int64_t nanoseconds = 0;
-    void add(int64_t value) {
-      ++calls;
+    void add(int64_t value, int64_t times = 1) {
+      calls += times;
       nanoseconds += value;
     }
   };
@@ -42,7 +45,9 @@ private:
   std::vector<std::string> functions;
   std::vector<Sum> rows;
   std::map<std::pair<int64_t, cf_body>, Sum> regions;
-  int64_t current = 0;
+  /// No function runs.
+  static constexpr int64_t kOutside = -1;
+  int64_t current = kOutside;
 };
 
 } // namespace contraflow::executor

@@ -42,6 +42,9 @@ data::CorpusOptions corpusOptions(const Settings &settings) {
   return {settings.dataPaths, settings.dataInclude, settings.heldOut};
 }
 
+/// A number that is not finite; its sign says nothing when it is no number.
+std::string numberText(double value) { return std::isnan(value) ? "nan" : text(value); }
+
 /// Some lines from inside a held-out document, and the path.
 std::pair<std::string, std::string> choosePrompt(const std::vector<data::Document> &documents) {
   constexpr size_t kBytes = 200;
@@ -62,8 +65,7 @@ std::pair<std::string, std::string> choosePrompt(const std::vector<data::Documen
 
 Trainer::Trainer(executor::Executor &executor, Settings settingsGiven, TrainOptions optionsGiven)
     : executor(executor), manifest(executor.getManifest()), settings(std::move(settingsGiven)),
-      options(std::move(optionsGiven)), corpus(data::readCorpus(corpusOptions(settings))),
-      step(executor, settings) {
+      options(std::move(optionsGiven)), step(executor, settings) {
   if (manifest.vocab <= std::max({manifest.bos, manifest.eos, int64_t(255)}))
     throw Error(text("the vocabulary has ", manifest.vocab, " ids, text as bytes wants ",
                      std::max({manifest.bos, manifest.eos, int64_t(255)}) + 1),
@@ -98,17 +100,43 @@ bool Trainer::run() {
 //===----------------------------------------------------------------------===//
 
 void Trainer::begin() {
-  say("data: " + corpus.summary());
+  checkArguments();
+  loadParameters();
+  readText();
+  std::ranges::fill(step.getStarts(), 0);
+  unusedStarts.resize(size_t(manifest.seq));
+  installStopHandler();
+}
+
+/// Reading text and parameters may take minutes: a slip in an argument is an error before that.
+void Trainer::checkArguments() {
+  data::checkOptions(corpusOptions(settings));
+  if (options.resume || options.initialize)
+    source.emplace(checkpoint::fileOf(options.resume ? *options.resume : *options.initialize));
+  std::error_code error;
+  fs::create_directories(options.checkpoint, error);
+  if (!fs::is_directory(options.checkpoint, error) || access(options.checkpoint.c_str(), W_OK) != 0)
+    throw Error(text("cannot write checkpoints to '", options.checkpoint, "'"),
+                "name another folder with --checkpoint");
+  if (!options.metrics.empty())
+    metrics = std::make_unique<MetricsFile>(options.metrics);
+}
+
+void Trainer::loadParameters() {
   if (options.resume) {
-    resumeFrom(checkpoint::fileOf(*options.resume));
+    resumeFrom(*source);
+  } else if (options.initialize) {
+    for (const std::string &name : checkpoint::loadParameters(executor, *source))
+      say(text("warning: '", source->getPath(), "': nothing uses tensor '", name, "'"));
   } else {
     initializeParameters(executor, settings.seed, settings.initStd);
-    if (options.initialize) {
-      abi::SafetensorsFile file(checkpoint::fileOf(*options.initialize));
-      for (const std::string &name : checkpoint::loadParameters(executor, file))
-        say(text("warning: '", file.getPath(), "': nothing uses tensor '", name, "'"));
-    }
   }
+  source.reset();
+}
+
+void Trainer::readText() {
+  corpus = data::readCorpus(corpusOptions(settings));
+  say("data: " + corpus.summary());
   uint64_t fingerprint = base::mix(corpus.fingerprint() ^ uint64_t(manifest.seq));
   if (options.resume && fingerprint != state.dataFingerprint)
     throw Error(
@@ -120,7 +148,6 @@ void Trainer::begin() {
   state.model = manifest.model;
   state.run = manifest.run;
 
-  requireWritableCheckpoint();
   data::Vocabulary vocabulary{int32_t(manifest.bos), int32_t(manifest.eos)};
   training =
       std::make_unique<data::Sequences>(corpus.training, manifest.seq, vocabulary, settings.seed, true);
@@ -128,15 +155,10 @@ void Trainer::begin() {
     // The same validation text whatever the seed.
     validation = std::make_unique<data::Sequences>(corpus.heldOut, manifest.seq, vocabulary, 0, true);
   }
-  if (!options.metrics.empty())
-    metrics = std::make_unique<MetricsFile>(options.metrics);
-  std::ranges::fill(step.getStarts(), 0);
-  unusedStarts.resize(size_t(manifest.seq));
-  installStopHandler();
 }
 
-void Trainer::resumeFrom(const std::string &path) {
-  abi::SafetensorsFile file(path);
+void Trainer::resumeFrom(const abi::SafetensorsFile &file) {
+  const std::string &path = file.getPath();
   state = checkpoint::resume(executor, file);
   if (options.seedGiven && settings.seed != state.seed)
     throw Error(text("the checkpoint has seed ", state.seed, ", not ", settings.seed), "leave out --seed");
@@ -146,15 +168,6 @@ void Trainer::resumeFrom(const std::string &path) {
   settings.seed = state.seed;
   firstStep = savedStep = state.step;
   say(text("resuming '", path, "' after step ", state.step));
-}
-
-/// A run of hours must not end with "permission denied".
-void Trainer::requireWritableCheckpoint() const {
-  std::error_code error;
-  fs::create_directories(options.checkpoint, error);
-  if (!fs::is_directory(options.checkpoint) || access(options.checkpoint.c_str(), W_OK) != 0)
-    throw Error(text("cannot write checkpoints to '", options.checkpoint, "'"),
-                "name another folder with --checkpoint");
 }
 
 //===----------------------------------------------------------------------===//
@@ -189,18 +202,20 @@ void Trainer::trainStep(int64_t number) {
 /// The parameters are still those of the step before.
 void Trainer::refuseNonFinite(int64_t number) {
   bool lossIsBad = !std::isfinite(lastLosses.total);
-  base::Place place;
-  place.microBatch = step.getBadMicroBatch();
+  int64_t microBatch = step.getBadMicroBatch();
   std::string documents;
   for (int64_t i = 0; i < manifest.microBatches * manifest.batch; ++i)
-    if (place.microBatch < 0 || i / manifest.batch == place.microBatch)
+    if (microBatch < 0 || i / manifest.batch == microBatch)
       documents += "\n  " + training->describe(state.dataPosition + i);
   throw Error(text(lossIsBad ? "the loss is " : "the gradient norm is ",
-                   lossIsBad ? lastLosses.total : step.getGradientNorm(), " at step ", number),
-              text("lower optimizer.lr or lengthen optimizer.warmup_steps",
-                   savedStep >= 0 ? text("; the checkpoint of step ", savedStep, " is whole") : std::string(),
-                   "; the batch holds", documents),
-              place);
+                   numberText(lossIsBad ? lastLosses.total : step.getGradientNorm()), " at step ", number,
+                   microBatch < 0 ? "" : text(" (micro-batch ", microBatch, ")")),
+              text(advice(), "; the batch holds", documents));
+}
+
+std::string Trainer::advice() const {
+  return text("lower optimizer.lr or lengthen optimizer.warmup_steps",
+              savedStep >= 0 ? text("; the checkpoint of step ", savedStep, " is whole") : "");
 }
 
 double Trainer::validate() {
@@ -219,11 +234,23 @@ double Trainer::validate() {
     sum += step.readLosses(1).main;
   }
   if (!std::isfinite(sum))
-    throw Error(text("the validation loss is ", sum, " after step ", state.step),
-                "the last update broke the parameters: lower optimizer.lr or lengthen optimizer.warmup_steps "
-                "and go on "
-                "from an earlier checkpoint");
+    throw Error(text("the validation loss is ", numberText(sum), " after step ", state.step), advice());
   return sum / double(batches);
+}
+
+/// The loss and the gradients of a step are those of the parameters before it; what its update made of them
+/// shows in the next step only. A checkpoint must not wait for that: it would replace a good one. So the
+/// micro-batch at hand is evaluated with the new parameters.
+void Trainer::requireSoundModel() {
+  checkpoint::requireFinite(executor, state.step);
+  if (!manifest.findProgram("evaluate"))
+    return;
+  step.runEvaluate();
+  double loss = step.readLosses(1).total;
+  if (!std::isfinite(loss))
+    throw Error(text("the loss is ", numberText(loss), " with the parameters of step ", state.step,
+                     ", which were not saved"),
+                advice());
 }
 
 void Trainer::report(int64_t number, bool validated) {
@@ -251,6 +278,7 @@ void Trainer::report(int64_t number, bool validated) {
 //===----------------------------------------------------------------------===//
 
 void Trainer::save() {
+  requireSoundModel();
   fs::path file = checkpoint::fileOf(options.checkpoint);
   // The checkpoint of another run is kept once, under another name.
   if (!options.resume && savedStep < 0 && fs::exists(file)) {

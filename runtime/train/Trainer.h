@@ -42,12 +42,17 @@ public:
 
 private:
   void begin();
-  void resumeFrom(const std::string &path);
-  void requireWritableCheckpoint() const;
+  void checkArguments();
+  void loadParameters();
+  void resumeFrom(const abi::SafetensorsFile &file);
+  void readText();
   void readBatch();
   void trainStep(int64_t number);
   [[noreturn]] void refuseNonFinite(int64_t number);
+  /// What to do about a model that diverged.
+  std::string advice() const;
   double validate();
+  void requireSoundModel();
   void report(int64_t number, bool validated);
   void save();
   void finish();
@@ -62,6 +67,8 @@ private:
   const abi::Manifest &manifest;
   Settings settings;
   TrainOptions options;
+  /// Of resume or initialize, until its tensors are read.
+  std::optional<abi::SafetensorsFile> source;
   data::Corpus corpus;
   Step step;
   std::unique_ptr<data::Sequences> training, validation;

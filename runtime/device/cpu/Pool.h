@@ -31,7 +31,10 @@ public:
 /// system has put aside delays nothing but its own chunk.
 class Pool {
 public:
-  /// `threads` counts the caller. Throws base::Error when threads cannot be started.
+  /// The gate counts threads inside with 15 bits; machines have fewer processors than this by far.
+  static constexpr int kMaxThreads = 4096;
+
+  /// `threads`, 1 to kMaxThreads, counts the caller. Throws base::Error when threads cannot be started.
   Pool(int threads, int64_t scratchBytes);
   ~Pool();
   Pool(const Pool &) = delete;

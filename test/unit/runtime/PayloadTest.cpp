@@ -51,8 +51,25 @@ TEST(Payload, RefusesDamage) {
   std::string older = good;
   older[good.size() - 64 + 8] = 99;
   EXPECT_CONTAINS(errorFor(older), "version 99");
-  // Cut at the end, it is a stub with garbage behind it.
-  EXPECT_FALSE(readPayload(folder.write("cut", good.substr(0, good.size() - 1))).has_value());
+}
+
+TEST(Payload, NoticesThatATrainerIsCut) {
+  Folder folder;
+  std::string trainer = folder / "trainer";
+  EXPECT_FALSE(readPayload(STUB).has_value());
+  appendPayload(STUB, trainer, {std::string(10000, 'o'), "manifest"});
+  std::string good = test::read(trainer);
+  size_t stub = test::read(STUB).size();
+  for (size_t size :
+       {good.size() - 1, good.size() - 64, good.size() - 5000, stub + 1, stub - 1, size_t(64)}) {
+    std::string path = folder.write("cut", good.substr(0, size));
+    EXPECT_CONTAINS(errorOf([&] { readPayload(path); }),
+                    "cut' is cut: it has " + std::to_string(size) + " bytes");
+    EXPECT_CONTAINS(errorOf([&] { readPayload(path, "shown"); }), "'shown' is cut");
+  }
+  // What is left of it is a whole stub, or too little to tell.
+  EXPECT_FALSE(readPayload(folder.write("cut", good.substr(0, stub))).has_value());
+  EXPECT_FALSE(readPayload(folder.write("cut", good.substr(0, 63))).has_value());
 }
 
 TEST(Payload, RefusesWhatIsNoStub) {

@@ -4,6 +4,7 @@
 #include "runtime/base/Random.h"
 #include "test/unit/runtime/Support.h"
 
+#include <array>
 #include <cstring>
 
 namespace contraflow::abi {
@@ -127,11 +128,41 @@ TEST(Safetensors, RefusesDamagedFiles) {
   EXPECT_CONTAINS(errorFor(folder, fileWith(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
                                             R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
                                             data)),
-                  "overlap");
+                  "tensors 'a' and 'b' overlap at byte 4");
+  EXPECT_CONTAINS(errorFor(folder, fileWith("hello", data)), "not a JSON object");
+  EXPECT_CONTAINS(errorFor(folder, fileWith(R"({"__metadata__":{"step":"1","step":"2"}})", "")),
+                  "two values for 'step'");
   EXPECT_CONTAINS(
       errorFor(folder, fileWith(tensor(R"({"dtype":"F7","shape":[4],"data_offsets":[0,16]})"), data)),
       "is not supported");
   EXPECT_CONTAINS(errorOf([&] { SafetensorsFile file(folder / "missing"); }), "cannot open");
+}
+
+/// A header of the tensors a, b, ... of bytes at these places.
+std::string bytesAt(const std::vector<std::array<int, 2>> &places) {
+  std::string header;
+  char name = 'a';
+  for (auto [begin, end] : places)
+    header += std::string(header.empty() ? "{" : ",") + '"' + name++ + R"(":{"dtype":"U8","shape":[)" +
+              std::to_string(end - begin) + R"(],"data_offsets":[)" + std::to_string(begin) + "," +
+              std::to_string(end) + "]}";
+  return header + "}";
+}
+
+TEST(Safetensors, WantsEveryByteInOneTensor) {
+  Folder folder;
+  std::string data(16, 'x');
+  auto errorWith = [&](const std::string &header) { return errorFor(folder, fileWith(header, data)); };
+  // Any order of names, empty tensors anywhere.
+  EXPECT_EQ(errorWith(bytesAt({{8, 16}, {0, 8}})), "no error");
+  EXPECT_EQ(errorWith(bytesAt({{0, 0}, {0, 16}, {16, 16}})), "no error");
+  EXPECT_CONTAINS(errorWith(bytesAt({{0, 12}})), "4 bytes follow the last tensor");
+  EXPECT_CONTAINS(errorWith("{}"), "16 bytes follow the last tensor");
+  EXPECT_CONTAINS(errorWith(bytesAt({{4, 16}})),
+                  "bytes 0 to 4 of the data, before tensor 'a', belong to no tensor");
+  EXPECT_CONTAINS(errorWith(bytesAt({{0, 8}, {10, 16}})), "bytes 8 to 10 of the data, before tensor 'b'");
+  EXPECT_CONTAINS(errorWith(bytesAt({{0, 16}, {8, 8}})), "tensors 'a' and 'b' overlap at byte 8");
+  EXPECT_CONTAINS(errorWith(bytesAt({{0, 8}, {0, 16}})), "overlap at byte 0");
 }
 
 TEST(Safetensors, SurvivesRandomDamage) {

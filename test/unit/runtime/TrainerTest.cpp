@@ -66,6 +66,13 @@ double validationLossIn(const std::string &text) {
   return at == std::string::npos ? NAN : std::atof(text.c_str() + at + 16);
 }
 
+/// The calls of a line of a profile: "ms % calls us/call [one thread %] name".
+int64_t callsIn(const std::string &profile, const std::string &name) {
+  std::smatch match;
+  std::regex line("\n +[0-9.]+ +[0-9.]+ +([0-9]+) +[0-9.]+( +[0-9.]+)?  " + name + "\n");
+  return std::regex_search(profile, match, line) ? std::stoll(match[1]) : -1;
+}
+
 TEST_F(Trainer, LearnsReportsAndWrites) {
   CommandResult result = run("train --data text --include '*.h' --steps 60 --threads 2 --sample-length 20");
   EXPECT_EQ(result.code, 0) << result.text;
@@ -199,6 +206,84 @@ TEST_F(Trainer, StopsAtALossThatIsNotFinite) {
   }
 }
 
+TEST_F(Trainer, NeverSavesABrokenModel) {
+  auto good = train("a", "--steps 5");
+  auto goodWithoutText = train("b", "--steps 5 --held-out 0");
+  auto errorOf = [&](const std::string &arguments) {
+    CommandResult result = run("--data text --sample-length 0 --steps 9 " + arguments);
+    EXPECT_EQ(result.code, 1) << result.text;
+    return result.text;
+  };
+  // Every step has a finite loss and a finite gradient; the update of step 6 breaks the parameters: they get
+  // as large as floats can be, so that the next loss is infinite, or infinite themselves.
+  const std::string large = " --set optimizer.lr=1e38 ", infinite = " --set optimizer.lr=1e39 ";
+  EXPECT_CONTAINS(errorOf("--resume a" + large + "train.validate_every=1"),
+                  "error: the validation loss is inf after step 6; lower optimizer.lr");
+  EXPECT_CONTAINS(errorOf("--resume a" + large + "train.validate_every=1"),
+                  "the checkpoint of step 5 is whole");
+  EXPECT_CONTAINS(errorOf("--resume a" + large + "train.validate_every=0 train.checkpoint_every=1"),
+                  "error: the loss is inf with the parameters of step 6, which were not saved");
+  EXPECT_CONTAINS(errorOf("--resume a" + infinite + "train.validate_every=0 train.checkpoint_every=1"),
+                  "error: tensor 'table.weight' holds numbers that are not finite after step 6");
+  EXPECT_EQ(test::read(folder / "a/model.safetensors"), good.first);
+  EXPECT_CONTAINS(errorOf("--held-out 0 --resume b --steps 6" + large), "with the parameters of step 6");
+  EXPECT_EQ(test::read(folder / "b/model.safetensors"), goodWithoutText.first);
+  // Nor does a new run push an old checkpoint aside for one.
+  EXPECT_CONTAINS(errorOf("--checkpoint a" + large + "train.checkpoint_every=1"),
+                  "with the parameters of step 1");
+  EXPECT_EQ(test::read(folder / "a/model.safetensors"), good.first);
+  EXPECT_FALSE(std::filesystem::exists(folder / "a/previous.safetensors"));
+}
+
+TEST_F(Trainer, ChecksArgumentsBeforeItReadsText) {
+  train("a", "--steps 2");
+  auto errorOf = [&](const std::string &arguments) {
+    CommandResult result = run("--data text --checkpoint new " + arguments);
+    EXPECT_EQ(result.code, 1) << result.text;
+    EXPECT_EQ(result.text.find("data: "), std::string::npos) << result.text;
+    EXPECT_EQ(result.text.find("step "), std::string::npos) << result.text;
+    return result.text;
+  };
+  EXPECT_CONTAINS(errorOf("--initialize none"), "error: cannot open 'none'");
+  EXPECT_CONTAINS(errorOf("--resume none"), "error: cannot open 'none'");
+  EXPECT_CONTAINS(errorOf("--resume text"), "error: cannot open 'text/model.safetensors'");
+  EXPECT_FALSE(std::filesystem::exists(folder / "new"));
+  EXPECT_CONTAINS(errorOf("--metrics none/x"), "cannot write 'none/x'");
+  EXPECT_CONTAINS(errorOf("--data nowhere --metrics x"), "data path 'nowhere' does not exist");
+  EXPECT_FALSE(std::filesystem::exists(folder / "x"));
+  folder.write("trailing", test::read(folder / "a/model.safetensors") + "four");
+  for (std::string use : {"--initialize trailing", "--resume trailing"})
+    EXPECT_CONTAINS(errorOf(use), "error: 'trailing': 4 bytes follow the last tensor");
+}
+
+TEST_F(Trainer, SaysWhenItIsCut) {
+  std::string trainer = test::read(folder / "trainer");
+  folder.write("trainer", trainer.substr(0, trainer.size() - 100));
+  CommandResult result = run("--data text");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_CONTAINS(result.text, "error: '" + folder / "trainer" + "' is cut: it has ");
+  EXPECT_CONTAINS(result.text, "copy or compile it again");
+}
+
+TEST_F(Trainer, ContinuesAnyPrompt) {
+  train("checkpoint", "--steps 5");
+  auto outputOf = [&](const std::string &arguments) {
+    CommandResult result = run("generate --temperature 0 " + arguments);
+    EXPECT_EQ(result.code, 0) << result.text;
+    return result.text;
+  };
+  // A sequence has 32 ids: the text goes on with what fits.
+  std::string longPrompt(100, 'r');
+  std::string text = outputOf("--length 100 --prompt " + longPrompt);
+  EXPECT_EQ(text.substr(0, 100), longPrompt);
+  EXPECT_EQ(text.substr(100), outputOf("--length 100 --prompt r").substr(1));
+  EXPECT_EQ(outputOf("--length 0 --prompt ''"), "\n");
+  EXPECT_EQ(outputOf("--length 0 --prompt \"$(printf 'a\\377\\200')\""), "a\377\200\n");
+  outputOf("--length 5 --prompt ''");
+  outputOf("--length 5");
+  outputOf("--length 5 --prompt \"$(printf '\\377')\"");
+}
+
 TEST_F(Trainer, SaysWhichRowCrashed) {
   folder.write("crash.h", std::string(5000, '\2'));
   CommandResult result = run("--data crash.h");
@@ -316,8 +401,11 @@ TEST_F(Trainer, SaysWhatItIsAndWhereTimeGoes) {
   EXPECT_EQ(run("--info --json").text, test::programManifest().toJson());
   CommandResult profile = run("--data text --steps 2 --profile --sample-length 0");
   EXPECT_CONTAINS(profile.text, "table_optimizer");
-  // A static function: its name comes from the object's symbol table.
-  EXPECT_CONTAINS(profile.text, "rowsBody");
+  // A static function: its name comes from the object's symbol table. Two steps have two micro-batches.
+  EXPECT_EQ(callsIn(profile.text, "table_train"), 4) << profile.text;
+  EXPECT_EQ(callsIn(profile.text, "rowsBody"), 4) << profile.text;
+  // The runtime's own regions: one tensor is filled with random numbers.
+  EXPECT_EQ(callsIn(profile.text, "outside"), 1) << profile.text;
   CommandResult help = run("--help");
   EXPECT_EQ(help.code, 0);
   EXPECT_CONTAINS(help.text, "--resume [DIR]");
