@@ -190,7 +190,7 @@ public:
   Comparer(const abi::SafetensorsFile &result, const Golden &golden) : result(result), golden(golden) {}
 
   Comparison compareLosses(int64_t mtpDepth) {
-    Comparison comparison{Quantity::losses};
+    Comparison comparison{Quantity::Losses};
     auto compare = [&](const std::string &name, double wanted, double weight) {
       if (result.find("loss." + name))
         comparison.add(name, getRelativeError(weight * double(read(result, "loss." + name).at(0)), wanted));
@@ -207,7 +207,7 @@ public:
   }
 
   Comparison compareSteps() {
-    Comparison comparison{Quantity::stepLosses};
+    Comparison comparison{Quantity::StepLosses};
     Floats totals = read(result, "totals");
     const std::vector<double> &wanted = golden.meta.steps;
     if (wanted.size() != totals.size())
@@ -219,14 +219,14 @@ public:
   }
 
   Comparison compareLogits() {
-    Comparison comparison{Quantity::logits};
+    Comparison comparison{Quantity::Logits};
     compareLogits(comparison, "logits", "logits");
     return comparison;
   }
 
   /// `mtp_logits` is depth 1; more depths would be `mtp_logits_<k>`, as the model's outputs are.
   Comparison compareMtpLogits() {
-    Comparison comparison{Quantity::mtpLogits};
+    Comparison comparison{Quantity::MtpLogits};
     for (const auto &[name, view] : golden.io.getTensors())
       if (name == "mtp_logits")
         compareLogits(comparison, name, "mtp_logits_1");
@@ -236,7 +236,7 @@ public:
   }
 
   Comparison compareGradients() {
-    Comparison comparison = compareTensors(Quantity::gradients, "grad.");
+    Comparison comparison = compareTensors(Quantity::Gradients, "grad.");
     for (const auto &[name, view] : result.getTensors())
       if (name.starts_with("grad.") && !golden.io.find(name))
         comparison.problems.push_back("the folder has no '" + name + "'");
@@ -245,7 +245,7 @@ public:
 
   Comparison compareParameters() {
     std::string prefix = "after" + std::to_string(kVerifySteps) + ".";
-    Comparison comparison = compareTensors(Quantity::parameters, prefix);
+    Comparison comparison = compareTensors(Quantity::Parameters, prefix);
     // What has no gradient is not trained, and the folder does not have to repeat it.
     for (const auto &[name, view] : result.getTensors())
       if (name.starts_with("grad.") && !golden.io.find(prefix + name.substr(5)))

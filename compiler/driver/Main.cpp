@@ -17,18 +17,18 @@ static int run(int argc, char **argv) {
   static int anchor;
   std::string executable = llvm::sys::fs::getMainExecutable(argv[0], &anchor);
   switch (options->command) {
-  case Command::compile:
+  case Command::Compile:
     return compile(*options, executable);
-  case Command::train:
+  case Command::Train:
     return train(*options, executable);
-  case Command::inspect:
+  case Command::Inspect:
     return inspect(*options);
-  case Command::verify:
+  case Command::Verify:
     return verify(*options, executable);
-  case Command::version:
+  case Command::Version:
     llvm::outs() << "contraflow " << CONTRAFLOW_VERSION << " (LLVM " << LLVM_VERSION_STRING << ")\n";
     return 0;
-  case Command::help:
+  case Command::Help:
     llvm::outs() << getHelp(options->helpTopic);
     return 0;
   }

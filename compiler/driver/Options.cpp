@@ -21,11 +21,11 @@ struct CommandInfo {
 };
 
 constexpr CommandInfo kCommands[] = {
-    {Command::compile, kCompile, "compile", "RUN.json", "compiles a run file into a trainer"},
-    {Command::train, kTrain, "train", "RUN.json",
+    {Command::Compile, kCompile, "compile", "RUN.json", "compiles a run file into a trainer"},
+    {Command::Train, kTrain, "train", "RUN.json",
      "compiles a run file and starts the trainer with all other arguments"},
-    {Command::inspect, kInspect, "inspect", "RUN.json|TRAINER", "shows parameters, memory and the program"},
-    {Command::verify, kVerify, "verify", "FOLDER",
+    {Command::Inspect, kInspect, "inspect", "RUN.json|TRAINER", "shows parameters, memory and the program"},
+    {Command::Verify, kVerify, "verify", "FOLDER",
      "compiles the model of a folder and compares training steps with those recorded there"},
 };
 
@@ -84,12 +84,12 @@ const std::vector<Option> &getTable() {
          for (const CommandInfo &info : kCommands)
            if (info.command == options.command)
              options.helpTopic = info.name;
-         options.command = Command::help;
+         options.command = Command::Help;
          return true;
        }},
       {"--version", "", "", kEvery, "the version",
        [](Options &options, const std::string &) {
-         options.command = Command::version;
+         options.command = Command::Version;
          return true;
        }},
   };
@@ -143,7 +143,7 @@ std::optional<Options> parseOptions(const std::vector<std::string> &arguments, s
       return options;
     }
   }
-  bool isTrain = command && command->command == Command::train;
+  bool isTrain = command && command->command == Command::Train;
   while (next < arguments.size()) {
     std::string argument = arguments[next++];
     if (!argument.starts_with("-") || argument == "-") {

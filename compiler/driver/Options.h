@@ -12,10 +12,10 @@
 
 namespace contraflow::driver {
 
-enum class Command { compile, train, inspect, verify, help, version };
+enum class Command { Compile, Train, Inspect, Verify, Help, Version };
 
 struct Options {
-  Command command = Command::help;
+  Command command = Command::Help;
   /// Of which command `--help` tells; empty: of all.
   std::string helpTopic;
   /// The run file, IR, trainer or folder.

@@ -16,7 +16,7 @@ namespace contraflow::driver {
 /// AdamW steps that a folder records.
 constexpr int kVerifySteps = 3;
 
-enum class Quantity { losses, stepLosses, logits, mtpLogits, gradients, parameters };
+enum class Quantity { Losses, StepLosses, Logits, MtpLogits, Gradients, Parameters };
 
 /// How far a quantity may be from what the folder records.
 struct Bound {

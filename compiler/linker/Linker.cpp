@@ -58,7 +58,7 @@ Expected<std::string> linkShared(StringRef object, ArrayRef<std::string> exports
   SmallString<128> folder;
   if (std::error_code code = sys::fs::createUniqueDirectory("contraflow-link", folder))
     return createStringError(code, "cannot make a temporary folder");
-  auto cleanup = llvm::scope_exit([&] { (void)sys::fs::remove_directories(folder); });
+  auto cleanup = llvm::scope_exit([&] { sys::fs::remove_directories(folder); });
   SmallString<128> input(folder), output(folder);
   sys::path::append(input, "code.o");
   sys::path::append(output, "code.so");

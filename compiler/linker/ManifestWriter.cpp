@@ -86,7 +86,7 @@ private:
     for (auto expose : program.getBody().getOps<pipe::ExposeOp>())
       addExposed(program, expose);
     // A program without rows is there all the same.
-    (void)manifest.programs[program.getSymName().str()];
+    manifest.programs.try_emplace(program.getSymName().str());
     return llvm::Error::success();
   }
 

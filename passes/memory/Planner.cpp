@@ -177,14 +177,14 @@ int64_t maxLive(const Problem &problem) {
 }
 
 Plan planWith(const Problem &problem, Strategy strategy) {
-  return strategy == Strategy::bySize ? planBySize(problem) : planByTime(problem);
+  return strategy == Strategy::BySize ? planBySize(problem) : planByTime(problem);
 }
 
 Plan plan(const Problem &problem) {
-  Plan best = planWith(problem, Strategy::byTime);
+  Plan best = planWith(problem, Strategy::ByTime);
   if (best.peak == maxLive(problem) || static_cast<int64_t>(problem.buffers.size()) > kMaxBySize)
     return best;
-  Plan other = planWith(problem, Strategy::bySize);
+  Plan other = planWith(problem, Strategy::BySize);
   return other.peak < best.peak ? other : best;
 }
 

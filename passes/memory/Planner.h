@@ -62,8 +62,8 @@ struct Plan {
   int64_t peak = 0;
 };
 
-enum class Strategy { bySize, byTime };
-constexpr Strategy kStrategies[] = {Strategy::bySize, Strategy::byTime};
+enum class Strategy { BySize, ByTime };
+constexpr Strategy kStrategies[] = {Strategy::BySize, Strategy::ByTime};
 
 /// Why the problem makes no sense (a negative size, a lifetime that ends before it starts), or "".
 std::string check(const Problem &problem);

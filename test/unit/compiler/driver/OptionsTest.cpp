@@ -16,7 +16,7 @@ Options parse(const std::vector<std::string> &arguments) {
 }
 
 TEST(DriverOptions, NoArgumentsAskForHelp) {
-  EXPECT_EQ(parse({}).command, Command::help);
+  EXPECT_EQ(parse({}).command, Command::Help);
   EXPECT_EQ(parse({"help", "compile"}).helpTopic, "compile");
   EXPECT_EQ(parse({"inspect", "-h"}).helpTopic, "inspect");
 }
@@ -27,7 +27,7 @@ TEST(DriverOptions, ValuesAttachedOrNot) {
         std::vector<std::string>{"compile", "-o", "out", "--stop-after=fusion", "run.json"},
         std::vector<std::string>{"compile", "--output=out", "run.json", "--stop-after=fusion"}}) {
     Options options = parse(arguments);
-    EXPECT_EQ(options.command, Command::compile);
+    EXPECT_EQ(options.command, Command::Compile);
     EXPECT_EQ(options.input, "run.json");
     EXPECT_EQ(options.output, "out");
     EXPECT_EQ(options.stopAfter, "fusion");

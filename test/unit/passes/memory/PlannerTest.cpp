@@ -97,7 +97,7 @@ TEST(Planner, EveryStrategySolvesRandomProblems) {
       ASSERT_LE(result.peak, 2 * bound);
     }
     Plan best = plan(problem);
-    ASSERT_LE(best.peak, planWith(problem, Strategy::byTime).peak);
+    ASSERT_LE(best.peak, planWith(problem, Strategy::ByTime).peak);
     ASSERT_EQ(best.offsets, plan(problem).offsets);
   }
 }
