@@ -5,7 +5,8 @@ usage: test/run.py --build DIR [--only lint|unit|lit|e2e ...] [--filter REGEX]
 
 Levels, in this order: lint (scripts in test/lint), unit (GoogleTest executables `*-tests`),
 lit (test/lit), e2e (test/e2e).
-A level that finds no test counts as a failure: a test that cannot fail is a defect.
+A level that finds no test counts as a failure: a test that cannot fail is a defect. So does a skipped test, unless
+it says "machine": what a processor lacks cannot be installed, everything else is installed by `./dev setup`.
 """
 import argparse
 import json
@@ -20,31 +21,51 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def report(level, passed, failures, seconds):
+class Results:
+    """Of one level: a number, and names with reasons."""
+
+    def __init__(self, passed=0, failures=()):
+        self.passed, self.failures, self.skipped = passed, list(failures), []
+
+    def skip(self, name, reason):
+        """REQUIRES: machine-avx512f in a lit test, GTEST_SKIP() << "this machine lacks ..." in a unit test."""
+        if "machine" in reason:
+            self.skipped.append(name)
+        else:
+            self.failures.append((name, f"skipped, and not for what this machine lacks: {reason}"))
+
+
+def report(level, results, seconds):
+    passed, failures = results.passed, results.failures
     for name, text in failures:
         print(f"FAIL {level}: {name}")
         if text:
             print("\n".join("    " + line for line in text.strip().splitlines()[-60:]))
     print(f"{level}: {passed} passed, {len(failures)} failed ({seconds:.0f} s)", flush=True)
-    return passed, len(failures)
 
 
 def run_lint(build, pattern):
-    passed, failures = 0, []
+    results = Results()
     for script in sorted((ROOT / "test/lint").glob("check_*.py")):
         if not pattern.search(script.name):
             continue
         result = subprocess.run([sys.executable, str(script), "--build", str(build)], cwd=ROOT, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if result.returncode:
-            failures.append((script.name, result.stdout))
+            results.failures.append((script.name, result.stdout))
         else:
-            passed += 1
-    return passed, failures
+            results.passed += 1
+    return results
+
+
+def skip_reason(output, test):
+    """What GTEST_SKIP() was told; older versions of GoogleTest leave it out of their JSON."""
+    match = re.search(rf"^\[ RUN      \] {re.escape(test)}\n(.*?)^\[  SKIPPED \]", output, re.M | re.S)
+    return match.group(1) if match else ""
 
 
 def run_unit(build, pattern):
-    passed, failures = 0, []
+    results = Results()
     for program in sorted((build / "bin").glob("*-tests")):
         if not pattern.search(program.name):
             continue
@@ -53,19 +74,21 @@ def run_unit(build, pattern):
             result = subprocess.run([str(program), f"--gtest_output=json:{out}"], cwd=ROOT, text=True,
                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if not out.exists():
-                failures.append((program.name, result.stdout))
+                results.failures.append((program.name, result.stdout))
                 continue
             document = json.loads(out.read_text())
         for suite in document["testsuites"]:
             for case in suite["testsuite"]:
                 name = f"{program.name} {suite['name']}.{case['name']}"
                 if case.get("failures"):
-                    failures.append((name, "\n".join(f["failure"] for f in case["failures"])))
-                elif case.get("result") != "SKIPPED":
-                    passed += 1
-        if result.returncode and not any(name.startswith(program.name) for name, _ in failures):
-            failures.append((program.name, result.stdout))
-    return passed, failures
+                    results.failures.append((name, "\n".join(f["failure"] for f in case["failures"])))
+                elif case.get("result") == "SKIPPED":
+                    results.skip(name, skip_reason(result.stdout, f"{suite['name']}.{case['name']}"))
+                else:
+                    results.passed += 1
+        if result.returncode and not any(name.startswith(program.name) for name, _ in results.failures):
+            results.failures.append((program.name, result.stdout))
+    return results
 
 
 def run_lit_suite(folder, pattern):
@@ -77,15 +100,17 @@ def run_lit_suite(folder, pattern):
                    str(folder)]
         result = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if not out.exists():
-            return 0, [(str(folder), result.stdout)]
+            return Results(0, [(str(folder), result.stdout)])
         document = json.loads(out.read_text())
-    passed, failures = 0, []
+    results = Results()
     for test in document["tests"]:
         if test["code"] in ("PASS", "FLAKYPASS", "XFAIL"):
-            passed += 1
-        elif test["code"] not in ("UNSUPPORTED", "EXCLUDED"):
-            failures.append((test["name"], test["output"]))
-    return passed, failures
+            results.passed += 1
+        elif test["code"] in ("UNSUPPORTED", "SKIPPED"):
+            results.skip(test["name"], test["output"])
+        elif test["code"] != "EXCLUDED":
+            results.failures.append((test["name"], test["output"]))
+    return results
 
 
 LEVELS = {
@@ -104,22 +129,25 @@ def main():
                         help="regular expression on test names; at level unit on names of programs")
     options = parser.parse_args()
     pattern = re.compile(options.filter)
-    total_passed = total_failed = 0
+    passed, failed, skipped = 0, 0, []
     for level, run in LEVELS.items():
         if options.only and level not in options.only:
             continue
         start = time.time()
-        passed, failures = run(options.build.resolve(), pattern)
-        if not passed and not failures and not options.filter:
-            failures = [(f"no test found at level {level}", "")]
-        passed, failed = report(level, passed, failures, time.time() - start)
-        total_passed += passed
-        total_failed += failed
-    if not total_passed and not total_failed:
+        results = run(options.build.resolve(), pattern)
+        if not results.passed and not results.failures and not results.skipped and not options.filter:
+            results.failures = [(f"no test found at level {level}", "")]
+        report(level, results, time.time() - start)
+        passed += results.passed
+        failed += len(results.failures)
+        skipped += results.skipped
+    if not passed and not failed and not skipped:
         print(f"no test matches '{options.filter}'")
-        total_failed = 1
-    print(f"{total_passed} passed, {total_failed} failed")
-    return 1 if total_failed else 0
+        failed = 1
+    if skipped:
+        print(f"{len(skipped)} skipped: {', '.join(skipped)}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

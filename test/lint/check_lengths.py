@@ -1,9 +1,31 @@
 #!/usr/bin/env python3
-"""Sizes that keep a file readable: sources, headers, tables, tests, lines."""
+"""Sizes that keep a file readable: sources, headers, tables, tests, functions, lines; tools only register and call."""
+import re
+
 from common import ROOT, finish, tracked, where
 
 LIMITS = {".cpp": 800, ".h": 400, ".td": 700, ".mlir": 500, ".py": 400}
 COLUMNS = 120
+TOOL = 50
+# Twice what the longest tenth of functions of the best projects has (tests may hold tables).
+FUNCTION = 120
+# The first line of a function's body, as clang-format leaves it: at most one level of a class around it.
+BODY = re.compile(r"^( {0,4})(?!namespace|class|struct|enum|union|extern|\})\S.*\).*\{$")
+
+
+def functions(lines):
+    """Number of the first line and of lines of every function."""
+    at = 0
+    while at < len(lines):
+        match = BODY.match(lines[at])
+        end = at
+        if match and not re.search(r"\b(class|struct)\b[^()]*\{$", lines[at]):
+            # Initializers of a constructor stand four columns to the right of its body.
+            indent = match.group(1)[4:] if lines[at].lstrip().startswith(":") else match.group(1)
+            while end + 1 < len(lines) and not lines[end].startswith(indent + "}"):
+                end += 1
+            yield at + 1, end - at + 1
+        at = end + 1
 
 
 def check(path):
@@ -11,6 +33,12 @@ def check(path):
     limit = LIMITS[path.suffix]
     if len(lines) > limit:
         yield f"{where(path, 1)}: {len(lines)} lines, at most {limit}: split by idea"
+    if path.parent == ROOT / "compiler/tools" and len(lines) > TOOL:
+        yield f"{where(path, 1)}: {len(lines)} lines, at most {TOOL}: a tool registers and calls"
+    if path.suffix in (".cpp", ".h") and ROOT / "test" not in path.parents:
+        for number, length in functions(lines):
+            if length > FUNCTION:
+                yield f"{where(path, number)}: a function of {length} lines, at most {FUNCTION}: name a step"
     if path.suffix in (".cpp", ".h", ".py"):
         for number, line in enumerate(lines, 1):
             if len(line) > COLUMNS:

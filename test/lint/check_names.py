@@ -7,7 +7,14 @@ from common import ROOT, finish, tracked, where
 ARGUMENT = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 PASS = re.compile(r'def\s+(\w+)Pass\s*:\s*(?:Interface)?Pass<\s*"([^"]+)"')
 OPTION = re.compile(r'(?:List)?Option<\s*"\w+",\s*"([^"]+)"')
-MODEL_WORDS = re.compile(r"\b(attention|rms_?norm|moe|mla|mtp|swiglu|deepseek|llama)\b", re.I)
+# Short words stand in others ("smoe"), long ones in names ("attentionMask").
+MODEL_WORDS = re.compile(r"attention|rms_?norm|swiglu|deepseek|llama|(?<![a-z])(?:moe|mla|mtp)(?![a-z])", re.I)
+# A cast to void of a call. One of a variable only silences a warning.
+THROWN_AWAY = re.compile(r"(?:\(void\)|static_cast<void>\()\s*[\w:.>\[\]-]*[\w>]\s*\(|\bstd::ignore\s*=")
+
+
+# Something that reads what a tool printed.
+CHECKED = re.compile(r"FileCheck|diff\b|cmp\b|-verify-diagnostics|-verify-roundtrip|%python|>")
 
 
 def kebab(name):
@@ -42,8 +49,8 @@ def check_source(path):
     for number, line in enumerate(text.splitlines(), 1):
         if folder == "runtime" and MODEL_WORDS.search(line):
             yield f"{where(path, number)}: the runtime names an op, block or model: {MODEL_WORDS.search(line).group(0)}"
-        if re.search(r"\(void\)\s*(apply|runPipeline|verify)", line):
-            yield f"{where(path, number)}: the result of a rewrite driver, pipeline or verifier is thrown away"
+        if THROWN_AWAY.search(line):
+            yield f"{where(path, number)}: the result of a call is thrown away"
         if re.search(r"assert\((mlir::)?(succeeded|failed)\(", line):
             yield f"{where(path, number)}: verification inside assert is gone in some build types"
         if "cl::opt<" in line and folder != "compiler":
@@ -52,6 +59,37 @@ def check_source(path):
             yield f"{where(path, number)}: a TODO names its issue: TODO(#n)"
 
 
+def check_place(path):
+    if path.name.startswith("Test"):
+        yield f"{where(path, 1)}: passes and operations for tests stand in test/support"
+
+
+def check_test(path):
+    if re.search(r"issue|bug[-_]?\d|pr[-_]?\d", path.stem, re.I):
+        yield f"{where(path, 1)}: a test is named after what it checks; the issue stands in a comment"
+    text = path.read_text(errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        if "RUN:" in line and re.search(r"\bnot\s+contraflow-opt\b", line):
+            yield f"{where(path, number)}: errors are checked with -verify-diagnostics, which sees place and order"
+        if re.search(r"\b[A-Z-]+(?:-NEXT|-SAME|-LABEL|-DAG|-NOT)?:.*(?<![\w{\[])%\d+\b", line) and "RUN:" not in line:
+            yield f"{where(path, number)}: a number of a value says nothing: capture it, %[[NAME:.+]]"
+        if re.search(r"\bXFAIL:\s*\S+\s*$", line) and "#" not in line.split("XFAIL:")[1]:
+            yield f"{where(path, number)}: an expected failure names its issue: XFAIL: feature, then a comment with #n"
+        if re.match(r"^.{0,4}RUN:.*\bcontraflow-opt\b", line) and not CHECKED.search(run_line(text, number)):
+            yield f"{where(path, number)}: nothing looks at the output of contraflow-opt"
+
+
+def run_line(text, number):
+    """The RUN line that begins at `number` with its continuations."""
+    lines = text.splitlines()
+    end = number
+    while end < len(lines) and lines[end - 1].rstrip().endswith("\\"):
+        end += 1
+    return "\n".join(lines[number - 1:end])
+
+
 findings = [f for p in tracked(".td") if p.name == "Passes.td" for f in check_passes(p)]
-findings += [f for p in tracked(".cpp", ".h", ".td") for f in check_source(p)]
+findings += [f for p in tracked(".cpp", ".h", ".c", ".td") for f in check_source(p)]
+findings += [f for p in tracked(".cpp", ".h", ".td") if ROOT / "test" not in p.parents for f in check_place(p)]
+findings += [f for p in tracked(".mlir", ".test") if ROOT / "test" in p.parents for f in check_test(p)]
 finish(findings)
