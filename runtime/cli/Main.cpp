@@ -43,6 +43,16 @@ train::Settings settingsOf(const Options &options, const abi::Manifest &manifest
   return settings;
 }
 
+/// Threads of a region spin while they wait, so many more than processors make a step slower by orders of
+/// magnitude.
+int threadsOf(const Options &options) {
+  int processors = device::availableThreads(), most = 8 * processors;
+  if (options.threads > most)
+    throw base::Error(base::text("--threads is ", options.threads, ", wanted ", most, " at most for ",
+                                 processors, processors == 1 ? " processor" : " processors"));
+  return options.threads > 0 ? options.threads : processors;
+}
+
 void printInfo(const abi::Manifest &manifest) {
   int64_t elements = 0, buffers = 0;
   for (const abi::Parameter &parameter : manifest.parameters)
@@ -94,8 +104,7 @@ int runCommand(const Options &options) {
     return 0;
   }
   train::Settings settings = settingsOf(options, manifest);
-  executor::Executor executor(manifest, payload.object,
-                              options.threads > 0 ? options.threads : device::availableThreads());
+  executor::Executor executor(manifest, payload.object, threadsOf(options));
   executor::installCrashReport();
   if (options.profile)
     executor.startProfile();

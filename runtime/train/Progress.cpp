@@ -38,7 +38,7 @@ std::string progressLine(const StepReport &report) {
                 report.tokensPerSecond, durationText(report.secondsLeft).c_str());
 }
 
-MetricsFile::MetricsFile(const std::string &path) : file(std::fopen(path.c_str(), "ae")) {
+MetricsFile::MetricsFile(const std::string &path) : path(path), file(std::fopen(path.c_str(), "ae")) {
   if (!file)
     throw base::Error(base::text("cannot write '", path, "': ", std::strerror(errno)));
 }
@@ -56,7 +56,11 @@ void MetricsFile::write(const StepReport &report, bool validated) {
   line["learning_rate"] = report.learningRate;
   line["tokens_per_second"] = report.tokensPerSecond;
   std::fprintf(file.get(), "%s\n", line.dump().c_str());
-  std::fflush(file.get());
+  if (std::fflush(file.get()) == 0 || warned)
+    return;
+  warned = true;
+  std::fprintf(stderr, "contraflow: warning: cannot write '%s': %s; lines are missing from step %lld on\n",
+               path.c_str(), std::strerror(errno), static_cast<long long>(report.step));
 }
 
 } // namespace contraflow::train

@@ -37,13 +37,16 @@ class MetricsFile {
 public:
   /// Appends to the file where it exists. Throws base::Error.
   explicit MetricsFile(const std::string &path);
+  /// A file that cannot be written any more is no reason to end a run: it gets a warning, once.
   void write(const StepReport &report, bool validated);
 
 private:
   struct Close {
     void operator()(FILE *file) const { std::fclose(file); }
   };
+  std::string path;
   std::unique_ptr<FILE, Close> file;
+  bool warned = false;
 };
 
 } // namespace contraflow::train

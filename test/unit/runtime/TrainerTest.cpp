@@ -134,6 +134,16 @@ TEST_F(Trainer, RefusesToResumeSomethingElse) {
   EXPECT_CONTAINS(errorOf("--resume a --seed 9"), "the checkpoint has seed 1, not 9");
   EXPECT_CONTAINS(errorOf("--resume a --data other.h"),
                   "error: the training text is not the text of the checkpoint");
+  // The checkpoint of another model.
+  std::vector<float> values(258);
+  abi::NamedTensor row{"table.weight", {abi::ElementType::F32, {258}, values.data()}};
+  abi::Metadata state{{"step", "2"}, {"data_position", "8"}, {"seed", "1"}, {"data_fingerprint", "1"}};
+  abi::writeSafetensors(folder / "other", {row}, state);
+  EXPECT_CONTAINS(
+      errorOf("--resume other --checkpoint b"),
+      "tensor 'table.weight' has shape [258], the trainer wants [258, 258]; use a trainer that was");
+  abi::writeSafetensors(folder / "other", {row}, {});
+  EXPECT_CONTAINS(errorOf("--resume other --checkpoint b"), "holds parameters, but no state of a run");
   std::filesystem::resize_file(folder / "a/model.safetensors", 100000);
   EXPECT_CONTAINS(errorOf("--resume a"), "the file is cut");
 }
@@ -254,6 +264,16 @@ TEST_F(Trainer, ChecksArgumentsBeforeItReadsText) {
   folder.write("trailing", test::read(folder / "a/model.safetensors") + "four");
   for (std::string use : {"--initialize trailing", "--resume trailing"})
     EXPECT_CONTAINS(errorOf(use), "error: 'trailing': 4 bytes follow the last tensor");
+}
+
+TEST_F(Trainer, GoesOnWhenMetricsCannotBeWritten) {
+  CommandResult result = run("--data text --steps 3 --sample-length 0 --metrics /dev/full");
+  EXPECT_EQ(result.code, 0);
+  std::string warning =
+      "warning: cannot write '/dev/full': No space left on device; lines are missing from step 1 on";
+  EXPECT_CONTAINS(result.text, warning);
+  EXPECT_EQ(result.text.find(warning), result.text.rfind(warning));
+  EXPECT_CONTAINS(result.text, "step 3/3");
 }
 
 TEST_F(Trainer, SaysWhenItIsCut) {
@@ -422,6 +442,8 @@ TEST_F(Trainer, RefusesBadInputClearly) {
       {"--data nowhere", 1, "'nowhere' does not exist"},
       {"--data text --checkpoint trainer", 1, "cannot write checkpoints to 'trainer'"},
       {"--data text --metrics none/x", 1, "cannot write 'none/x'"},
+      {"--data text --threads 4096", 1, "error: --threads is 4096, wanted "},
+      {"generate --checkpoint text/0.h", 1, "'text/0.h' is no safetensors file"},
       {"--data text --set optimizer.lr=fast", 1, "optimizer.lr is \"fast\""},
       {"--what", 2, "unknown option '--what'"},
       {"generate --checkpoint none", 1, "cannot open 'none'"},
