@@ -329,56 +329,6 @@ private:
 };
 
 //===----------------------------------------------------------------------===//
-// Polynomials
-//===----------------------------------------------------------------------===//
-
-/// False where the coefficient overflows.
-bool addTerm(Polynomial &sum, const std::vector<std::string> &factors, int64_t coefficient) {
-  auto it = sum.try_emplace(factors, 0).first;
-  if (__builtin_add_overflow(it->second, coefficient, &it->second))
-    return false;
-  if (!it->second)
-    sum.erase(it);
-  return true;
-}
-
-std::optional<Polynomial> multiply(const Polynomial &lhs, const Polynomial &rhs) {
-  Polynomial product;
-  for (const auto &[leftFactors, leftCoefficient] : lhs)
-    for (const auto &[rightFactors, rightCoefficient] : rhs) {
-      std::vector<std::string> factors(leftFactors);
-      factors.insert(factors.end(), rightFactors.begin(), rightFactors.end());
-      std::sort(factors.begin(), factors.end());
-      int64_t coefficient;
-      if (__builtin_mul_overflow(leftCoefficient, rightCoefficient, &coefficient) ||
-          !addTerm(product, factors, coefficient))
-        return std::nullopt;
-    }
-  return product;
-}
-
-std::string print(const Polynomial &polynomial) {
-  if (polynomial.empty())
-    return "0";
-  std::string text;
-  // The constant term (no factors) sorts first and reads best last.
-  std::vector<std::pair<std::vector<std::string>, int64_t>> terms(polynomial.begin(), polynomial.end());
-  if (terms.front().first.empty())
-    std::rotate(terms.begin(), terms.begin() + 1, terms.end());
-  for (const auto &[factors, coefficient] : terms) {
-    if (text.empty())
-      text += coefficient < 0 ? "-" : "";
-    else
-      text += coefficient < 0 ? " - " : " + ";
-    uint64_t magnitude = coefficient < 0 ? -coefficient : coefficient;
-    if (magnitude != 1 || factors.empty())
-      text += std::to_string(magnitude) + (factors.empty() ? "" : "*");
-    text += llvm::join(factors, "*");
-  }
-  return text;
-}
-
-//===----------------------------------------------------------------------===//
 // Evaluation
 //===----------------------------------------------------------------------===//
 
@@ -598,6 +548,21 @@ std::optional<Polynomial> toPolynomial(const Expr &expr) {
     return rhs ? lhs : std::nullopt;
   }
   return multiply(*lhs, *rhs);
+}
+
+std::optional<Expr> divideExactly(const Expr &dividend, const Expr &divisor) {
+  std::optional<Polynomial> above = toPolynomial(dividend), below = toPolynomial(divisor);
+  std::optional<Polynomial> quotient = above && below ? divide(*above, *below) : std::nullopt;
+  if (!quotient)
+    return std::nullopt;
+  Expr sum = Expr::constant(int64_t(0));
+  for (const auto &[factors, coefficient] : *quotient) {
+    Expr term = Expr::constant(coefficient);
+    for (const std::string &factor : factors)
+      term = term * Expr::name(factor);
+    sum = sum + term;
+  }
+  return sum;
 }
 
 std::string Expr::str() const {

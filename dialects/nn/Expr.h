@@ -21,13 +21,14 @@
 #ifndef CONTRAFLOW_DIALECTS_NN_EXPR_H
 #define CONTRAFLOW_DIALECTS_NN_EXPR_H
 
+#include "dialects/nn/Polynomial.h"
+
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -94,11 +95,12 @@ private:
   std::shared_ptr<const Node> node;
 };
 
-/// An integer polynomial in normal form: sorted factors of a term -> coefficient. No zero coefficients.
-using Polynomial = std::map<std::vector<std::string>, int64_t>;
-
 /// The normal form, if the expression is an integer polynomial.
 std::optional<Polynomial> toPolynomial(const Expr &expr);
+
+/// The expression that gives `dividend` when it is multiplied by `divisor`, if both are integer polynomials
+/// and there is one: `6*heads*dim / (2*heads)` is `3*dim`.
+std::optional<Expr> divideExactly(const Expr &dividend, const Expr &divisor);
 
 } // namespace contraflow::nn
 

@@ -62,6 +62,7 @@ def NN_MulOp : NN_BinaryOp<"mul", "mul"> {
     Constraints:
     - (C1) rhs can be repeated to the type of lhs
   }];
+  let hasFolder = 1;
 }
 
 def NN_SwigluOp : NN_ComputeOp<"swiglu", ["swiglu"], [SameOperandsAndResultType, NN_Cost, NN_Gradient]> {

@@ -17,6 +17,11 @@ static bool isZero(Value value) { return value.getDefiningOp<ZeroOp>() != nullpt
 
 static bool isOne(ExprAttr attr) { return isBound(attr) && getFloat(attr) == 1; }
 
+static bool isOnes(Value value) {
+  auto fill = value.getDefiningOp<FillOp>();
+  return fill && isOne(fill.getWith());
+}
+
 //===----------------------------------------------------------------------===//
 // Elementwise
 //===----------------------------------------------------------------------===//
@@ -30,6 +35,14 @@ OpFoldResult AddOp::fold(FoldAdaptor) {
 }
 
 OpFoldResult SubOp::fold(FoldAdaptor) { return isZero(getRhs()) ? OpFoldResult(getLhs()) : OpFoldResult(); }
+
+OpFoldResult MulOp::fold(FoldAdaptor) {
+  if (isOnes(getRhs()))
+    return getLhs();
+  if (isOnes(getLhs()) && getRhs().getType() == getType())
+    return getRhs();
+  return {};
+}
 
 OpFoldResult AccumulateOp::fold(FoldAdaptor) {
   return isZero(getValue()) ? OpFoldResult(getAccumulator()) : OpFoldResult();
@@ -195,6 +208,32 @@ struct ConcatOfNeighbours : OpRewritePattern<ConcatOp> {
   }
 };
 
+/// What only moves numbers moves zeros: op(zero) -> zero
+template <typename Op> struct LayoutOfZero : OpRewritePattern<Op> {
+  using OpRewritePattern<Op>::OpRewritePattern;
+  LogicalResult matchAndRewrite(Op op, PatternRewriter &rewriter) const override {
+    if (!llvm::all_of(op->getOperands(), isZero))
+      return rewriter.notifyMatchFailure(op, "an operand is not zero");
+    rewriter.replaceOpWithNewOp<ZeroOp>(op, op.getType());
+    return success();
+  }
+};
+
+/// slice(broadcast(x)) -> broadcast(slice(x)), for slices within the repeated columns.
+struct SliceOfBroadcast : OpRewritePattern<SliceOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(SliceOp op, PatternRewriter &rewriter) const override {
+    auto broadcast = op.getInput().getDefiningOp<BroadcastOp>();
+    if (!broadcast || broadcast.getHeads() != op.getHeads())
+      return rewriter.notifyMatchFailure(op, "no broadcast to the same heads");
+    ExprAttr one = ExprAttr::getConstant(op.getContext(), 1);
+    Value part =
+        SliceOp::create(rewriter, op.getLoc(), broadcast.getInput(), one, op.getOffset(), op.getSize());
+    rewriter.replaceOpWithNewOp<BroadcastOp>(op, part, op.getHeads());
+    return success();
+  }
+};
+
 /// broadcast(broadcast(x, a), b) -> broadcast(x, a * b)
 struct BroadcastOfBroadcast : OpRewritePattern<BroadcastOp> {
   using OpRewritePattern::OpRewritePattern;
@@ -211,15 +250,53 @@ struct BroadcastOfBroadcast : OpRewritePattern<BroadcastOp> {
 } // namespace
 
 void SliceOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
-  patterns.add<SliceOfSlice, SliceOfConcat>(context);
+  patterns.add<SliceOfSlice, SliceOfConcat, SliceOfBroadcast, LayoutOfZero<SliceOp>>(context);
 }
 
 void ConcatOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
-  patterns.add<ConcatOfNeighbours>(context);
+  patterns.add<ConcatOfNeighbours, LayoutOfZero<ConcatOp>>(context);
 }
 
 void BroadcastOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
-  patterns.add<BroadcastOfBroadcast>(context);
+  patterns.add<BroadcastOfBroadcast, LayoutOfZero<BroadcastOp>>(context);
+}
+
+void ReshapeOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
+  patterns.add<LayoutOfZero<ReshapeOp>>(context);
+}
+
+//===----------------------------------------------------------------------===//
+// Ids and routing
+//===----------------------------------------------------------------------===//
+
+OpFoldResult ShiftOp::fold(FoldAdaptor) {
+  return getBy().getConstant() == 0 ? OpFoldResult(getIds()) : OpFoldResult();
+}
+
+namespace {
+
+/// A choice among all groups is a choice without groups, whatever a group's score is.
+struct RouteThroughAllGroups : OpRewritePattern<RouteOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(RouteOp op, PatternRewriter &rewriter) const override {
+    ExprAttr one = ExprAttr::getConstant(op.getContext(), 1), max = getDefaultExpr(op.getContext(), "max");
+    if (op.getGroupLimit() != op.getGroups())
+      return rewriter.notifyMatchFailure(op, "some groups are left out");
+    if (op.getGroups() == one && op.getGroupScore() == max)
+      return rewriter.notifyMatchFailure(op, "there are no groups");
+    rewriter.modifyOpInPlace(op, [&] {
+      op.setGroupsAttr(one);
+      op.setGroupLimitAttr(one);
+      op.setGroupScoreAttr(max);
+    });
+    return success();
+  }
+};
+
+} // namespace
+
+void RouteOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
+  patterns.add<RouteThroughAllGroups>(context);
 }
 
 } // namespace contraflow::nn

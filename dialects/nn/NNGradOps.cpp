@@ -20,44 +20,22 @@ LogicalResult EmbeddingWeightGradOp::verify() {
 }
 
 LogicalResult LinearInputGradOp::verify() {
-  // linear_input_grad_c1
-  if (failed(Check(*this).equal(1, "columns of grad", getDim(getGrad(), 1), "rows of weight",
-                                getDim(getWeight(), 0))))
-    return failure();
-  // linear_input_grad_c2
-  return Check(*this).results(2);
+  return verifyProduct(*this, "columns of grad", getDim(getGrad(), 1), "rows of weight",
+                       getDim(getWeight(), 0));
 }
 
 LogicalResult LinearWeightGradOp::verify() {
-  // linear_weight_grad_c1
-  if (failed(Check(*this).equal(1, "rows of grad", getDim(getGrad(), 0), "rows of input",
-                                getDim(getInput(), 0))))
-    return failure();
-  // linear_weight_grad_c2
-  return Check(*this).results(2);
+  return verifyProduct(*this, "rows of grad", getDim(getGrad(), 0), "rows of input", getDim(getInput(), 0));
 }
 
 LogicalResult GroupedLinearInputGradOp::verify() {
-  Check check(*this);
-  // grouped_linear_input_grad_c1
-  if (failed(check.equal(1, "columns of grad", getDim(getGrad(), 1), "dimension 1 of weight",
-                         getDim(getWeight(), 1))))
-    return failure();
-  // grouped_linear_input_grad_c2
-  if (failed(check.equal(2, "elements of routing", getDim(getRouting(), 0), "3 * rows + experts + 1",
-                         getRoutingSize(getDim(getGrad(), 0), getDim(getWeight(), 0)))))
-    return failure();
-  // grouped_linear_input_grad_c3
-  return check.results(3);
+  return verifyGroupedProduct(*this, "columns of grad", getDim(getGrad(), 1), "dimension 1 of weight",
+                              getDim(getWeight(), 1), getDim(getRouting(), 0), getDim(getGrad(), 0),
+                              getDim(getWeight(), 0));
 }
 
 LogicalResult GroupedLinearWeightGradOp::verify() {
-  // grouped_linear_weight_grad_c1
-  if (failed(Check(*this).equal(1, "rows of grad", getDim(getGrad(), 0), "rows of input",
-                                getDim(getInput(), 0))))
-    return failure();
-  // grouped_linear_weight_grad_c2
-  return Check(*this).results(2);
+  return verifyProduct(*this, "rows of grad", getDim(getGrad(), 0), "rows of input", getDim(getInput(), 0));
 }
 
 //===----------------------------------------------------------------------===//
@@ -65,23 +43,11 @@ LogicalResult GroupedLinearWeightGradOp::verify() {
 //===----------------------------------------------------------------------===//
 
 LogicalResult RmsNormInputGradOp::verify() {
-  Check check(*this);
-  // rms_norm_input_grad_c1
-  if (failed(check.multiple(1, "columns of input", getDim(getInput(), 1), "elements of weight",
-                            getDim(getWeight(), 0))))
-    return failure();
-  // rms_norm_input_grad_c2
-  return check.notNegative(2, "eps", getEps());
+  return verifyRmsNorm(*this, getInput(), "elements of weight", getWeight(), getEps());
 }
 
 LogicalResult RmsNormWeightGradOp::verify() {
-  Check check(*this);
-  // rms_norm_weight_grad_c1
-  if (failed(check.multiple(1, "columns of input", getDim(getInput(), 1), "elements of output",
-                            getDim(getOutput(), 0))))
-    return failure();
-  // rms_norm_weight_grad_c2
-  return check.notNegative(2, "eps", getEps());
+  return verifyRmsNorm(*this, getInput(), "elements of output", getOutput(), getEps());
 }
 
 LogicalResult RopeInputGradOp::verify() {

@@ -75,7 +75,8 @@ def NN_BroadcastOp : NN_ComputeOp<"broadcast", ["broadcast"], [InferTypeOpAdapto
 def NN_ReshapeOp : NN_ComputeOp<"reshape", ["reshape"], [NN_Cost, NN_Gradient]> {
   let summary = "the same numbers in the same order under another shape";
   let description = [{
-    Row-major order stays; nothing needs to move.
+    Row-major order stays; nothing needs to move. The type of the output is the argument of the operation, so
+    there is none to infer.
 
     ```mlir
     %y = nn.reshape %x : <tokens x heads*head_dim> -> <tokens*heads x head_dim>
@@ -90,6 +91,7 @@ def NN_ReshapeOp : NN_ComputeOp<"reshape", ["reshape"], [NN_Cost, NN_Gradient]> 
       "$input attr-dict `:` custom<TensorType>(type($input)) `->` custom<TensorType>(type($output))";
   let hasVerifier = 1;
   let hasFolder = 1;
+  let hasCanonicalizer = 1;
 }
 
 #endif

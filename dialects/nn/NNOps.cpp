@@ -115,6 +115,20 @@ CONTRAFLOW_INFER(GroupedLinearOp) {
   return input.empty() || weight.empty() ? failure() : infer(types, {input[0], weight[1]});
 }
 
+CONTRAFLOW_INFER(AttentionOp) {
+  ArrayRef<ExprAttr> query = getShape(adaptor.getQuery(), 2), value = getShape(adaptor.getValue(), 2);
+  if (query.empty() || value.empty())
+    return failure();
+  // Where both are the same they may be any expression.
+  bool sameHeads = adaptor.getHeadsAttr() == adaptor.getKvHeadsAttr();
+  ExprAttr columns =
+      sameHeads ? value[1]
+                : divideDims(multiplyDims(value[1], adaptor.getHeadsAttr()), adaptor.getKvHeadsAttr());
+  if (!columns || failed(infer(types, {query[0], columns})))
+    return failure();
+  return infer(types, {query[0], multiplyDims(adaptor.getHeadsAttr(), ExprAttr::getConstant(context, 1))});
+}
+
 CONTRAFLOW_INFER(CrossEntropyOp) {
   ArrayRef<ExprAttr> logits = getShape(adaptor.getLogits(), 2);
   return logits.empty() || failed(inferScalar(context, types)) ? failure() : infer(types, {logits[0]});
@@ -201,36 +215,18 @@ LogicalResult EmbeddingOp::verify() {
 }
 
 LogicalResult LinearOp::verify() {
-  // linear_c1
-  if (failed(Check(*this).equal(1, "columns of input", getDim(getInput(), 1), "columns of weight",
-                                getDim(getWeight(), 1))))
-    return failure();
-  // linear_c2
-  return Check(*this).results(2);
+  return verifyProduct(*this, "columns of input", getDim(getInput(), 1), "columns of weight",
+                       getDim(getWeight(), 1));
 }
 
 LogicalResult GroupedLinearOp::verify() {
-  Check check(*this);
-  // grouped_linear_c1
-  if (failed(check.equal(1, "columns of input", getDim(getInput(), 1), "dimension 2 of weight",
-                         getDim(getWeight(), 2))))
-    return failure();
-  // grouped_linear_c2
-  if (failed(check.equal(2, "elements of routing", getDim(getRouting(), 0), "3 * rows + experts + 1",
-                         getRoutingSize(getDim(getInput(), 0), getDim(getWeight(), 0)))))
-    return failure();
-  // grouped_linear_c3
-  return check.results(3);
+  return verifyGroupedProduct(*this, "columns of input", getDim(getInput(), 1), "dimension 2 of weight",
+                              getDim(getWeight(), 2), getDim(getRouting(), 0), getDim(getInput(), 0),
+                              getDim(getWeight(), 0));
 }
 
 LogicalResult RmsNormOp::verify() {
-  Check check(*this);
-  // rms_norm_c1
-  if (failed(check.multiple(1, "columns of input", getDim(getInput(), 1), "elements of weight",
-                            getDim(getWeight(), 0))))
-    return failure();
-  // rms_norm_c2
-  return check.notNegative(2, "eps", getEps());
+  return verifyRmsNorm(*this, getInput(), "elements of weight", getWeight(), getEps());
 }
 
 LogicalResult RopeOp::verify() {

@@ -171,7 +171,8 @@ class NN_AttentionLikeOp<string mnemonic, list<string> names, list<Trait> traits
   let hasVerifier = 1;
 }
 
-def NN_AttentionOp : NN_AttentionLikeOp<"attention", ["attention", "lse"], [NN_Gradient]> {
+def NN_AttentionOp : NN_AttentionLikeOp<"attention", ["attention", "lse"],
+    [InferTypeOpAdaptor, NN_Gradient]> {
   let summary = "softmax(q k^T * scale) v per sequence and head";
   let description = [{
     Rows are `seq` positions of one sequence after another. Query head h uses key/value head

@@ -54,6 +54,7 @@ def NN_RouteOp : NN_ComputeOp<"route", ["gates", "scores", "routing", "load"],
                        NN_OptionalArg<"group_score">.text # NN_Arg<"score">.text # NN_Arg<"normalize">.text #
                        NN_Arg<"scale">.text # "attr-dict `:` custom<TensorType>(type($logits))";
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
 }
 
 def NN_PermuteOp : NN_ComputeOp<"permute", ["rows"], [InferTypeOpAdaptor, NN_Cost, NN_Gradient]> {

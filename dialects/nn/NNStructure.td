@@ -396,6 +396,7 @@ def NN_ShiftOp : NN_ComputeOp<"shift", ["shifted"], [AllTypesMatch<["ids", "outp
   let assemblyFormat = "$ids " # NN_Arg<"by">.text # NN_Arg<"seq">.text #
                        "attr-dict `:` custom<TensorType>(type($output))";
   let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 def NN_LossOp : NN_Op<"loss"> {

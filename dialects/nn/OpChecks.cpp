@@ -36,6 +36,11 @@ ExprAttr multiplyDims(ExprAttr lhs, ExprAttr rhs) {
   return getExprAttr(lhs.getContext(), asDim(lhs) * asDim(rhs));
 }
 
+ExprAttr divideDims(ExprAttr lhs, ExprAttr rhs) {
+  std::optional<Expr> quotient = divideExactly(asDim(lhs), asDim(rhs));
+  return quotient ? getExprAttr(lhs.getContext(), *quotient) : ExprAttr();
+}
+
 ExprAttr getDim(Value tensor, unsigned index) {
   return llvm::cast<TensorType>(tensor.getType()).getShape()[index];
 }
@@ -174,6 +179,37 @@ LogicalResult Check::results(int constraint) const {
 //===----------------------------------------------------------------------===//
 // Shared by a forward operation and its gradient
 //===----------------------------------------------------------------------===//
+
+LogicalResult verifyProduct(Operation *op, StringRef lhsName, ExprAttr lhs, StringRef rhsName, ExprAttr rhs) {
+  // linear_c1, linear_input_grad_c1, linear_weight_grad_c1, grouped_linear_weight_grad_c1
+  if (failed(Check(op).equal(1, lhsName, lhs, rhsName, rhs)))
+    return failure();
+  // linear_c2, linear_input_grad_c2, linear_weight_grad_c2, grouped_linear_weight_grad_c2
+  return Check(op).results(2);
+}
+
+LogicalResult verifyGroupedProduct(Operation *op, StringRef lhsName, ExprAttr lhs, StringRef rhsName,
+                                   ExprAttr rhs, ExprAttr routing, ExprAttr rows, ExprAttr experts) {
+  Check check(op);
+  // grouped_linear_c1, grouped_linear_input_grad_c1
+  if (failed(check.equal(1, lhsName, lhs, rhsName, rhs)))
+    return failure();
+  // grouped_linear_c2, grouped_linear_input_grad_c2
+  if (failed(check.equal(2, "elements of routing", routing, "3 * rows + experts + 1",
+                         getRoutingSize(rows, experts))))
+    return failure();
+  // grouped_linear_c3, grouped_linear_input_grad_c3
+  return check.results(3);
+}
+
+LogicalResult verifyRmsNorm(Operation *op, Value input, StringRef weightName, Value weight, ExprAttr eps) {
+  Check check(op);
+  // rms_norm_c1, rms_norm_input_grad_c1, rms_norm_weight_grad_c1
+  if (failed(check.multiple(1, "columns of input", getDim(input, 1), weightName, getDim(weight, 0))))
+    return failure();
+  // rms_norm_c2, rms_norm_input_grad_c2, rms_norm_weight_grad_c2
+  return check.notNegative(2, "eps", eps);
+}
 
 LogicalResult verifyRope(Operation *op, Value input, ExprAttr headDim, ExprAttr seq, ExprAttr theta,
                          ExprAttr style, ArrayRef<std::pair<StringRef, ExprAttr>> positiveNumbers) {

@@ -20,6 +20,8 @@ namespace contraflow::nn {
 ExprAttr addDims(ExprAttr lhs, ExprAttr rhs);
 ExprAttr subtractDims(ExprAttr lhs, ExprAttr rhs);
 ExprAttr multiplyDims(ExprAttr lhs, ExprAttr rhs);
+/// Null where the quotient is no integer polynomial.
+ExprAttr divideDims(ExprAttr lhs, ExprAttr rhs);
 /// The value, where it is known and an integer.
 std::optional<int64_t> getKnownInt(ExprAttr attr);
 
@@ -72,6 +74,17 @@ private:
 };
 
 // Checks that a forward operation and its gradient share.
+
+/// Constraints 1 and 2 of a matrix product: what is summed over has one size, and results are as inferred.
+mlir::LogicalResult verifyProduct(mlir::Operation *op, llvm::StringRef lhsName, ExprAttr lhs,
+                                  llvm::StringRef rhsName, ExprAttr rhs);
+/// Constraints 1 to 3 of a product with one weight per expert: as above, and the size of the routing table
+/// between.
+mlir::LogicalResult verifyGroupedProduct(mlir::Operation *op, llvm::StringRef lhsName, ExprAttr lhs,
+                                         llvm::StringRef rhsName, ExprAttr rhs, ExprAttr routing,
+                                         ExprAttr rows, ExprAttr experts);
+mlir::LogicalResult verifyRmsNorm(mlir::Operation *op, mlir::Value input, llvm::StringRef weightName,
+                                  mlir::Value weight, ExprAttr eps);
 mlir::LogicalResult verifyRope(mlir::Operation *op, mlir::Value input, ExprAttr headDim, ExprAttr seq,
                                ExprAttr theta, ExprAttr style,
                                llvm::ArrayRef<std::pair<llvm::StringRef, ExprAttr>> positiveNumbers);

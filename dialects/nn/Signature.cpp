@@ -102,6 +102,32 @@ bool Signature::uses(int64_t base) const {
   return llvm::any_of(arguments, inBase) || llvm::any_of(results, inBase);
 }
 
+LocationAttr getArgumentLocation(func::FuncOp function, unsigned index) {
+  return function.getArgAttrOfType<LocationAttr>(index, kLocationName);
+}
+
+LocationAttr getResultLocation(func::FuncOp function, unsigned index) {
+  return function.getResultAttrOfType<LocationAttr>(index, kLocationName);
+}
+
+SmallVector<LocationAttr> getLocations(KernelOp kernel) {
+  auto locations = kernel->getAttrOfType<ArrayAttr>(kLocationsName);
+  if (!locations || locations.size() != kernel.getNumResults() ||
+      !llvm::all_of(locations, [](Attribute attr) { return llvm::isa<LocationAttr>(attr); }))
+    return {};
+  return llvm::to_vector(locations.getAsRange<LocationAttr>());
+}
+
+LocationAttr getWorkspace(KernelOp kernel) { return kernel->getAttrOfType<LocationAttr>(kWorkspaceName); }
+
+static int64_t getIntOrZero(Operation *op, StringRef name) {
+  auto value = op->getAttrOfType<IntegerAttr>(name);
+  return value ? value.getInt() : 0;
+}
+
+int64_t getWorkspaceBytes(KernelOp kernel) { return getIntOrZero(kernel, kKernelWorkspaceBytesName); }
+int64_t getWorkspaceBytes(func::FuncOp function) { return getIntOrZero(function, kWorkspaceBytesName); }
+
 int64_t getResultBytes(const Signature &signature, int64_t base) {
   int64_t bytes = 0;
   for (const Port &port : signature.getResults())

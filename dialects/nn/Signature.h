@@ -73,6 +73,17 @@ private:
   llvm::SmallVector<Port> arguments, results;
 };
 
+/// Where values lie, once the memory phase (of arguments with the layout of parameters: the schedule phase)
+/// has said it; null, empty and 0 before.
+LocationAttr getArgumentLocation(mlir::func::FuncOp function, unsigned index);
+LocationAttr getResultLocation(mlir::func::FuncOp function, unsigned index);
+/// One per result of the kernel, or none at all.
+llvm::SmallVector<LocationAttr> getLocations(KernelOp kernel);
+LocationAttr getWorkspace(KernelOp kernel);
+/// What the kernel wants for itself; what the function does for all of its kernels and values.
+int64_t getWorkspaceBytes(KernelOp kernel);
+int64_t getWorkspaceBytes(mlir::func::FuncOp function);
+
 /// The area that all ports of a kind share, nothing for kinds with an area per port.
 std::optional<Base> getSharedBase(RoleKind kind);
 

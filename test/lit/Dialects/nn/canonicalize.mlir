@@ -175,3 +175,82 @@ func.func @sum_of_slice_gradients(%a: !nn.tensor<n x h*a>, %b: !nn.tensor<n x h*
   // CHECK-NEXT: return %[[ABC]]
   return %t : !nn.tensor<n x h*a + h*b + h*c>
 }
+
+// CHECK-LABEL: func.func @product_with_ones
+// CHECK-SAME: (%[[X:.+]]: !nn.tensor<4 x 8>, %[[V:.+]]: !nn.tensor<8>)
+func.func @product_with_ones(%x: !nn.tensor<4 x 8>, %v: !nn.tensor<8>)
+    -> (!nn.tensor<4 x 8>, !nn.tensor<4 x 8>, !nn.tensor<4 x 8>, !nn.tensor<4 x 8>) {
+  %one = nn.fill with(1) : <4 x 8>
+  %ones = nn.fill with(1.0) : <8>
+  // CHECK-DAG: %[[TWO:.+]] = nn.fill with(2)
+  %two = nn.fill with(2) : <4 x 8>
+  %a = nn.mul %x, %ones : <4 x 8>, <8>
+  %b = nn.mul %one, %x : <4 x 8>
+  // CHECK-DAG: %[[C:.+]] = nn.mul %[[TWO]], %[[X]]
+  %c = nn.mul %two, %x : <4 x 8>
+  // CHECK-DAG: %[[D:.+]] = nn.mul %{{.+}}, %[[V]]
+  %d = nn.mul %one, %v : <4 x 8>, <8>
+  // CHECK: return %[[X]], %[[X]], %[[C]], %[[D]]
+  return %a, %b, %c, %d : !nn.tensor<4 x 8>, !nn.tensor<4 x 8>, !nn.tensor<4 x 8>, !nn.tensor<4 x 8>
+}
+
+// CHECK-LABEL: func.func @layout_of_zeros
+// CHECK-SAME: (%[[X:.+]]: !nn.tensor<n x 2*h>)
+func.func @layout_of_zeros(%x: !nn.tensor<n x 2*h>)
+    -> (!nn.tensor<2*n x h>, !nn.tensor<n x h>, !nn.tensor<n x 4*h>, !nn.tensor<n x 6*h>, !nn.tensor<n x 4*h>) {
+  %z = nn.zero : <n x 2*h>
+  // CHECK-DAG: %[[A:.+]] = nn.zero : <2*n x h>
+  %a = nn.reshape %z : <n x 2*h> -> <2*n x h>
+  // CHECK-DAG: %[[B:.+]] = nn.zero : <n x h>
+  %b = nn.slice %z offset(0) size(h) : <n x 2*h> -> <n x h>
+  // CHECK-DAG: %[[C:.+]] = nn.zero : <n x 4*h>
+  %c = nn.concat %z, %z : (<n x 2*h>, <n x 2*h>) -> <n x 4*h>
+  // CHECK-DAG: %[[D:.+]] = nn.zero : <n x 6*h>
+  %d = nn.broadcast %z heads(3) : <n x 2*h> -> <n x 6*h>
+  // CHECK-DAG: %[[E:.+]] = nn.concat %[[X]],
+  %e = nn.concat %x, %z : (<n x 2*h>, <n x 2*h>) -> <n x 4*h>
+  // CHECK: return %[[A]], %[[B]], %[[C]], %[[D]], %[[E]]
+  return %a, %b, %c, %d, %e
+       : !nn.tensor<2*n x h>, !nn.tensor<n x h>, !nn.tensor<n x 4*h>, !nn.tensor<n x 6*h>, !nn.tensor<n x 4*h>
+}
+
+// CHECK-LABEL: func.func @slice_of_broadcast
+// CHECK-SAME: (%[[X:.+]]: !nn.tensor<n x a + b>)
+func.func @slice_of_broadcast(%x: !nn.tensor<n x a + b>) -> (!nn.tensor<n x heads*b>, !nn.tensor<n x b>) {
+  // CHECK-DAG: %[[S:.+]] = nn.slice %[[X]] offset(a) size(b) : <n x a + b> -> <n x b>
+  // CHECK-DAG: %[[B:.+]] = nn.broadcast %[[S]] heads(heads)
+  %k = nn.broadcast %x heads(heads) : <n x a + b> -> <n x heads*a + heads*b>
+  %a = nn.slice %k heads(heads) offset(a) size(b) : <n x heads*a + heads*b> -> <n x heads*b>
+  // A slice of other heads stays.
+  // CHECK-DAG: %[[K:.+]] = nn.broadcast %[[X]] heads(heads)
+  // CHECK-DAG: %[[O:.+]] = nn.slice %[[K]] offset(a) size(b)
+  %o = nn.slice %k offset(a) size(b) : <n x heads*a + heads*b> -> <n x b>
+  // CHECK: return %[[B]], %[[O]]
+  return %a, %o : !nn.tensor<n x heads*b>, !nn.tensor<n x b>
+}
+
+// CHECK-LABEL: func.func @shift_by_zero
+// CHECK-SAME: (%[[IDS:.+]]: !nn.tensor<tokens : i32>)
+func.func @shift_by_zero(%ids: !nn.tensor<tokens : i32>) -> (!nn.tensor<tokens : i32>, !nn.tensor<tokens : i32>) {
+  // CHECK-NEXT: %[[B:.+]] = nn.shift %[[IDS]] by(depth)
+  %a = nn.shift %ids by(0) seq(seq) : <tokens : i32>
+  %b = nn.shift %ids by(depth) seq(seq) : <tokens : i32>
+  // CHECK-NEXT: return %[[IDS]], %[[B]]
+  return %a, %b : !nn.tensor<tokens : i32>, !nn.tensor<tokens : i32>
+}
+
+// Where every group may be chosen there are no groups.
+// CHECK-LABEL: func.func @route_through_all_groups
+func.func @route_through_all_groups(%logits: !nn.tensor<8 x 16>)
+    -> (!nn.tensor<8 x 2>, !nn.tensor<8 x 2>, !nn.tensor<8 x 2>) {
+  // CHECK-NEXT: nn.route %{{.+}} top_k(2) score("sigmoid")
+  %a, %s, %r, %l = nn.route %logits top_k(2) groups(4) group_limit(4) group_score("top2sum") score("sigmoid")
+      normalize(true) scale(1) : <8 x 16>
+  // CHECK-NEXT: nn.route %{{.+}} top_k(2) score("sigmoid")
+  %b, %s2, %r2, %l2 = nn.route %logits top_k(2) groups(g) group_limit(g) score("sigmoid") normalize(true) scale(1)
+      : <8 x 16>
+  // CHECK-NEXT: nn.route %{{.+}} top_k(2) groups(4) group_limit(2) group_score("top2sum") score("sigmoid")
+  %c, %s3, %r3, %l3 = nn.route %logits top_k(2) groups(4) group_limit(2) group_score("top2sum") score("sigmoid")
+      normalize(true) scale(1) : <8 x 16>
+  return %a, %b, %c : !nn.tensor<8 x 2>, !nn.tensor<8 x 2>, !nn.tensor<8 x 2>
+}

@@ -37,6 +37,24 @@ TEST(Expr, CoefficientsThatOverflowMakeNoPolynomial) {
   EXPECT_TRUE(toPolynomial(parse("9223372036854775806*x + x")));
 }
 
+TEST(Expr, DivisionOfPolynomialsIsExactOrNothing) {
+  auto divide = [](llvm::StringRef dividend, llvm::StringRef divisor) -> std::string {
+    std::optional<Expr> quotient = divideExactly(parse(dividend), parse(divisor));
+    return quotient ? quotient->str() : "none";
+  };
+  EXPECT_EQ(divide("6*heads*dim", "2*heads"), "3*dim");
+  EXPECT_EQ(divide("kv*dv*heads", "kv"), "dv*heads");
+  EXPECT_EQ(divide("heads*(nope + rope)", "heads"), "nope + rope");
+  EXPECT_EQ(divide("a*a - b*b", "a + b"), "a - b");
+  EXPECT_EQ(divide("a*a*c + 2*a*b*c + b*b*c - 4*c", "a + b - 2"), "a*c + b*c + 2*c");
+  EXPECT_EQ(divide("0", "a"), "0");
+  EXPECT_EQ(divide("a", "0"), "none");
+  EXPECT_EQ(divide("a", "2"), "none");
+  EXPECT_EQ(divide("a + 1", "a"), "none");
+  EXPECT_EQ(divide("a*b", "a*a"), "none");
+  EXPECT_EQ(divide("a/b", "a"), "none");
+}
+
 TEST(Expr, TextParsesBackToItself) {
   for (const char *text :
        {"sqrt(a + 1)*2.5", "if(has(q), 1, a/b)", "not a == 3 or b", "a/(b*c)", "(a/b)/c", "a/(b/c)", "1.0e-6",
