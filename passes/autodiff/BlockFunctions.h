@@ -76,7 +76,6 @@ private:
   void unrollForward();
   mlir::LogicalResult unrollBackward(const BlockUse &use);
   void nameKeptValues();
-  const Slot *getSlot(mlir::Value value) const;
   mlir::func::FuncOp emit(mlir::OpBuilder &builder, llvm::StringRef what, llvm::ArrayRef<Slot> results,
                           llvm::ArrayRef<nn::RoleKind> always,
                           llvm::function_ref<bool(mlir::Operation *)> belongs);

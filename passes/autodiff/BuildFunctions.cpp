@@ -100,6 +100,10 @@ LogicalResult checkLossWeights(nn::GraphOp graph) {
 
 /// A block that the frontend is done with: straight, with integers as dimensions.
 LogicalResult checkBlock(nn::BlockOp block) {
+  // `graph.add...`, `step.clip`: functions that belong to no block are named as if these were blocks.
+  if (block.getSymName() == "graph" || block.getSymName() == "step")
+    return block.emitOpError("is named '")
+           << block.getSymName() << "' like the functions that belong to no block, expected another name";
   auto isBound = [](Value value) {
     auto type = dyn_cast<nn::TensorType>(value.getType());
     return type && type.isBound();

@@ -97,3 +97,40 @@ module attributes {nn.micro_batches = 0 : i64} {
   nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
   }
 }
+
+// -----
+
+// A block that trains on the log-sum-exp of its attention: the error is at the attention.
+nn.block @f(%ids: <4 : i32>) -> () {
+  %w = nn.param "w" : <5 x 2>
+  %x = nn.embedding %ids, %w : (<4 : i32>, <5 x 2>) -> <4 x 2>
+  // expected-error@+1 {{'nn.attention' op has no gradient through its result 'lse', but a gradient arrives there}}
+  %o, %lse = nn.attention %x, %x, %x causal heads(1) kv_heads(1) seq(4) scale(1.0)
+           : (<4 x 2>, <4 x 2>, <4 x 2>) -> (<4 x 2>, <4 x 1>)
+  %l, %m = nn.cross_entropy %lse, %ids : <4 x 1>, <4 : i32>
+  nn.loss "z" weight(1) %l : <1>
+  nn.yield
+}
+nn.graph @train(%tokens: <4 : i32>, %starts: <4 : i32>) {
+  nn.call @f(%tokens) : (<4 : i32>) -> ()
+}
+
+// -----
+
+// expected-error@+1 {{'nn.block' op is named 'graph' like the functions that belong to no block, expected another name}}
+nn.block @graph(%ids: <3 : i32>) -> () {
+  nn.yield
+}
+nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
+  nn.call @graph(%tokens) : (<3 : i32>) -> ()
+}
+
+// -----
+
+// expected-error@+1 {{'nn.block' op is named 'step' like the functions that belong to no block, expected another name}}
+nn.block @step(%ids: <3 : i32>) -> () {
+  nn.yield
+}
+nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
+  nn.call @step(%tokens) : (<3 : i32>) -> ()
+}
