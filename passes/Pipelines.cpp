@@ -4,6 +4,7 @@
 
 #include "passes/autodiff/Passes.h"
 #include "passes/fusion/Passes.h"
+#include "passes/lowering/common/Passes.h"
 #include "passes/lowering/cpu/Passes.h"
 #include "passes/memory/Passes.h"
 #include "passes/schedule/Passes.h"
@@ -57,17 +58,32 @@ void verifyFusion(OpPassManager &pm) { pm.nest<func::FuncOp>().addPass(fusion::c
 
 void verifySchedule(OpPassManager &pm) { pm.addPass(schedule::createVerifyProgramPass()); }
 
-void buildLowering(OpPassManager &pm) {
-  // Kernels become loops over vectors and addresses, for the machine that we are on.
-  pm.addPass(cpu::createKernelsToLLVMPass());
+struct LoweringOptions : PassPipelineOptions<LoweringOptions> {
+  Option<std::string> isa{
+      *this, "isa",
+      llvm::cl::desc("processor as LLVM names it, or native; empty takes the attribute nn.isa of the module"),
+      llvm::cl::init("")};
+};
+
+void buildLoweringFor(OpPassManager &pm, const LoweringOptions &options) {
+  // Kernels become loops over vectors and addresses, for one processor.
+  cpu::KernelsToLLVMPassOptions lowering;
+  lowering.processor = options.isa;
+  pm.addPass(cpu::createKernelsToLLVMPass(lowering));
+  // What follows is LLVM's: the last chance to see what code touches and calls.
+  pm.addPass(lowering::createVerifyCodePass());
 }
+
+void buildLowering(OpPassManager &pm) { buildLoweringFor(pm, LoweringOptions()); }
+
+void verifyLowering(OpPassManager &pm) { pm.addPass(lowering::createVerifyCodePass()); }
 
 constexpr PhasePipeline kPipelines[] = {
     {"autodiff", "functions of a training step from the blocks of a model", buildAutodiff, verifyAutodiff},
     {"fusion", "kernels from operations", buildFusion, verifyFusion},
     {"schedule", "programs of a step from graph and functions", buildSchedule, verifySchedule},
     {"memory", "addresses of all values", buildMemory, verifyMemory},
-    {"lowering", "vector code for the CPU from kernels", buildLowering, nullptr},
+    {"lowering", "vector code for the CPU from kernels", buildLowering, verifyLowering},
 };
 
 } // namespace
@@ -75,9 +91,13 @@ constexpr PhasePipeline kPipelines[] = {
 ArrayRef<PhasePipeline> getPhasePipelines() { return kPipelines; }
 
 void registerPhasePipelines() {
-  for (const PhasePipeline &phase : kPipelines)
-    PassPipelineRegistration<>(phase.name, phase.summary,
-                               [build = phase.build](OpPassManager &pm) { build(pm); });
+  for (const PhasePipeline &phase : kPipelines) {
+    if (phase.build == buildLowering)
+      PassPipelineRegistration<LoweringOptions>(phase.name, phase.summary, buildLoweringFor);
+    else
+      PassPipelineRegistration<>(phase.name, phase.summary,
+                                 [build = phase.build](OpPassManager &pm) { build(pm); });
+  }
 }
 
 } // namespace contraflow

@@ -17,12 +17,12 @@ struct PhasePipeline {
   llvm::StringRef name;
   llvm::StringRef summary;
   void (*build)(mlir::OpPassManager &);
-  /// Only the checks: for IR that comes from a file and may have been edited. Null where there are none.
+  /// Only the checks: for IR that comes from a file and may have been edited.
   void (*buildVerifier)(mlir::OpPassManager &);
 };
 
 /// In compile order: autodiff, fusion, schedule, memory, lowering. Each is a pipeline of contraflow-opt under
-/// its name.
+/// its name; lowering takes `isa`, and otherwise reads the processor from the module (`nn.isa`).
 llvm::ArrayRef<PhasePipeline> getPhasePipelines();
 
 void registerPhasePipelines();

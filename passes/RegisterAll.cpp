@@ -5,6 +5,7 @@
 #include "passes/Pipelines.h"
 #include "passes/autodiff/Passes.h"
 #include "passes/fusion/Passes.h"
+#include "passes/lowering/common/Passes.h"
 #include "passes/lowering/cpu/Passes.h"
 #include "passes/memory/Passes.h"
 #include "passes/schedule/Passes.h"
@@ -14,6 +15,7 @@ void contraflow::registerAllPasses() {
   fusion::registerFusionPasses();
   schedule::registerSchedulePasses();
   memory::registerMemoryPasses();
+  lowering::registerLoweringCommonPasses();
   cpu::registerLoweringCpuPasses();
   registerPhasePipelines();
 }

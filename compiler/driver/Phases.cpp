@@ -12,10 +12,8 @@
 #include "dialects/RegisterAll.h"
 #include "passes/Pipelines.h"
 #include "passes/lowering/cpu/CpuPipeline.h"
-#include "passes/lowering/cpu/KernelsToLLVM.h"
 
 #include "mlir/IR/Diagnostics.h"
-#include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/SmallString.h"
@@ -144,7 +142,7 @@ bool Compilation::load(const std::string &input) {
 bool Compilation::verifyLoaded() {
   PassManager passes(context.get());
   for (const PhasePipeline &pipeline : getPhasePipelines())
-    if (pipeline.buildVerifier && done > 0 && pipeline.name == getPhases()[done - 1].name)
+    if (done > 0 && pipeline.name == getPhases()[done - 1].name)
       pipeline.buildVerifier(passes);
   return succeeded(passes.run(*module));
 }
@@ -157,17 +155,11 @@ bool Compilation::runFrontend() {
   Builder builder(context.get());
   (*module)->setAttr(linker::kRunName, builder.getStringAttr(runFile->resolve().dump()));
   (*module)->setAttr(linker::kModelName, builder.getStringAttr(runFile->name));
+  (*module)->setAttr(cpu::kIsaName, builder.getStringAttr(runFile->target.isa));
   return true;
 }
 
 bool Compilation::runPipeline(const Phase &phase) {
-  // The lowering depends on the machine that the run file names, so the driver calls it by itself.
-  if (phase.name == "lowering") {
-    llvm::Expected<cpu::CpuMachine> machine = linker::getMachine(*module);
-    if (!machine)
-      return fail(llvm::toString(machine.takeError()));
-    return succeeded(cpu::lowerKernels(*module, machine->target)) && succeeded(mlir::verify(*module));
-  }
   PassManager passes(context.get());
   if (!options.reproducer.empty())
     passes.enableCrashReproducerGeneration(options.reproducer);
@@ -198,19 +190,16 @@ bool Compilation::finishPhase(const Phase &phase, double seconds) {
 std::string Compilation::printModule() {
   std::string text;
   llvm::raw_string_ostream stream(text);
-  // Constant tables stay readable in dumps of small models and bounded in large ones.
-  OpPrintingFlags flags;
-  module->print(stream, flags);
+  // Whole, however large its tables: what is printed can be continued.
+  module->print(stream);
   stream << "\n";
   return text;
 }
 
 bool Compilation::run() {
   const Phase *stop = options.stopAfter.empty() ? nullptr : findPhase(options.stopAfter);
-  if (stop && stop->number == done) {
-    stopped = true;
+  if (stop && stop->number == done)
     return true;
-  }
   for (const Phase &phase : getPhases()) {
     if (phase.number <= done || phase.name == "link")
       continue;
@@ -220,10 +209,8 @@ bool Compilation::run() {
     std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     if (!finishPhase(phase, seconds.count()))
       return false;
-    if (phase.name == options.stopAfter) {
-      stopped = true;
+    if (phase.name == options.stopAfter)
       return true;
-    }
   }
   return true;
 }

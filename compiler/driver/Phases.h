@@ -49,10 +49,8 @@ public:
   /// Takes a run file that is already read.
   bool setRunFile(frontend::RunFile run);
 
-  /// Runs the phases between what was loaded and the link.
+  /// Runs the phases between what was loaded and the link, or the phase to stop after.
   bool run();
-  /// Whether `run` ended before the link because it was told to.
-  bool isStopped() const { return stopped; }
   /// The IR as it is now.
   std::string printModule();
 
@@ -75,7 +73,6 @@ private:
   mlir::OwningOpRef<mlir::ModuleOp> module;
   /// Number of the last phase that is done.
   unsigned done = 0;
-  bool stopped = false;
 };
 
 /// Prints "contraflow: error: ..." to standard error and returns false.

@@ -11,7 +11,6 @@
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/bit.h"
 #include "llvm/Support/xxhash.h"
-#include <nlohmann/json.hpp>
 
 using namespace mlir;
 
@@ -160,21 +159,10 @@ private:
 
 } // namespace
 
-llvm::Expected<cpu::CpuMachine> getMachine(ModuleOp module) {
-  std::string isa = "native";
-  if (auto run = module->getAttrOfType<StringAttr>(kRunName)) {
-    nlohmann::json json = nlohmann::json::parse(run.str(), nullptr, /*allow_exceptions=*/false);
-    if (json.is_object() && json.contains("target") && json["target"].is_object() &&
-        json["target"].contains("isa") && json["target"]["isa"].is_string())
-      isa = json["target"]["isa"].get<std::string>();
-  }
-  return cpu::CpuMachine::get(isa);
-}
-
 llvm::Expected<abi::Manifest> buildManifest(ModuleOp module) { return ManifestWriter(module).write(); }
 
 llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
-  llvm::Expected<cpu::CpuMachine> machine = getMachine(module);
+  llvm::Expected<cpu::CpuMachine> machine = cpu::CpuMachine::get(module);
   if (!machine)
     return machine.takeError();
   llvm::Expected<abi::Manifest> manifest = buildManifest(module);

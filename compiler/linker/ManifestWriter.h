@@ -15,9 +15,6 @@ namespace contraflow::linker {
 constexpr llvm::StringLiteral kRunName = "nn.run";
 constexpr llvm::StringLiteral kModelName = "nn.model_name";
 
-/// The machine that the run file of the module names.
-llvm::Expected<cpu::CpuMachine> getMachine(mlir::ModuleOp module);
-
 /// The manifest of a module whose programs have addresses, without what the object decides (functions are
 /// listed in the order of first use).
 llvm::Expected<abi::Manifest> buildManifest(mlir::ModuleOp module);

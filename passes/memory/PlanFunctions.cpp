@@ -112,8 +112,7 @@ LogicalResult FunctionPlanner::placePorts() {
       return LocationAttr::get(context, port.base, *offset);
     }
     // The schedule phase has placed parameters and what has their layout.
-    auto location = port.isResult ? LocationAttr()
-                                  : function.getArgAttrOfType<LocationAttr>(port.index, nn::kLocationName);
+    LocationAttr location = port.isResult ? LocationAttr() : nn::getArgumentLocation(function, port.index);
     if (!location || location.getBase() != port.base) {
       function.emitOpError() << (port.isResult ? "result " : "argument ") << port.index << " ("
                              << stringifyRoleKind(port.getKind()) << " '" << port.getName()
@@ -185,8 +184,8 @@ LogicalResult FunctionPlanner::collect() {
       touch(result);
     numValues += op.getNumResults();
     if (auto kernel = dyn_cast<nn::KernelOp>(op))
-      if (auto bytes = kernel->getAttrOfType<IntegerAttr>(nn::kKernelWorkspaceBytesName))
-        kernelWorkspaces.push_back({kernel, time, bytes.getInt(), 0});
+      if (int64_t bytes = nn::getWorkspaceBytes(kernel))
+        kernelWorkspaces.push_back({kernel, time, bytes, 0});
   }
 
   for (BlockArgument argument : body.getArguments())

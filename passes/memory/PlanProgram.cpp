@@ -88,9 +88,9 @@ private:
   void addWorkspaces(pipe::ProgramOp program, ModuleOp module) {
     for (auto run : program.getBody().getOps<pipe::RunOp>()) {
       auto function = module.lookupSymbol<func::FuncOp>(run.getFunction());
-      auto bytes = function ? function->getAttrOfType<IntegerAttr>(nn::kWorkspaceBytesName) : IntegerAttr();
-      if (bytes && bytes.getInt() > 0)
-        run.setWorkspaceBytes(bytes.getInt());
+      int64_t bytes = function ? nn::getWorkspaceBytes(function) : 0;
+      if (bytes > 0)
+        run.setWorkspaceBytes(bytes);
       else
         run.removeWorkspaceBytesAttr();
     }

@@ -111,7 +111,7 @@ public:
     if (failed(signature))
       return failure();
     for (const Port &port : signature->getArguments()) {
-      auto location = function.getArgAttrOfType<LocationAttr>(port.index, nn::kLocationName);
+      LocationAttr location = nn::getArgumentLocation(function, port.index);
       BlockArgument argument = function.getArgument(port.index);
       if (failed(place(function, argument, location)))
         return failure();
@@ -138,17 +138,17 @@ private:
     if (range.begin < 0 || range.begin % kAlignment != 0)
       return op->emitOpError("has a value at ")
              << location << ", expected an offset that is a multiple of " << kAlignment;
-    auto workspace = function->getAttrOfType<IntegerAttr>(nn::kWorkspaceBytesName);
-    if (range.area == nn::kWorkspaceBase && (!workspace || range.end > workspace.getInt()))
+    int64_t workspaceBytes = nn::getWorkspaceBytes(function);
+    if (range.area == nn::kWorkspaceBase && range.end > workspaceBytes)
       return op->emitOpError("has a value at ")
-             << getText(range) << ", the workspace has " << (workspace ? workspace.getInt() : 0) << " bytes";
+             << getText(range) << ", the workspace has " << workspaceBytes << " bytes";
     ranges[value] = range;
     return success();
   }
 
   LogicalResult check(nn::KernelOp kernel) {
-    auto locations = kernel->getAttrOfType<ArrayAttr>(nn::kLocationsName);
-    if (!locations || locations.size() != kernel.getNumResults())
+    SmallVector<LocationAttr> locations = nn::getLocations(kernel);
+    if (locations.size() != kernel.getNumResults())
       return kernel.emitOpError("'") << kernel.getLabel() << "' has no location for each of its results";
     for (auto [index, input] : llvm::enumerate(kernel.getInputs()))
       if (!input.getDefiningOp<nn::ConstantTableOp>() &&
@@ -157,7 +157,7 @@ private:
                                        << getText(ranges[input]) << ", which another value has overwritten";
     SmallVector<Range> written;
     for (auto [result, location, tied] : llvm::zip(kernel.getResults(), locations, kernel.getTied())) {
-      if (failed(place(kernel, result, dyn_cast<LocationAttr>(location))))
+      if (failed(place(kernel, result, location)))
         return failure();
       const Range &range = ranges[result];
       for (auto [index, input] : llvm::enumerate(kernel.getInputs())) {
@@ -174,10 +174,9 @@ private:
       }
       written.push_back(range);
     }
-    if (auto location = kernel->getAttrOfType<LocationAttr>(nn::kWorkspaceName)) {
-      auto bytes = kernel->getAttrOfType<IntegerAttr>(nn::kKernelWorkspaceBytesName);
+    if (LocationAttr location = nn::getWorkspace(kernel)) {
       Range range = {location.getBase(), location.getOffset(),
-                     location.getOffset() + (bytes ? bytes.getInt() : 0)};
+                     location.getOffset() + nn::getWorkspaceBytes(kernel)};
       for (Value input : kernel.getInputs())
         if (!input.getDefiningOp<nn::ConstantTableOp>() && ranges[input].overlaps(range))
           return kernel.emitOpError("'") << kernel.getLabel() << "' has its workspace at " << getText(range)
@@ -200,7 +199,7 @@ private:
     auto operands = function.getBody().front().getTerminator()->getOperands();
     for (const Port &port : signature.getResults()) {
       Value value = operands[port.index];
-      auto location = function.getResultAttrOfType<LocationAttr>(port.index, nn::kLocationName);
+      LocationAttr location = nn::getResultLocation(function, port.index);
       const Range &range = ranges[value];
       if (!location || location.getBase() != port.base || range.area != location.getBase() ||
           range.begin != location.getOffset())
@@ -320,10 +319,10 @@ private:
       if (writes)
         memory.write(getRange(buffer), getOwner(buffer));
 
-    auto bytes = function->getAttrOfType<IntegerAttr>(nn::kWorkspaceBytesName);
-    if (bytes && bytes.getInt() > static_cast<int64_t>(run.getWorkspaceBytes().value_or(0)))
+    int64_t bytes = nn::getWorkspaceBytes(function);
+    if (bytes > static_cast<int64_t>(run.getWorkspaceBytes().value_or(0)))
       return run.emitOpError("has a workspace of ") << run.getWorkspaceBytes().value_or(0) << " bytes, '"
-                                                    << run.getFunction() << "' needs " << bytes.getInt();
+                                                    << run.getFunction() << "' needs " << bytes;
     if (!run.getWorkspaceBytes())
       return success();
     if (!run.getWorkspaceOffset())

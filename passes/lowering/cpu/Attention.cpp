@@ -26,8 +26,7 @@ enum Operand : unsigned { kQuery, kKey, kValue, kInputs };
 class ForwardTask {
 public:
   ForwardTask(KernelEmission &kernel, Emitter &e, const AttentionShape &shape, const Task &task, Value batch)
-      : e(e), shape(shape), t(kernel, e, shape, task, batch), stride(t.scoreStride(e.target, shape.seq)),
-        output(shape.accesses.size() - 2) {}
+      : e(e), shape(shape), t(kernel, e, shape, task, batch), output(shape.accesses.size() - 2) {}
 
   /// The scratch that a task takes; the pieces lie at the same offsets in every task.
   struct Layout {
@@ -46,30 +45,23 @@ public:
   void emit(const Layout &layout, Value kvHead, Value begin, Value end) {
     Value keys = shape.causal ? end : e.constant(shape.seq);
     Value keyPanels = t.scratch(layout.keys), valuePanels = t.scratch(layout.values);
-    t.packKeys(t.head(kKey, kvHead, 3), keys, shape.size, keyPanels);
-    values = t.gemm.pack(t.head(kValue, kvHead, 4), keys, shape.seq, shape.valueSize, valuePanels);
+    t.packKeys(t.head(kKey, kvHead, kSize), keys, shape.size, keyPanels);
+    values = t.gemm.pack(t.head(kValue, kvHead, kValueSize), keys, shape.seq, shape.valueSize, valuePanels);
     scores = t.scratch(layout.scores);
     inverses = t.scratch(layout.inverses);
-    e.forLoop(e.constant(0), e.constant(shape.headsPerGroup()), 1, [&](Value i) {
-      Value head = e.add(e.mul(kvHead, shape.headsPerGroup()), i);
-      e.forLoop(begin, end, kQueryBlock, [&](Value first) {
-        t.beginBlock(first, e.min(e.sub(end, first), e.constant(kQueryBlock)));
-        emitBlock(head, keyPanels);
-      });
-    });
+    t.forBlocks(kvHead, begin, end, [&](Value head) { emitBlock(head, keyPanels); });
   }
 
 private:
   void emitBlock(Value head, Value keyPanels) {
     Value zero = e.constant(0);
-    Matrix query = t.head(kQuery, head, 3), out = t.head(output, head, 4);
-    query.pointer = query.at(e, t.first, zero);
-    out.pointer = out.at(e, t.first, zero);
+    Matrix query = t.fromBlock(t.head(kQuery, head, kSize));
+    Matrix out = t.fromBlock(t.head(output, head, kValueSize));
     t.multiplyKeys(query, keyPanels, shape.size, scores);
     e.forLoop(zero, t.rows, 1, [&](Value row) { emitSoftmax(head, row); });
 
     PanelProduct product;
-    product.a = {scores, stride, 1};
+    product.a = {scores, t.stride, 1};
     product.rowEnd = t.rows;
     product.remainders = t.rowRemainders;
     product.depth = [&](Value row) { return t.keysOfTile(row); };
@@ -88,7 +80,7 @@ private:
 
   /// Turns a row of scores into exp(scale * (score - largest)); notes the inverse of their sum.
   void emitSoftmax(Value head, Value row) {
-    Value line = e.offset(scores, e.mul(row, stride));
+    Value line = e.offset(scores, e.mul(row, t.stride));
     AttentionTask::Visible keys = t.visible(row);
     // The score whose product with the scale is largest.
     bool positive = shape.scale >= 0.0f;
@@ -133,7 +125,6 @@ private:
   Emitter &e;
   const AttentionShape &shape;
   AttentionTask t;
-  int64_t stride;
   unsigned output;
   PackedMatrix values;
   Value scores, inverses;
@@ -142,13 +133,11 @@ private:
 } // namespace
 
 LogicalResult emitAttention(KernelEmission &kernel) {
-  FailureOr<AttentionShape> read = AttentionShape::read(kernel.op, kInputs);
+  FailureOr<AttentionShape> read =
+      AttentionShape::read(kernel.op, kInputs, {{kernel.op.getNumInputs(), kValueSize}});
   if (failed(read))
     return failure();
   const AttentionShape &shape = *read;
-  if (shape.accesses[kernel.op.getNumInputs()].strides[4] != 1 && shape.valueSize > 1)
-    return kernel.op.emitError() << "kernel '" << kernel.op.getLabel()
-                                 << "' writes a head that is not contiguous, attention wants it contiguous";
   // Enough tasks for many threads, long enough runs that packing the keys again costs little.
   constexpr int64_t kTasks = 16, kShortestRun = 2 * kQueryBlock;
   int64_t groups = shape.batch * shape.kvHeads;

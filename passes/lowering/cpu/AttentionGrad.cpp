@@ -23,15 +23,12 @@ namespace contraflow::cpu {
 namespace {
 
 enum Operand : unsigned { kQuery, kKey, kValue, kOutput, kLse, kOutputGrad, kInputs };
-/// Dimensions of the domain that count elements of a head.
-enum Column : unsigned { kSize = 3, kValueSize = 4 };
 
 /// Emits one task of the gradient.
 class BackwardTask {
 public:
   BackwardTask(KernelEmission &kernel, Emitter &e, const AttentionShape &shape, const Task &task, Value batch)
-      : e(e), shape(shape), t(kernel, e, shape, task, batch), stride(t.scoreStride(e.target, shape.seq)),
-        gradients(kernel.op.getNumInputs()) {}
+      : e(e), shape(shape), t(kernel, e, shape, task, batch), gradients(kernel.op.getNumInputs()) {}
 
   /// The scratch that a task takes; the pieces lie at the same offsets in every task.
   struct Layout {
@@ -64,40 +61,31 @@ public:
     clear(keyGrad, shape.size);
     clear(valueGrad, shape.valueSize);
 
-    e.forLoop(e.constant(0), e.constant(shape.headsPerGroup()), 1, [&](Value i) {
-      Value head = e.add(e.mul(kvHead, shape.headsPerGroup()), i);
-      e.forLoop(e.constant(0), seq, kQueryBlock, [&](Value first) {
-        t.beginBlock(first, e.min(e.sub(seq, first), e.constant(kQueryBlock)));
-        Matrix query = fromBlock(t.head(kQuery, head, kSize));
-        Matrix outputGrad = fromBlock(t.head(kOutputGrad, head, kValueSize));
-        t.multiplyKeys(query, keyPanels, shape.size, probabilities);
-        t.multiplyKeys(outputGrad, valuePanels, shape.valueSize, scoreGrads);
-        e.forLoop(e.constant(0), t.rows, 1, [&](Value row) { emitRow(head, row); });
+    t.forBlocks(kvHead, e.constant(0), seq, [&](Value head) {
+      Matrix query = t.fromBlock(t.head(kQuery, head, kSize));
+      Matrix outputGrad = t.fromBlock(t.head(kOutputGrad, head, kValueSize));
+      t.multiplyKeys(query, keyPanels, shape.size, probabilities);
+      t.multiplyKeys(outputGrad, valuePanels, shape.valueSize, scoreGrads);
+      e.forLoop(e.constant(0), t.rows, 1, [&](Value row) { emitRow(head, row); });
 
-        PackedMatrix queries = t.gemm.pack(query, t.rows, kQueryBlock, shape.size, t.scratch(layout.queries));
-        PackedMatrix outputGrads =
-            t.gemm.pack(outputGrad, t.rows, kQueryBlock, shape.valueSize, t.scratch(layout.outputGrads));
-        addAcross(probabilities, outputGrads, valueGrad);
-        addAcross(scoreGrads, queries, keyGrad);
+      PackedMatrix queries = t.gemm.pack(query, t.rows, kQueryBlock, shape.size, t.scratch(layout.queries));
+      PackedMatrix outputGrads =
+          t.gemm.pack(outputGrad, t.rows, kQueryBlock, shape.valueSize, t.scratch(layout.outputGrads));
+      addAcross(probabilities, outputGrads, valueGrad);
+      addAcross(scoreGrads, queries, keyGrad);
 
-        PanelProduct product;
-        product.a = {scoreGrads, stride, 1};
-        product.rowEnd = t.rows;
-        product.remainders = t.rowRemainders;
-        product.depth = [&](Value row) { return t.keysOfTile(row); };
-        product.c = fromBlock(t.head(gradients, head, kSize));
-        product.accumulate = e.falseValue();
-        t.gemm.multiplyPacked(product, keys);
-      });
+      PanelProduct product;
+      product.a = {scoreGrads, t.stride, 1};
+      product.rowEnd = t.rows;
+      product.remainders = t.rowRemainders;
+      product.depth = [&](Value row) { return t.keysOfTile(row); };
+      product.c = t.fromBlock(t.head(gradients, head, kSize));
+      product.accumulate = e.falseValue();
+      t.gemm.multiplyPacked(product, keys);
     });
   }
 
 private:
-  Matrix fromBlock(Matrix matrix) {
-    matrix.pointer = matrix.at(e, t.first, e.constant(0));
-    return matrix;
-  }
-
   void clear(Matrix gradient, int64_t size) {
     e.forLoop(e.constant(0), e.constant(shape.seq), 1, [&](Value row) {
       Value line = gradient.at(e, row, e.constant(0));
@@ -108,7 +96,7 @@ private:
   /// gradient[key][.] += sum over queries of the block of scores[query][key] * b[query][.]
   void addAcross(Value scores, const PackedMatrix &b, Matrix gradient) {
     PanelProduct product;
-    product.a = {scores, 1, stride};
+    product.a = {scores, 1, t.stride};
     product.rowBegin = t.depthBegin;
     product.rowEnd = t.depthEnd;
     product.remainders = t.keyRemainders;
@@ -141,7 +129,7 @@ private:
   void emitRow(Value head, Value row) {
     Value lse = e.broadcast(e.loadF32(t.rowElement(kLse, head, e.add(t.first, row))));
     Value mean = e.broadcast(emitOutputProduct(head, row));
-    Value p = e.offset(probabilities, e.mul(row, stride)), ds = e.offset(scoreGrads, e.mul(row, stride));
+    Value p = e.offset(probabilities, e.mul(row, t.stride)), ds = e.offset(scoreGrads, e.mul(row, t.stride));
     Value scale = e.splat(shape.scale), none = e.splat(0.0f);
     AttentionTask::Visible keys = t.visible(row);
     t.forVisible(keys, ValueRange(), [&](Value key, Value mask, ValueRange) {
@@ -162,7 +150,6 @@ private:
   Emitter &e;
   const AttentionShape &shape;
   AttentionTask t;
-  int64_t stride;
   /// The number of the first result.
   unsigned gradients;
   Value probabilities, scoreGrads;
@@ -171,20 +158,16 @@ private:
 } // namespace
 
 LogicalResult emitAttentionGrad(KernelEmission &kernel) {
-  FailureOr<AttentionShape> read = AttentionShape::read(kernel.op, kInputs);
+  unsigned gradients = kernel.op.getNumInputs();
+  FailureOr<AttentionShape> read = AttentionShape::read(kernel.op, kInputs,
+                                                        {{gradients, kSize},
+                                                         {gradients + 1, kSize},
+                                                         {gradients + 2, kValueSize},
+                                                         {kOutput, kValueSize},
+                                                         {kOutputGrad, kValueSize}});
   if (failed(read))
     return failure();
   const AttentionShape &shape = *read;
-  unsigned gradients = kernel.op.getNumInputs();
-  for (auto [operand, column] : {std::pair(gradients, kSize),
-                                 {gradients + 1, kSize},
-                                 {gradients + 2, kValueSize},
-                                 {unsigned(kOutput), kValueSize},
-                                 {unsigned(kOutputGrad), kValueSize}})
-    if (shape.accesses[operand].strides[column] != 1 && kernel.op.getDomain()[column] > 1)
-      return kernel.op.emitError()
-             << "kernel '" << kernel.op.getLabel() << "' accesses operand " << operand
-             << " with heads that are not contiguous, attention_grad wants them contiguous";
   BackwardTask::Layout layout(kernel.target, shape);
   return kernel.parallel(shape.batch * shape.kvHeads, layout.bytes, [&](Emitter &e, const Task &task) {
     BackwardTask(kernel, e, shape, task, e.div(task.index, shape.kvHeads))

@@ -12,7 +12,8 @@ template <typename Anchor> static void readAnchor(Anchor anchor, AttentionShape 
   shape.causal = anchor.getCausal();
 }
 
-FailureOr<AttentionShape> AttentionShape::read(nn::KernelOp op, unsigned inputsWithoutStarts) {
+FailureOr<AttentionShape> AttentionShape::read(nn::KernelOp op, unsigned inputsWithoutStarts,
+                                               ArrayRef<std::pair<unsigned, unsigned>> contiguous) {
   AttentionShape shape;
   ArrayRef<int64_t> domain = op.getDomain();
   shape.batch = domain[0];
@@ -31,6 +32,11 @@ FailureOr<AttentionShape> AttentionShape::read(nn::KernelOp op, unsigned inputsW
       return failure();
     shape.accesses.push_back(*access);
   }
+  for (auto [operand, column] : contiguous)
+    if (shape.accesses[operand].strides[column] != 1 && domain[column] > 1)
+      return op.emitError() << "kernel '" << op.getLabel() << "' accesses heads of operand " << operand
+                            << " with elements at distance " << shape.accesses[operand].strides[column]
+                            << ", attention wants them contiguous";
   return shape;
 }
 
@@ -67,7 +73,7 @@ void AttentionTask::packKeys(Matrix rows, Value keys, int64_t depth, Value panel
 }
 
 void AttentionTask::multiplyKeys(Matrix a, Value panels, int64_t depth, Value scores) {
-  int64_t width = e.target.tileColumns(), tile = e.target.tileRows, stride = scoreStride(e.target, shape.seq);
+  int64_t width = e.target.tileColumns(), tile = e.target.tileRows;
   int64_t elements = GemmEmitter::getPanelElements(e.target, depth, e.target.tileVectors);
   Value zero = e.constant(0);
   e.forLoop(depthBegin, depthEnd, width, [&](Value key) {
@@ -87,6 +93,21 @@ void AttentionTask::multiplyKeys(Matrix a, Value panels, int64_t depth, Value sc
     product.accumulate = e.falseValue();
     gemm.multiply(product);
   });
+}
+
+void AttentionTask::forBlocks(Value kvHead, Value begin, Value end, function_ref<void(Value)> body) {
+  e.forLoop(e.constant(0), e.constant(shape.headsPerGroup()), 1, [&](Value i) {
+    Value head = e.add(e.mul(kvHead, shape.headsPerGroup()), i);
+    e.forLoop(begin, end, kQueryBlock, [&](Value blockFirst) {
+      beginBlock(blockFirst, e.min(e.sub(end, blockFirst), e.constant(kQueryBlock)));
+      body(head);
+    });
+  });
+}
+
+Matrix AttentionTask::fromBlock(Matrix head) {
+  head.pointer = head.at(e, first, e.constant(0));
+  return head;
 }
 
 void AttentionTask::beginBlock(Value blockFirst, Value blockRows) {

@@ -20,6 +20,9 @@
 
 namespace contraflow::cpu {
 
+/// Dimensions of the domain that count elements of a head: of queries and keys, of values.
+enum Column : unsigned { kSize = 3, kValueSize = 4 };
+
 /// Sizes of an attention kernel, and how its operands are accessed (inputs first, then results).
 struct AttentionShape {
   int64_t batch, seq, heads, size, valueSize, kvHeads;
@@ -30,8 +33,10 @@ struct AttentionShape {
   llvm::SmallVector<StridedAccess> accesses;
 
   int64_t headsPerGroup() const { return heads / kvHeads; }
-  /// `startsInput` is the number of inputs without starts.
-  static mlir::FailureOr<AttentionShape> read(nn::KernelOp op, unsigned inputsWithoutStarts);
+  /// `startsInput` is the number of inputs without starts. Of the operands in `contiguous` (with their
+  /// dimension of columns) heads must be contiguous; an error where one is not.
+  static mlir::FailureOr<AttentionShape> read(nn::KernelOp op, unsigned inputsWithoutStarts,
+                                              llvm::ArrayRef<std::pair<unsigned, unsigned>> contiguous);
 };
 
 /// Scratch of a task, handed out in order.
@@ -57,7 +62,8 @@ class AttentionTask {
 public:
   AttentionTask(KernelEmission &kernel, Emitter &e, const AttentionShape &shape, const Task &task,
                 mlir::Value batch)
-      : gemm(kernel, e), e(e), shape(shape), task(task), batch(batch) {}
+      : stride(scoreStride(e.target, shape.seq)), gemm(kernel, e), e(e), shape(shape), task(task),
+        batch(batch) {}
 
   /// Distance between rows of scores: no multiple of a page, with room for one more vector than there are
   /// keys.
@@ -76,8 +82,12 @@ public:
   /// scores[r][key] = sum over `depth` of a[r][.] * panel[.][key], where a begins at the block.
   void multiplyKeys(Matrix a, mlir::Value panels, int64_t depth, mlir::Value scores);
 
-  /// Positions [first, first + rows) of the sequence. Sets what follows.
-  void beginBlock(mlir::Value first, mlir::Value rows);
+  /// Visits all query heads that share `kvHead`, and for each the blocks of queries [begin, end).
+  void forBlocks(mlir::Value kvHead, mlir::Value begin, mlir::Value end,
+                 llvm::function_ref<void(mlir::Value head)> body);
+  /// The rows of a head from the block on.
+  Matrix fromBlock(Matrix head);
+  /// Positions [first, first + rows) of the sequence, set by `forBlocks` like what follows.
   mlir::Value first, rows;
   /// Keys [depthBegin, depthEnd) are seen by any query; depthBegin is a multiple of kQueryBlock.
   mlir::Value depthBegin, depthEnd;
@@ -101,9 +111,13 @@ public:
   /// Clears the vectors of a row that products read and that hold no visible key.
   void clearInvisible(const Visible &keys, mlir::Value row, mlir::ValueRange rowsOfScores);
 
+  /// Distance between rows of scores of this kernel.
+  int64_t stride;
   GemmEmitter gemm;
 
 private:
+  void beginBlock(mlir::Value first, mlir::Value rows);
+
   Emitter &e;
   const AttentionShape &shape;
   const Task &task;

@@ -10,8 +10,8 @@
 
 #include "passes/lowering/cpu/CpuPipeline.h"
 
+#include "passes/lowering/common/Passes.h"
 #include "passes/lowering/cpu/KernelsToLLVM.h"
-#include "passes/lowering/cpu/Passes.h"
 
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
@@ -26,13 +26,9 @@
 #include "mlir/Transforms/Passes.h"
 
 #include "llvm/IR/LegacyPassManager.h"
-#include "llvm/MC/MCSubtargetInfo.h"
-#include "llvm/MC/TargetRegistry.h"
 #include "llvm/Object/ObjectFile.h"
 #include "llvm/Passes/PassBuilder.h"
-#include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
-#include "llvm/TargetParser/Host.h"
 
 using namespace mlir;
 
@@ -40,67 +36,6 @@ namespace contraflow::cpu {
 
 static llvm::Error makeError(const llvm::Twine &message) {
   return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
-}
-
-//===----------------------------------------------------------------------===//
-// Machines
-//===----------------------------------------------------------------------===//
-
-static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createTargetMachine(const CpuMachine &machine) {
-  static bool initialized = [] {
-    llvm::InitializeAllTargetInfos();
-    llvm::InitializeAllTargets();
-    llvm::InitializeAllTargetMCs();
-    llvm::InitializeAllAsmPrinters();
-    return true;
-  }();
-  (void)initialized;
-  llvm::Triple triple(machine.triple);
-  std::string error;
-  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, error);
-  if (!target)
-    return makeError(error);
-  llvm::TargetOptions options;
-  options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
-  std::unique_ptr<llvm::TargetMachine> result(
-      target->createTargetMachine(triple, machine.cpu, machine.features, options, llvm::Reloc::PIC_,
-                                  llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
-  if (!result)
-    return makeError("no code generator for " + machine.triple);
-  return result;
-}
-
-llvm::Expected<CpuMachine> CpuMachine::get(llvm::StringRef isa) {
-  CpuMachine machine;
-  machine.triple = llvm::sys::getDefaultTargetTriple();
-  machine.cpu = isa.str();
-  if (isa == "native") {
-    machine.cpu = llvm::sys::getHostCPUName().str();
-    SmallVector<std::string> features;
-    for (const auto &feature : llvm::sys::getHostCPUFeatures())
-      features.push_back((feature.second ? "+" : "-") + feature.first().str());
-    llvm::sort(features);
-    machine.features = llvm::join(features, ",");
-  }
-  // A machine for an unknown name would warn on its own: ask one without a name first.
-  CpuMachine anyone;
-  anyone.triple = machine.triple;
-  auto unnamed = createTargetMachine(anyone);
-  if (!unnamed)
-    return unnamed.takeError();
-  if (!(*unnamed)->getMCSubtargetInfo()->isCPUStringValid(machine.cpu))
-    return makeError("unknown instruction set '" + isa + "', wanted native or a processor such as x86-64-v3");
-  auto created = createTargetMachine(machine);
-  if (!created)
-    return created.takeError();
-  const llvm::MCSubtargetInfo &info = *(*created)->getMCSubtargetInfo();
-  for (const auto &feature : info.getEnabledProcessorFeatures())
-    machine.enabled.push_back(feature.Key);
-  llvm::sort(machine.enabled);
-  machine.target = CpuTarget::forFeatures(machine.enabled);
-  llvm::Triple triple(machine.triple);
-  machine.hasFma = !triple.isX86() || llvm::is_contained(machine.enabled, "fma");
-  return machine;
 }
 
 //===----------------------------------------------------------------------===//
@@ -117,7 +52,7 @@ void registerCpuPipelineDialects(DialectRegistry &registry) {
 static LogicalResult lowerToLLVMDialect(ModuleOp module, const CpuMachine &machine) {
   PassManager passes(module.getContext());
   passes.addPass(createCSEPass());
-  passes.addPass(createExpandMathPass(ExpandMathPassOptions{machine.hasFma}));
+  passes.addPass(lowering::createExpandMathPass(lowering::ExpandMathPassOptions{machine.hasFma}));
   passes.addPass(createSCFToControlFlowPass());
   passes.addPass(createConvertVectorToLLVMPass());
   passes.addPass(createConvertMathToLLVMPass());
@@ -208,7 +143,7 @@ llvm::Expected<CompiledObject> compileToObject(ModuleOp module, const CpuMachine
   std::unique_ptr<llvm::Module> code = translateModuleToLLVMIR(module, context, "contraflow");
   if (!code)
     return failed("translate to LLVM IR");
-  auto target = createTargetMachine(machine);
+  auto target = machine.createTargetMachine();
   if (!target)
     return target.takeError();
   code->setDataLayout((*target)->createDataLayout());

@@ -3,28 +3,15 @@
 #ifndef CONTRAFLOW_PASSES_LOWERING_CPU_CPUPIPELINE_H
 #define CONTRAFLOW_PASSES_LOWERING_CPU_CPUPIPELINE_H
 
-#include "passes/lowering/cpu/Emitter.h"
+#include "passes/lowering/cpu/CpuMachine.h"
+
+#include "mlir/IR/BuiltinOps.h"
 #include "llvm/Support/Error.h"
 
 #include <string>
 #include <vector>
 
 namespace contraflow::cpu {
-
-/// A processor as LLVM names it, and how kernels are cut for it.
-struct CpuMachine {
-  std::string triple;
-  std::string cpu;
-  /// Comma-separated, each with + or -; empty for what the processor's name says.
-  std::string features;
-  /// Instruction sets that code for this machine may use, as LLVM names them ("avx512f"); sorted.
-  std::vector<std::string> enabled;
-  CpuTarget target;
-  bool hasFma = false;
-
-  /// `isa`: "native" for the machine that we are on, or a processor name of LLVM ("x86-64-v3", "znver5").
-  static llvm::Expected<CpuMachine> get(llvm::StringRef isa);
-};
 
 struct CompiledObject {
   /// A relocatable object (ELF); its only undefined symbols are functions of runtime/abi.

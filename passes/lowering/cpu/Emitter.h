@@ -17,6 +17,8 @@
 #define CONTRAFLOW_PASSES_LOWERING_CPU_EMITTER_H
 
 #include "dialects/nn/NN.h"
+#include "passes/lowering/common/KernelAccess.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -26,6 +28,10 @@
 #include <optional>
 
 namespace contraflow::cpu {
+
+using lowering::getElementIndex;
+using lowering::getStridedAccess;
+using lowering::StridedAccess;
 
 //===----------------------------------------------------------------------===//
 // The machine
@@ -164,19 +170,6 @@ struct Placement {
   int64_t byteOffset = 0;
   std::string table = {};
 };
-
-/// An access whose element number is `offset + sum of strides[i] * d_i` over the domain of the kernel.
-struct StridedAccess {
-  int64_t offset = 0;
-  llvm::SmallVector<int64_t> strides;
-};
-
-/// The element number that operand `i` (inputs first, then results) is accessed at, over the domain and
-/// the gathered symbols: its map applied to a row-major tensor.
-mlir::AffineExpr getElementIndex(nn::KernelOp op, unsigned i);
-
-/// The same as strides; emits an error where the map is not linear.
-mlir::FailureOr<StridedAccess> getStridedAccess(nn::KernelOp op, unsigned i);
 
 //===----------------------------------------------------------------------===//
 // The kernel that is being emitted

@@ -12,13 +12,13 @@
 
 #include "dialects/nn/Signature.h"
 #include "passes/lowering/cpu/Anchors.h"
+#include "passes/lowering/cpu/CpuMachine.h"
 #include "passes/lowering/cpu/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/OperationSupport.h"
-#include "llvm/TargetParser/Host.h"
 
 #define DEBUG_TYPE "lowering-cpu-kernels-to-llvm"
 
@@ -105,7 +105,7 @@ private:
 
 LogicalResult FunctionLowering::placeArguments(func::FuncOp function) {
   for (BlockArgument argument : function.getArguments()) {
-    auto location = function.getArgAttrOfType<nn::LocationAttr>(argument.getArgNumber(), nn::kLocationName);
+    nn::LocationAttr location = nn::getArgumentLocation(function, argument.getArgNumber());
     if (!location)
       return function.emitError() << "argument " << argument.getArgNumber() << " of '" << function.getName()
                                   << "' has no '" << nn::kLocationName << "'; run the memory phase first";
@@ -130,9 +130,8 @@ LogicalResult FunctionLowering::lower(nn::ConstantTableOp op) {
 }
 
 LogicalResult FunctionLowering::lower(nn::KernelOp op, OpBuilder &entry, Value bases) {
-  auto locations = op->getAttrOfType<ArrayAttr>(nn::kLocationsName);
-  if (!locations || locations.size() != op.getNumResults() ||
-      !llvm::all_of(locations, [](Attribute attr) { return llvm::isa<nn::LocationAttr>(attr); }))
+  SmallVector<nn::LocationAttr> locations = nn::getLocations(op);
+  if (locations.size() != op.getNumResults())
     return op.emitError() << "kernel '" << op.getLabel() << "' has no '" << nn::kLocationsName << "' for its "
                           << op.getNumResults() << " results; run the memory phase first";
   SmallVector<Placement> operands;
@@ -142,8 +141,7 @@ LogicalResult FunctionLowering::lower(nn::KernelOp op, OpBuilder &entry, Value b
       return op.emitError() << "kernel '" << op.getLabel() << "' reads a value that is in no memory";
     operands.push_back(found->second);
   }
-  for (auto [i, attr] : llvm::enumerate(locations)) {
-    auto location = llvm::cast<nn::LocationAttr>(attr);
+  for (auto [i, location] : llvm::enumerate(locations)) {
     Placement placement{location.getBase(), location.getOffset(), {}};
     if (int64_t tied = op.getTied()[i]; tied >= 0) {
       const Placement &input = operands[tied];
@@ -155,7 +153,7 @@ LogicalResult FunctionLowering::lower(nn::KernelOp op, OpBuilder &entry, Value b
     operands.push_back(placement);
   }
   std::optional<Placement> workspace;
-  if (auto location = op->getAttrOfType<nn::LocationAttr>(nn::kWorkspaceName))
+  if (nn::LocationAttr location = nn::getWorkspace(op))
     workspace = Placement{location.getBase(), location.getOffset(), {}};
 
   ++statistics.kernels;
@@ -204,22 +202,29 @@ struct KernelsToLLVMPass : impl::KernelsToLLVMPassBase<KernelsToLLVMPass> {
   using Base::Base;
 
   void runOnOperation() override {
-    CpuTarget target = CpuTarget::forLanes(lanes);
-    if (lanes == 0) {
-      std::vector<std::string> features;
-      for (const auto &feature : llvm::sys::getHostCPUFeatures())
-        if (feature.second)
-          features.push_back(feature.first().str());
-      target = CpuTarget::forFeatures(features);
-    } else if (lanes != 4 && lanes != 8 && lanes != 16) {
-      getOperation().emitError() << "vectors of " << lanes << " lanes, wanted 4, 8 or 16";
+    FailureOr<CpuTarget> target = getTarget();
+    if (failed(target))
       return signalPassFailure();
-    }
-    FailureOr<LoweringStatistics> statistics = lowerKernels(getOperation(), target);
+    FailureOr<LoweringStatistics> statistics = lowerKernels(getOperation(), *target);
     if (failed(statistics))
       return signalPassFailure();
     numKernels = statistics->kernels;
     numShared = statistics->shared;
+  }
+
+private:
+  FailureOr<CpuTarget> getTarget() {
+    ModuleOp module = getOperation();
+    if (lanes != 0) {
+      if (lanes != 4 && lanes != 8 && lanes != 16)
+        return module.emitError() << "vectors of " << lanes << " lanes, wanted 4, 8 or 16";
+      return CpuTarget::forLanes(lanes);
+    }
+    llvm::Expected<CpuMachine> machine =
+        processor.empty() ? CpuMachine::get(module) : CpuMachine::get(processor);
+    if (!machine)
+      return module.emitError() << llvm::toString(machine.takeError());
+    return machine->target;
   }
 };
 

@@ -82,12 +82,6 @@ private:
   llvm::ArrayRef<LaneIndex> dims, symbols;
 };
 
-/// Smallest and largest value of an expression whose dimension i is in [0, sizes[i]) and whose symbols are
-/// not negative.
-std::pair<int64_t, int64_t> getRange(mlir::AffineExpr expr, llvm::ArrayRef<int64_t> sizes);
-/// Removes `mod` and `floordiv` that the sizes of the dimensions make pointless.
-mlir::AffineExpr simplifyWithin(mlir::AffineExpr expr, llvm::ArrayRef<int64_t> sizes, unsigned numSymbols);
-
 /// The elements at `index` from `pointer` on, as a vector; lanes outside of the mask hold anything. `valid`
 /// is null, an i1 or a mask: where it is false the lanes are zero, and the memory is still read.
 mlir::Value loadLanes(Emitter &e, mlir::Value pointer, const LaneIndex &index, mlir::Type element,

@@ -18,7 +18,9 @@ def KernelsToLLVMPass : Pass<"lowering-cpu-kernels-to-llvm", "::mlir::ModuleOp">
   }];
   let options = [
     Option<"lanes", "lanes", "int64_t", /*default=*/"0",
-           "f32 lanes of a vector register: 16, 8 or 4; 0 takes what this machine has">
+           "f32 lanes of a vector register: 16, 8 or 4; 0 takes what the processor has">,
+    Option<"processor", "isa", "std::string", /*default=*/"\"\"",
+           "processor as LLVM names it, or native; empty takes the attribute nn.isa of the module, or native">
   ];
   let statistics = [
     Statistic<"numKernels", "num-kernels", "kernels">,
@@ -26,20 +28,6 @@ def KernelsToLLVMPass : Pass<"lowering-cpu-kernels-to-llvm", "::mlir::ModuleOp">
   ];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
                            "::mlir::vector::VectorDialect", "::mlir::LLVM::LLVMDialect"];
-}
-
-def ExpandMathPass : Pass<"lowering-cpu-expand-math"> {
-  let summary = "turn functions of one variable into polynomials";
-  let description = [{
-    Rewrites `math.exp`, `exp2`, `log`, `log1p`, `tanh`, `erf`, `sin`, `cos` and `rsqrt` on f32 and vectors of f32
-    into arithmetic, so that generated code calls no libm. Results are within 2.5 units in the last place (sine and cosine: within
-    1e-7 for arguments below 2^17). What has no expansion and is no instruction is an error.
-  }];
-  let options = [
-    Option<"fma", "fma", "bool", /*default=*/"true", "the target has fused multiply-add">
-  ];
-  let statistics = [Statistic<"numExpanded", "num-expanded", "operations that were expanded">];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
 }
 
 #endif

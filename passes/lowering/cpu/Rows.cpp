@@ -18,6 +18,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "passes/lowering/common/AffineRange.h"
 #include "passes/lowering/cpu/Anchors.h"
 #include "passes/lowering/cpu/Region.h"
 
@@ -493,7 +494,8 @@ LogicalResult RowsEmitter::emitNarrow() {
       AffineExpr expr = getAffineDimExpr(0, op.getContext());
       for (int64_t i = static_cast<int64_t>(shape.sizes.size()) - 2; i >= 0; --i) {
         AffineExpr coordinate = i == 0 ? expr : expr % shape.sizes[i];
-        region.dims[i] = LaneEvaluator(e, sizes, number).evaluate(simplifyWithin(coordinate, sizes, 0));
+        region.dims[i] =
+            LaneEvaluator(e, sizes, number).evaluate(lowering::simplifyWithin(coordinate, sizes, 0));
         expr = expr.floorDiv(shape.sizes[i]);
       }
       if (rows % lanes != 0)

@@ -1,5 +1,5 @@
-// RUN: contraflow-opt %s -lowering-cpu-expand-math | FileCheck %s
-// RUN: contraflow-opt %s -lowering-cpu-expand-math=fma=false | FileCheck %s --check-prefix=NOFMA
+// RUN: contraflow-opt %s -lowering-expand-math | FileCheck %s
+// RUN: contraflow-opt %s -lowering-expand-math=fma=false | FileCheck %s --check-prefix=NOFMA
 
 // CHECK-LABEL: func.func @functions
 // CHECK-NOT: math.exp

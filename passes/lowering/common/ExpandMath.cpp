@@ -3,22 +3,23 @@
 //
 // Generated code calls no libm: a scalar libm call per vector lane is slow, and its bits vary by
 // machine. Every function is a range reduction and a polynomial in fused multiply-adds, with the error
-// bound that `test/unit/ExpandMathTest.cpp` measures over all of its range. Upstream's approximations are not
-// used: their exp saturates, their sin and cos lose all digits at the angles that long sequences reach.
+// bound that `test/unit/passes/lowering/cpu/ExpandMathTest.cpp` measures over all of its range. Upstream's
+// approximations are not used: their exp saturates, their sin and cos lose all digits at the angles that long
+// sequences reach.
 //
 //===----------------------------------------------------------------------===//
 
-#include "passes/lowering/cpu/Passes.h"
+#include "passes/lowering/common/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
-#define DEBUG_TYPE "lowering-cpu-expand-math"
+#define DEBUG_TYPE "lowering-expand-math"
 
-namespace contraflow::cpu {
+namespace contraflow::lowering {
 #define GEN_PASS_DEF_EXPANDMATHPASS
-#include "passes/lowering/cpu/Passes.h.inc"
-} // namespace contraflow::cpu
+#include "passes/lowering/common/Passes.h.inc"
+} // namespace contraflow::lowering
 
 using namespace mlir;
 
@@ -238,7 +239,7 @@ bool isInstruction(Operation *op) {
              math::ClampFOp>(op);
 }
 
-struct ExpandMathPass : contraflow::cpu::impl::ExpandMathPassBase<ExpandMathPass> {
+struct ExpandMathPass : contraflow::lowering::impl::ExpandMathPassBase<ExpandMathPass> {
   using Base::Base;
 
   void runOnOperation() override {

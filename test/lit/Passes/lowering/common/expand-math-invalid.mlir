@@ -1,4 +1,4 @@
-// RUN: contraflow-opt %s -lowering-cpu-expand-math -split-input-file -verify-diagnostics
+// RUN: contraflow-opt %s -lowering-expand-math -split-input-file -verify-diagnostics
 
 func.func @power(%x: f32) -> f32 {
   // expected-error@+1 {{'math.powf' op has no expansion for 'f32'}}
