@@ -55,20 +55,21 @@ std::string findModels(llvm::StringRef executable) {
 
 int compile(const Options &options, const std::string &executable) {
   std::string output = options.output.empty() ? "trainer" : options.output;
-  // Before the work, because it is the usual mistake of an installation.
-  llvm::Expected<std::string> stub = linker::findStub(executable);
   bool links = options.stopAfter.empty() || options.stopAfter == "link";
-  if (links && !stub)
-    return fail(llvm::toString(stub.takeError())), 1;
-  if (!stub)
-    llvm::consumeError(stub.takeError());
+  std::string stub;
+  if (links) {
+    // Before the work, because it is the usual mistake of an installation.
+    llvm::Expected<std::string> found = linker::findStub(executable);
+    if (!found)
+      return fail(llvm::toString(found.takeError())), 1;
+    stub = std::move(*found);
+  }
 
   Compilation compilation(getCompileOptions(options));
   if (!compilation.load(options.input) || !compilation.run())
     return 1;
-  if (compilation.isStopped() && !links)
-    return writeModule(compilation, options) ? 0 : 1;
-  return compilation.link(*stub, output) ? 0 : 1;
+  bool written = links ? compilation.link(stub, output) : writeModule(compilation, options);
+  return written ? 0 : 1;
 }
 
 int train(const Options &options, const std::string &executable) {
