@@ -113,12 +113,13 @@ Value BlockFunctions::addArgument(Type type, RoleKind kind, StringRef name) {
 }
 
 /// The accumulator of that name, made on first use; several losses or updates may share one.
-static Slot &getAccumulator(SmallVectorImpl<Slot> &list, StringRef name, llvm::function_ref<Value()> create) {
+static Slot &getAccumulator(SmallVectorImpl<Slot> &list, const std::string &name,
+                            llvm::function_ref<Value()> create) {
   for (Slot &slot : list)
     if (slot.name == name)
       return slot;
   Value argument = create();
-  list.push_back({argument, RoleKind::loss, name.str(), argument});
+  list.push_back({argument, RoleKind::loss, name, argument});
   return list.back();
 }
 
@@ -134,7 +135,8 @@ void BlockFunctions::unrollForward() {
     mapping.map(param.getResult(), addArgument(param.getType(), RoleKind::param, param.getName()));
 
   OpBuilder builder = OpBuilder::atBlockEnd(&line);
-  auto accumulate = [&](SmallVectorImpl<Slot> &list, RoleKind kind, StringRef name, Value value) {
+  // The name is a copy: a new argument may move the slots.
+  auto accumulate = [&](SmallVectorImpl<Slot> &list, RoleKind kind, const std::string name, Value value) {
     Slot &slot = getAccumulator(list, name, [&] { return addArgument(value.getType(), kind, name); });
     slot.kind = kind;
     slot.value = nn::AccumulateOp::create(builder, value.getLoc(), slot.value, value);
@@ -143,7 +145,7 @@ void BlockFunctions::unrollForward() {
     if (auto loss = dyn_cast<nn::LossOp>(op)) {
       Value value = mapping.lookup(loss.getValue());
       lossValues.push_back({value, nn::getFloat(loss.getWeight())});
-      accumulate(losses, RoleKind::loss, loss.getName(), value);
+      accumulate(losses, RoleKind::loss, loss.getName().str(), value);
     } else if (auto update = dyn_cast<nn::UpdateOp>(op)) {
       Value bias = mapping.lookup(update.getBias());
       accumulate(loads, RoleKind::load, slots[bias].name, mapping.lookup(update.getLoad()));
@@ -177,10 +179,10 @@ LogicalResult BlockFunctions::unrollBackward(const BlockUse &use) {
   SmallVector<Leaf> leaves;
   SmallVector<Slot> leafSlots;
   auto addLeaf = [&](Value value, RoleKind gradKind, bool accumulates) {
-    StringRef name = slots[value].name;
+    std::string name = slots[value].name; // A copy: a new argument may move the slots.
     Value accumulator = accumulates ? addArgument(value.getType(), gradKind, name) : Value();
     leaves.push_back({value, accumulator});
-    leafSlots.push_back({nullptr, gradKind, name.str(), accumulator});
+    leafSlots.push_back({nullptr, gradKind, name, accumulator});
   };
   llvm::StringSet<> buffers;
   for (auto param : block.getBody().getOps<nn::ParamOp>())
