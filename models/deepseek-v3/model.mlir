@@ -32,8 +32,10 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
   nn.config eps            = "rms_norm_eps"        : float default 1.0e-6
   nn.config tied           = "tie_word_embeddings" : bool default false
   nn.config attention_bias = "attention_bias"      : bool default false
+  nn.config mlp_bias       = "mlp_bias"            : bool default false
   nn.config document_mask  = run "document_mask"   : bool default false  // documents of one sequence do not see each other
   nn.let latent_eps = 1.0e-6                                             // of the norms between the low-rank projections
+  nn.let ffn_bias = mlp_bias and not v3                                  // transformers: of deepseek_v2, and not of experts
 
   // Only these are implemented; anything else in config.json is an error.
   nn.config activation     = "hidden_act"     : one_of["silu"] default "silu"
@@ -172,10 +174,10 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
 
   // %ids are the tokens of the rows; a row of no token (-1) counts in no load and in no balance loss.
   nn.block @mlp<inner>(%x: <tokens x hidden>, %ids: <tokens : i32>) -> (<tokens x hidden>) {
-    %gate = nn.call @project<hidden, inner, false>(%x) prefix("gate_proj") : (<tokens x hidden>) -> (<tokens x inner>)
-    %up   = nn.call @project<hidden, inner, false>(%x) prefix("up_proj") : (<tokens x hidden>) -> (<tokens x inner>)
+    %gate = nn.call @project<hidden, inner, ffn_bias>(%x) prefix("gate_proj") : (<tokens x hidden>) -> (<tokens x inner>)
+    %up   = nn.call @project<hidden, inner, ffn_bias>(%x) prefix("up_proj") : (<tokens x hidden>) -> (<tokens x inner>)
     %h    = nn.swiglu %gate, %up : <tokens x inner>
-    %y    = nn.call @project<inner, hidden, false>(%h) prefix("down_proj") : (<tokens x inner>) -> (<tokens x hidden>)
+    %y    = nn.call @project<inner, hidden, ffn_bias>(%h) prefix("down_proj") : (<tokens x inner>) -> (<tokens x hidden>)
     nn.yield %y : <tokens x hidden>
   }
 

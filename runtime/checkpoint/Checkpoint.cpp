@@ -72,13 +72,14 @@ void read(const SafetensorsFile &file, const std::vector<NamedTensor> &tensors) 
   }
 }
 
+/// A tensor without elements (the weights of zero shared experts) is nothing to use.
 std::vector<std::string> unusedOf(const SafetensorsFile &file, const std::vector<NamedTensor> &used) {
   std::set<std::string> names;
   for (const NamedTensor &tensor : used)
     names.insert(tensor.name);
   std::vector<std::string> unused;
   for (const auto &[name, tensor] : file.getTensors())
-    if (!names.contains(name) && !name.starts_with(kOptimizerPrefix))
+    if (!names.contains(name) && !name.starts_with(kOptimizerPrefix) && tensor.elements() != 0)
       unused.push_back(name);
   return unused;
 }
