@@ -65,8 +65,8 @@ void mergeShifts(Block &body) {
   SmallVector<nn::ShiftOp> kept;
   for (auto shift : llvm::make_early_inc_range(body.getOps<nn::ShiftOp>())) {
     auto same = llvm::find_if(kept, [&](nn::ShiftOp other) {
-      return other.getIds() == shift.getIds() && other.getBy() == shift.getBy() &&
-             other.getSeq() == shift.getSeq();
+      return other.getIds() == shift.getIds() && other.getStarts() == shift.getStarts() &&
+             other.getBy() == shift.getBy() && other.getSeq() == shift.getSeq();
     });
     if (same == kept.end()) {
       kept.push_back(shift);

@@ -362,7 +362,8 @@ LogicalResult ReshapeOp::buildKernels(OpBuilder &builder, Replacements &replacem
   return success();
 }
 
-/// The ids `by` positions later, into a tensor of -1: a kernel never reads out of bounds.
+/// The ids `by` positions later, into a tensor of -1: a kernel never reads out of bounds. Another document's
+/// ids are -1 too.
 LogicalResult ShiftOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
   int64_t by = getInt(getBy()), seq = getInt(getSeq()), sequences = shapeOf(getIds())[0] / seq;
   auto type = llvm::cast<TensorType>(getOutput().getType());
@@ -371,7 +372,15 @@ LogicalResult ShiftOp::buildKernels(OpBuilder &builder, Replacements &replacemen
     KernelBuilder k(builder, getLoc(), "shift", {sequences, seq - by});
     k.input(getIds(), {k.d(0) * seq + k.d(1) + by});
     k.tiedResult(k.input(output, {k.d(0) * seq + k.d(1)}), {k.d(0) * seq + k.d(1)});
-    output = k.build([](Region &, ArrayRef<Scalar> in) -> Scalars { return {in[0]}; }).getResult(0);
+    if (getStarts()) {
+      k.input(getStarts(), {k.d(0) * seq + k.d(1)});
+      k.input(getStarts(), {k.d(0) * seq + k.d(1) + by});
+    }
+    output = k.build([](Region &region, ArrayRef<Scalar> in) -> Scalars {
+                if (in.size() == 2)
+                  return {in[0]};
+                return {select(equal(in[2], in[3]), in[0], region.constantI32(-1))};
+              }).getResult(0);
   }
   replacements.push_back(output);
   return success();

@@ -424,6 +424,10 @@ LogicalResult ShiftOp::verify() {
     return emitOpError() << "(C2) seq must be 1 or more, found " << *seq;
   if (seq && type.isBound() && type.getDim(0) % *seq)
     return emitOpError() << "(C2) " << type.getDim(0) << " ids are not sequences of " << *seq;
+  // shift_c3
+  if (getStarts() && getStarts().getType() != type)
+    return emitOpError() << "(C3) starts must be as many as ids, found " << getStarts().getType() << " for "
+                         << type;
   return success();
 }
 

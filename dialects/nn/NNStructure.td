@@ -305,7 +305,7 @@ def NN_GraphOp : NN_Op<"graph", [Symbol, IsolatedFromAbove, NoTerminator, Single
   let summary = "how blocks make a model";
   let description = [{
     The arguments are the token ids of a micro-batch, and for every token the index of the first token of its
-    document within the sequence (only read under a document mask). The graph declares the parameters
+    document within the sequence (all zero unless the run file has `document_mask`). The graph declares the parameters
     that several blocks share, and calls blocks. After the frontend there are two: `@train`, and `@generate`
     for one sequence and what `nn.output "logits"` needs.
 
@@ -381,19 +381,23 @@ def NN_ShiftOp : NN_ComputeOp<"shift", ["shifted"], [AllTypesMatch<["ids", "outp
   let summary = "token ids moved to the left within each sequence";
   let description = [{
     `output[t] = ids[t + by]` where t + by lies in the same sequence of `seq` positions, else -1 (no token): the id that is `by`
-    places ahead, as target or as input of multi-token prediction (arXiv 2412.19437 section 2.2).
+    places ahead, as target or as input of multi-token prediction (arXiv 2412.19437 section 2.2). With `starts`, t + by must also be
+    in the document of t: `starts[t + by] == starts[t]`. Where documents do not see each other, what follows the last id of
+    one is not to be predicted from it.
 
     ```mlir
     %targets = nn.shift %tokens by(1) seq(seq) : <tokens : i32>
+    %ahead = nn.shift %tokens starts(%starts : <tokens : i32>) by(2) seq(seq) : <tokens : i32>
     ```
 
     Constraints:
     - (C1) `by >= 0`
     - (C2) `seq >= 1` and divides `dim(ids, 0)`
+    - (C3) there are as many starts as ids
   }];
-  let arguments = (ins NN_Ids:$ids, NN_ExprAttr:$by, NN_ExprAttr:$seq);
+  let arguments = (ins NN_Ids:$ids, Optional<NN_Ids>:$starts, NN_ExprAttr:$by, NN_ExprAttr:$seq);
   let results = (outs NN_Ids:$output);
-  let assemblyFormat = "$ids " # NN_Arg<"by">.text # NN_Arg<"seq">.text #
+  let assemblyFormat = "$ids " # NN_OptionalOperand<"starts", "starts">.text # NN_Arg<"by">.text # NN_Arg<"seq">.text #
                        "attr-dict `:` custom<TensorType>(type($output))";
   let hasVerifier = 1;
   let hasFolder = 1;

@@ -304,15 +304,15 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
          : (<tokens x hidden>, <tokens : i32>, <tokens : i32>) -> (<tokens x hidden>)
       nn.yield %y : <tokens x hidden>
     }
-    %next = nn.shift %tokens by(1) seq(seq) : <tokens : i32>
+    %next = nn.shift %tokens starts(%starts : <tokens : i32>) by(1) seq(seq) : <tokens : i32>
     %logits = nn.call @predict(%h2, %next, %head)
             : (<tokens x hidden>, <tokens : i32>, <vocab x hidden>) -> (<tokens x vocab>)
     nn.output "logits" %logits : <tokens x vocab>
 
     // Depth k reads the hidden state of depth k - 1 and the token k places ahead, and predicts the one after that.
     %last = nn.repeat k = 1 to mtp_depth + 1 carry(%previous = %h2 : <tokens x hidden>) {
-      %ids = nn.shift %tokens by(k) seq(seq) : <tokens : i32>
-      %targets = nn.shift %tokens by(k + 1) seq(seq) : <tokens : i32>
+      %ids = nn.shift %tokens starts(%starts : <tokens : i32>) by(k) seq(seq) : <tokens : i32>
+      %targets = nn.shift %tokens starts(%starts : <tokens : i32>) by(k + 1) seq(seq) : <tokens : i32>
       %h, %mtp_logits = nn.call @mtp(%previous, %ids, %targets, %starts, %table, %head)
           prefix("model.layers.{layers + k - 1}")
         : (<tokens x hidden>, <tokens : i32>, <tokens : i32>, <tokens : i32>, <vocab x hidden>, <vocab x hidden>)

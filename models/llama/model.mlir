@@ -137,7 +137,7 @@ nn.model @llama for ["llama"] {
       %y = nn.call @layer(%x, %starts) prefix("model.layers.{i}") : (<tokens x hidden>, <tokens : i32>) -> (<tokens x hidden>)
       nn.yield %y : <tokens x hidden>
     }
-    %next = nn.shift %tokens by(1) seq(seq) : <tokens : i32>
+    %next = nn.shift %tokens starts(%starts : <tokens : i32>) by(1) seq(seq) : <tokens : i32>
     %logits = nn.call @predict(%h, %next, %head)
             : (<tokens x hidden>, <tokens : i32>, <vocab x hidden>) -> (<tokens x vocab>)
     nn.output "logits" %logits : <tokens x vocab>

@@ -52,12 +52,15 @@ void buildShifts(OpBuilder &builder, ModuleOp module, nn::GraphOp graph) {
   for (auto shift : graph.getBody().getOps<nn::ShiftOp>()) {
     std::string name =
         ("graph.shift." + getShapeName(shift.getType()) + ".by." + llvm::Twine(nn::getInt(shift.getBy())) +
-         ".seq." + llvm::Twine(nn::getInt(shift.getSeq())))
+         ".seq." + llvm::Twine(nn::getInt(shift.getSeq())) + (shift.getStarts() ? ".starts" : ""))
             .str();
-    buildGraphFunction(builder, module, name, shift.getType(), {"ids"}, -1,
+    SmallVector<StringRef> arguments = {"ids"};
+    if (shift.getStarts())
+      arguments.push_back("starts");
+    buildGraphFunction(builder, module, name, shift.getType(), arguments, -1,
                        [&](OpBuilder &inside, ValueRange in) {
                          IRMapping mapping;
-                         mapping.map(shift.getIds(), in[0]);
+                         mapping.map(shift->getOperands(), in);
                          return inside.clone(*shift, mapping)->getResult(0);
                        });
   }

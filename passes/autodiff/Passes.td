@@ -24,7 +24,7 @@ def BuildFunctionsPass : Pass<"autodiff-build-functions", "::mlir::ModuleOp"> {
     pass zeros. A trainable parameter that no gradient reaches gets a remark; its accumulator stays zero.
 
     Graph values with several gradients are summed by `graph.add.<shape>` (gradient tied, gradient); ids that the graph
-    shifts are made by `graph.shift.<rows>.by.<amount>.seq.<sequence>`.
+    shifts are made by `graph.shift.<rows>.by.<amount>.seq.<sequence>`, with `.starts` at the end where they read document starts.
   }];
   let statistics = [
     Statistic<"numBlocks", "num-blocks", "blocks written as functions">,

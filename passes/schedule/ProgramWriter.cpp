@@ -243,12 +243,15 @@ LogicalResult ProgramWriter::forwardGraph(ArrayRef<Instance> instances, State &s
   for (Operation &op : graph.getBody().front()) {
     if (auto shift = dyn_cast<nn::ShiftOp>(op)) {
       auto type = cast<nn::TensorType>(shift->getResult(0).getType());
-      std::string function = "graph.shift." + getShapeName(type) + ".by." +
-                             std::to_string(nn::getInt(shift.getBy())) + ".seq." +
-                             std::to_string(nn::getInt(shift.getSeq()));
+      std::string function =
+          "graph.shift." + getShapeName(type) + ".by." + std::to_string(nn::getInt(shift.getBy())) + ".seq." +
+          std::to_string(nn::getInt(shift.getSeq())) + (shift.getStarts() ? ".starts" : "");
       Value buffer = addBuffer(BufferKind::activation, "shift", type.getNumBytes());
-      if (failed(runOfGraph(function, Direction::forward, state.microBatch,
-                            {state.values.lookup(shift.getIds()), buffer})))
+      SmallVector<Value> values;
+      for (Value operand : shift->getOperands())
+        values.push_back(state.values.lookup(operand));
+      values.push_back(buffer);
+      if (failed(runOfGraph(function, Direction::forward, state.microBatch, values)))
         return failure();
       state.values[shift->getResult(0)] = buffer;
     } else if (auto call = dyn_cast<nn::CallOp>(op); call && byCall.contains(call)) {

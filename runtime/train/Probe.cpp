@@ -37,28 +37,54 @@ private:
   std::deque<std::vector<float>> copies;
 };
 
-std::vector<int32_t> readIds(const std::string &path, const abi::Manifest &manifest) {
-  std::vector<int32_t> ids = abi::SafetensorsFile(path).readIds("input_ids");
+/// What a step reads.
+struct Batch {
+  std::vector<int32_t> ids;
+  /// Where documents begin; zeros where the file does not say.
+  std::vector<int32_t> starts;
+
+  /// Gives `step` the ids and starts of `count` tokens from `begin` on.
+  void copyTo(Step &step, size_t begin, size_t count) const {
+    std::copy_n(ids.begin() + int64_t(begin), count, step.getTokens().begin());
+    std::copy_n(starts.begin() + int64_t(begin), std::min(count, step.getStarts().size()),
+                step.getStarts().begin());
+  }
+};
+
+std::vector<int32_t> readNumbers(const abi::SafetensorsFile &file, const std::string &name, int64_t wanted) {
+  std::vector<int32_t> numbers = file.readIds(name);
+  if (int64_t(numbers.size()) != wanted)
+    throw Error(text("'", file.getPath(), "': ", name, " has ", numbers.size(),
+                     " ids, a step of this trainer has ", wanted));
+  return numbers;
+}
+
+Batch readBatch(const std::string &path, const abi::Manifest &manifest) {
+  abi::SafetensorsFile file(path);
   int64_t wanted = manifest.microBatches * manifest.batch * manifest.seq;
-  if (int64_t(ids.size()) != wanted)
-    throw Error(
-        text("'", path, "': input_ids has ", ids.size(), " ids, a step of this trainer has ", wanted));
-  for (int32_t id : ids)
+  Batch batch{readNumbers(file, "input_ids", wanted), std::vector<int32_t>(size_t(wanted), 0)};
+  for (int32_t id : batch.ids)
     if (id >= manifest.vocab)
       throw Error(text("'", path, "': input_ids holds ", id, ", the vocabulary has ", manifest.vocab));
-  return ids;
+  if (!file.find("starts"))
+    return batch;
+  batch.starts = readNumbers(file, "starts", wanted);
+  for (int64_t i = 0; i < wanted; ++i)
+    if (batch.starts[size_t(i)] < 0 || batch.starts[size_t(i)] > i % manifest.seq)
+      throw Error(text("'", path, "': starts holds ", batch.starts[size_t(i)], " at position ",
+                       i % manifest.seq, " of its sequence, wanted 0 to the position itself"));
+  return batch;
 }
 
 /// Runs evaluate on every micro-batch; returns the weighted loss and appends outputs to `results` where
 /// given.
-double evaluateAll(executor::Executor &executor, Step &step, const std::vector<int32_t> &ids,
-                   Results *results) {
+double evaluateAll(executor::Executor &executor, Step &step, const Batch &batch, Results *results) {
   const abi::Manifest &manifest = executor.getManifest();
   size_t perMicroBatch = size_t(manifest.batch * manifest.seq);
   std::vector<std::vector<float>> collected(manifest.outputs.size());
   double total = 0;
   for (int64_t m = 0; m < manifest.microBatches; ++m) {
-    std::copy_n(ids.begin() + m * int64_t(perMicroBatch), perMicroBatch, step.getTokens().begin());
+    batch.copyTo(step, size_t(m) * perMicroBatch, perMicroBatch);
     step.runEvaluate();
     total += step.readLosses(1).total / double(manifest.microBatches);
     for (size_t i = 0; results && i < manifest.outputs.size(); ++i) {
@@ -87,7 +113,7 @@ double evaluateAll(executor::Executor &executor, Step &step, const std::vector<i
 
 void probe(executor::Executor &executor, const Settings &settings, const ProbeOptions &options) {
   const abi::Manifest &manifest = executor.getManifest();
-  std::vector<int32_t> ids = readIds(options.ids, manifest);
+  Batch batch = readBatch(options.ids, manifest);
   initializeParameters(executor, settings.seed, settings.initStd);
   if (!options.parameters.empty()) {
     abi::SafetensorsFile file(options.parameters);
@@ -97,12 +123,11 @@ void probe(executor::Executor &executor, const Settings &settings, const ProbeOp
   }
   Results results;
   Step step(executor, settings);
-  std::ranges::fill(step.getStarts(), 0);
-  evaluateAll(executor, step, ids, &results);
+  evaluateAll(executor, step, batch, &results);
 
   std::vector<float> totals;
   for (int64_t number = 1; number <= std::max<int64_t>(options.steps, 1); ++number) {
-    std::copy(ids.begin(), ids.end(), step.getTokens().begin());
+    batch.copyTo(step, 0, batch.ids.size());
     step.runGradients(number);
     const Losses &losses = step.readLosses(manifest.microBatches);
     totals.push_back(float(losses.total));
@@ -118,7 +143,7 @@ void probe(executor::Executor &executor, const Settings &settings, const ProbeOp
       step.runUpdate();
   }
   if (options.steps > 0) {
-    totals.push_back(float(evaluateAll(executor, step, ids, nullptr)));
+    totals.push_back(float(evaluateAll(executor, step, batch, nullptr)));
     for (abi::NamedTensor &parameter :
          checkpoint::tensorsOf(executor, "parameters", text("after", options.steps, "."), false))
       results.view(std::move(parameter));

@@ -13,7 +13,8 @@ namespace contraflow::train {
 struct ProbeOptions {
   /// Parameters under their published names; empty: initial ones.
   std::string parameters;
-  /// Holds `input_ids`, as many as a step has.
+  /// Holds `input_ids`, as many as a step has, and may hold `starts`: per id, where in its sequence its
+  /// document begins.
   std::string ids;
   std::string out;
   int64_t steps = 3;

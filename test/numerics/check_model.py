@@ -2,7 +2,7 @@
 """Compiles an edited copy of the model and checks it against the double-precision reference: the parameter list, every
 loss, and every gradient by central differences of the reference's loss.
 
-usage: check_model.py --contraflow PROGRAM --model MODEL.mlir --edit EDIT --work FOLDER
+usage: check_model.py --contraflow PROGRAM --model MODEL.mlir --edit EDIT --work FOLDER [--mtp-depth N] [--documents]
 """
 import argparse
 import json
@@ -25,8 +25,11 @@ CONFIG = {
     "rms_norm_eps": 1e-6, "tie_word_embeddings": False, "scoring_func": "sigmoid", "topk_method": "noaux_tc",
 }
 SEQ, BATCH, ALPHA, MTP_WEIGHT = 13, 3, 0.01, 0.3
+# Where documents of each sequence begin: one of a single id, one as long as the sequence.
+CUTS = [(0, 1, 6), (0, 9, 11), (0,)]
 VARIANTS = {"none": Variant(), "qk-norm": Variant(qk_norm=True), "parallel": Variant(parallel=True),
-            "third-range": Variant(wide_last=1), "activation": Variant(activation="relu_squared_like")}
+            "third-range": Variant(wide_last=1), "activation": Variant(activation="relu_squared_like"),
+            "sandwich": Variant(sandwich=True), "gated": Variant(gated=True), "alternating": Variant(alternating=True)}
 # FP32 against FP64 on a model of this size; the goldens differ by 1e-7 and 1e-6 in their own frameworks.
 LOSS_BOUND, GRADIENT_BOUND = 3e-6, 2e-5
 
@@ -55,6 +58,10 @@ def shapes(c, variant):
                       a + "o_proj.weight": (hidden, heads * c["v_head_dim"])})
         if variant.qk_norm:
             found.update({a + "q_norm.weight": (qk,), a + "k_norm.weight": (qk,)})
+        if variant.sandwich:
+            found.update({p + "post_self_attn_layernorm.weight": (hidden,), p + "post_mlp_layernorm.weight": (hidden,)})
+        if variant.gated:
+            found[a + "g_proj.weight"] = (heads * c["v_head_dim"], hidden)
         m = p + "mlp."
         if dense:
             return feed_forward(m, c["intermediate_size"])
@@ -65,7 +72,7 @@ def shapes(c, variant):
             feed_forward(f"{m}experts.{expert}.", c["moe_intermediate_size"])
 
     for i in range(c["num_hidden_layers"]):
-        layer(i, i < c["first_k_dense_replace"] or i >= c["num_hidden_layers"] - variant.wide_last)
+        layer(i, Model(c, {}, SEQ, variant).is_dense(i))
     for i in range(c["num_nextn_predict_layers"]):
         index = c["num_hidden_layers"] + i
         p = f"model.layers.{index}."
@@ -88,17 +95,21 @@ def main():
     parser.add_argument("--model", required=True, type=pathlib.Path)
     parser.add_argument("--edit", required=True, choices=sorted(EDITS))
     parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--mtp-depth", type=int, default=CONFIG["num_nextn_predict_layers"])
+    parser.add_argument("--documents", action="store_true", help="several documents a sequence, hidden from each other")
     options = parser.parse_args()
     work, variant = options.work, VARIANTS[options.edit]
+    config = {**CONFIG, "num_nextn_predict_layers": options.mtp_depth}
     work.mkdir(parents=True, exist_ok=True)
     (work / "model.mlir").write_text(EDITS[options.edit](options.model.read_text()))
     (work / "run.json").write_text(json.dumps({
-        "model": CONFIG, "architecture": "model.mlir", "batch": {"sequence": SEQ, "tokens": SEQ * BATCH},
-        "loss": {"mtp_weight": MTP_WEIGHT, "balance_alpha": ALPHA}, "bias_update_rate": 0.0}))
+        "model": config, "architecture": "model.mlir", "batch": {"sequence": SEQ, "tokens": SEQ * BATCH},
+        "loss": {"mtp_weight": MTP_WEIGHT, "balance_alpha": ALPHA}, "bias_update_rate": 0.0,
+        "document_mask": options.documents}))
     run([options.contraflow, "compile", work / "run.json", "-o", work / "trainer"])
 
     random = np.random.default_rng(1)
-    wanted = shapes(CONFIG, variant)
+    wanted = shapes(config, variant)
     parameters = {}
     for name, shape in wanted.items():
         if name.endswith("e_score_correction_bias"):
@@ -106,9 +117,14 @@ def main():
         else:
             values = random.normal(0, 0.15, shape) if len(shape) > 1 else 1 + random.normal(0, 0.2, shape)
         parameters[name] = values.astype(np.float32)
-    ids = random.integers(0, CONFIG["vocab_size"], (BATCH, SEQ)).astype(np.int32)
+    ids = random.integers(0, config["vocab_size"], (BATCH, SEQ)).astype(np.int32)
     save(work / "parameters.safetensors", parameters)
-    save(work / "ids.safetensors", {"input_ids": ids})
+    batch, starts = {"input_ids": ids}, None
+    if options.documents:
+        begins = [[max(cut for cut in cuts if cut <= t) for t in range(SEQ)] for cuts in CUTS]
+        batch["starts"] = np.array(begins, np.int32)
+        starts = batch["starts"].ravel()
+    save(work / "ids.safetensors", batch)
     run([work / "trainer", "probe", "--parameters", work / "parameters.safetensors", "--ids", work / "ids.safetensors",
          "--steps", "0", "--out", work / "out.safetensors"])
     out, _ = load(work / "out.safetensors")
@@ -121,9 +137,9 @@ def main():
         failures.append(f"parameters differ: missing {sorted(trained - set(gradients))}, "
                         f"unexpected {sorted(set(gradients) - trained)}")
     exact = {name: value.astype(np.float64) for name, value in parameters.items()}
-    loss = lambda p: Model(CONFIG, p, SEQ, variant, ALPHA, MTP_WEIGHT).losses(ids.ravel())
+    loss = lambda p: Model(config, p, SEQ, variant, ALPHA, MTP_WEIGHT, starts).losses(ids.ravel())
     reference = loss(exact)
-    for name in ("main", "mtp", "balance"):
+    for name in ("main", "mtp", "balance", "total"):
         found = float(out["loss." + name].ravel()[0])
         if not abs(found - reference[name]) <= LOSS_BOUND * abs(reference[name]):  # NaN fails
             failures.append(f"loss {name}: found {found}, reference {reference[name]}")

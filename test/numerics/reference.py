@@ -14,6 +14,9 @@ class Variant:
     parallel: bool = False     # attention and feed-forward both read the block's input
     wide_last: int = 0         # the last layers (that many) are dense again: a third range
     activation: str = "silu"   # of the dense and shared feed-forward
+    sandwich: bool = False     # an rms_norm behind attention and behind feed-forward too
+    gated: bool = False        # attention's output, times the sigmoid of a projection of its input
+    alternating: bool = False  # dense and MoE layers take turns
 
 
 def sigmoid(x):
@@ -43,11 +46,13 @@ def rope(x, dim, seq, theta):
     return turned.reshape(x.shape)
 
 
-def attention(q, k, v, heads, seq, scale):
+def attention(q, k, v, heads, seq, scale, starts):
+    """Causal; a row sees the rows of its sequence from `starts` on."""
     rows = q.shape[0]
     q, k, v = (a.reshape(rows // seq, seq, heads, -1).transpose(0, 2, 1, 3) for a in (q, k, v))
     scores = q @ k.transpose(0, 1, 3, 2) * scale
-    scores = np.where(np.tril(np.ones((seq, seq), bool)), scores, -np.inf)
+    seen = np.tril(np.ones((seq, seq), bool)) & (np.arange(seq) >= starts.reshape(-1, seq, 1))
+    scores = np.where(seen[:, None], scores, -np.inf)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
     return (weights @ v).transpose(0, 2, 1, 3).reshape(rows, -1)
@@ -60,17 +65,19 @@ def cross_entropy(logits, targets):
     return -log_probability[valid, targets[valid]].mean()
 
 
-def shift(ids, k, seq):
-    """Ids within each sequence moved left by k; the last k are -1."""
-    table = ids.reshape(-1, seq)
-    return np.concatenate([table[:, k:], np.full((table.shape[0], k), -1)], 1).ravel()
+def shift(ids, k, seq, starts):
+    """Ids within each document of each sequence moved left by k; the last k of each are -1."""
+    table, documents = ids.reshape(-1, seq), starts.reshape(-1, seq)
+    inside = documents[:, k:] == documents[:, :seq - k]
+    return np.concatenate([np.where(inside, table[:, k:], -1), np.full((table.shape[0], k), -1)], 1).ravel()
 
 
 class Model:
     """Parameters by Hugging Face name (float64 arrays); `config` has the keys of a config.json."""
 
-    def __init__(self, config, parameters, seq, variant=Variant(), alpha=0.0, mtp_weight=0.3):
-        self.c, self.p, self.seq, self.variant = config, parameters, seq, variant
+    def __init__(self, config, parameters, seq, variant=Variant(), alpha=0.0, mtp_weight=0.3, starts=None):
+        """`starts`, per row: where in its sequence its document begins; None where documents see each other."""
+        self.c, self.p, self.seq, self.variant, self.starts = config, parameters, seq, variant, starts
         self.alpha, self.mtp_weight = alpha, mtp_weight
 
     def linear(self, x, name):
@@ -100,7 +107,9 @@ class Model:
             q, k = self.norm(q.reshape(rows, -1), prefix + "q_norm"), self.norm(k.reshape(rows, -1), prefix + "k_norm")
         scale = (nope + rope_dim) ** -0.5
         out = attention(q.reshape(rows, -1), k.reshape(rows, -1), kv[..., nope:].reshape(rows, -1), heads, self.seq,
-                        scale)
+                        scale, self.starts)
+        if self.variant.gated:
+            out = out * sigmoid(self.linear(x, prefix + "g_proj"))
         return self.linear(out, prefix + "o_proj")
 
     def feed_forward(self, x, prefix, activation=None):
@@ -144,28 +153,40 @@ class Model:
         prefix = f"model.layers.{index}."
         a = self.norm(x, prefix + "input_layernorm")
         mixed = self.mla(a, prefix + "self_attn.")
+        if self.variant.sandwich:
+            mixed = self.norm(mixed, prefix + "post_self_attn_layernorm")
         base = x if self.variant.parallel else x + mixed
         b = self.norm(base, prefix + "post_attention_layernorm")
         ffn = self.feed_forward(b, prefix + "mlp.") if dense else self.moe(b, prefix + "mlp.", ids >= 0)
+        if self.variant.sandwich:
+            ffn = self.norm(ffn, prefix + "post_mlp_layernorm")
         return x + mixed + ffn
+
+    def is_dense(self, index):
+        layers = self.c["num_hidden_layers"]
+        if self.variant.alternating:
+            return index % 2 == 0
+        return index < self.c["first_k_dense_replace"] or index >= layers - self.variant.wide_last
 
     def losses(self, ids):
         """Loss by name, and the weighted total."""
         c, layers = self.c, self.c["num_hidden_layers"]
         self.balance = 0.0
+        if self.starts is None:
+            self.starts = np.zeros_like(ids)
+        ahead = lambda k: shift(ids, k, self.seq, self.starts)
         embed = lambda i: np.where((i >= 0)[:, None], self.p["model.embed_tokens.weight"][i], 0.0)
         h = embed(ids)
         for index in range(layers):
-            dense = index < c["first_k_dense_replace"] or index >= layers - self.variant.wide_last
-            h = self.layer(h, index, dense, ids)
-        main = cross_entropy(self.linear(self.norm(h, "model.norm"), "lm_head"), shift(ids, 1, self.seq))
+            h = self.layer(h, index, self.is_dense(index), ids)
+        main = cross_entropy(self.linear(self.norm(h, "model.norm"), "lm_head"), ahead(1))
         mtp = 0.0
         for k in range(1, c.get("num_nextn_predict_layers", 0) + 1):
             prefix = f"model.layers.{layers + k - 1}."
-            shifted = shift(ids, k, self.seq)
+            shifted = ahead(k)
             joined = np.concatenate([self.norm(embed(shifted), prefix + "enorm"), self.norm(h, prefix + "hnorm")], -1)
             h = self.layer(self.linear(joined, prefix + "eh_proj"), layers + k - 1, False, shifted)
             logits = self.linear(self.norm(h, prefix + "shared_head.norm"), "lm_head")
-            mtp += cross_entropy(logits, shift(ids, k + 1, self.seq)) / c["num_nextn_predict_layers"]
+            mtp += cross_entropy(logits, ahead(k + 1)) / c["num_nextn_predict_layers"]
         total = main + self.mtp_weight * mtp + self.alpha * self.balance
         return {"main": main, "mtp": mtp, "balance": self.balance, "total": total}

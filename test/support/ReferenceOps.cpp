@@ -320,10 +320,12 @@ Array crossEntropy(const Array &logits, const Array &targets) {
   return Array({1}, std::vector<double>{count ? loss / count : 0});
 }
 
-Array shift(const Array &ids, int64_t by, int64_t seq) {
+Array shift(const Array &ids, int64_t by, int64_t seq, const Array *starts) {
   Array y(ids.shape);
-  for (int64_t t = 0; t < ids.size(); ++t)
-    y[t] = t % seq + by < seq ? ids[t + by] : -1;
+  for (int64_t t = 0; t < ids.size(); ++t) {
+    bool isInside = t % seq + by < seq && (!starts || (*starts)[t] == (*starts)[t + by]);
+    y[t] = isInside ? ids[t + by] : -1;
+  }
   return y;
 }
 

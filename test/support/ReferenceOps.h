@@ -65,7 +65,7 @@ Array unpermute(const Array &y, const Array &routing, const Array &gates);
 /// Mean over sequences of sum_i f_i P_i; `valid` may be null.
 Array balanceLoss(const Array &scores, const Array *valid, int64_t topK, int64_t seq);
 Array crossEntropy(const Array &logits, const Array &targets);
-Array shift(const Array &ids, int64_t by, int64_t seq);
+Array shift(const Array &ids, int64_t by, int64_t seq, const Array *starts = nullptr);
 
 struct AdamW {
   double beta1, beta2, eps, weightDecay, lr, correction1, correction2, clip;

@@ -411,6 +411,14 @@ TEST_F(Trainer, ProbesEveryResult) {
   ids.resize(128, 300);
   abi::writeSafetensors(folder / "large", {{"input_ids", {abi::ElementType::I32, {4, 32}, ids.data()}}}, {});
   EXPECT_CONTAINS(run("probe --ids large --out x").text, "input_ids holds 300, the vocabulary has 258");
+  std::vector<int32_t> valid(128, 7), starts(128, 0);
+  starts[66] = 3;
+  abi::writeSafetensors(folder / "late",
+                        {{"input_ids", {abi::ElementType::I32, {4, 32}, valid.data()}},
+                         {"starts", {abi::ElementType::I32, {4, 32}, starts.data()}}},
+                        {});
+  EXPECT_CONTAINS(run("probe --ids late --out x").text,
+                  "starts holds 3 at position 2 of its sequence, wanted 0 to the position itself");
 }
 
 TEST_F(Trainer, SaysWhatItIsAndWhereTimeGoes) {

@@ -343,6 +343,14 @@ nn.graph @shift_c2(%tokens: <8 : i32>, %starts: <8 : i32>) {
 
 // -----
 
+nn.block @shift_c3(%ids: <8 : i32>, %starts: <4 : i32>) -> () {
+  // expected-error @below {{'nn.shift' op (C3) starts must be as many as ids, found '!nn.tensor<4 : i32>' for '!nn.tensor<8 : i32>'}}
+  %x = nn.shift %ids starts(%starts : <4 : i32>) by(1) seq(4) : <8 : i32>
+  nn.yield
+}
+
+// -----
+
 nn.block @loss_c1(%x: <1>) -> () {
   // expected-error @below {{'nn.loss' op (C1) needs a name}}
   nn.loss "" weight(1) %x : <1>

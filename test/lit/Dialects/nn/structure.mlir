@@ -133,4 +133,6 @@ nn.block @scale(%x: <8 x 4>, %0: <8 : i32>) -> (<8 x 4>) {
 nn.graph @train(%tokens: <8 : i32>, %starts: <8 : i32>) {
   // CHECK: nn.shift %tokens by(1) seq(4) : <8 : i32>
   %next = nn.shift %tokens by(1) seq(4) : <8 : i32>
+  // CHECK: nn.shift %tokens starts(%starts : <8 : i32>) by(1) seq(4) : <8 : i32>
+  %within = nn.shift %tokens starts(%starts : <8 : i32>) by(1) seq(4) : <8 : i32>
 }

@@ -28,6 +28,7 @@ module {
   nn.graph @train(%tokens: <8 : i32>, %starts: <8 : i32>) {
     %table = nn.param "table" : <5 x 4>
     %next = nn.shift %tokens by(1) seq(4) : <8 : i32>
+    %within = nn.shift %tokens starts(%starts : <8 : i32>) by(1) seq(4) : <8 : i32>
     %e = nn.call @embed(%tokens, %table) : (<8 : i32>, <5 x 4>) -> (<8 x 4>)
     %h = nn.call @ffn(%e) prefix("layers.0") : (<8 x 4>) -> (<8 x 4>)
     %i = nn.call @ffn(%h) prefix("layers.1") : (<8 x 4>) -> (<8 x 4>)
@@ -98,6 +99,10 @@ module {
 
 // CHECK-LABEL: func.func @graph.shift.8.by.1.seq.4(
 // CHECK:         nn.shift %arg0 by(1) seq(4)
+// CHECK-LABEL: func.func @graph.shift.8.by.1.seq.4.starts(
+// CHECK-SAME:    <input, "ids">
+// CHECK-SAME:    <input, "starts">
+// CHECK:         nn.shift %arg0 starts(%arg1 : <8 : i32>) by(1) seq(4)
 
 // -----
 

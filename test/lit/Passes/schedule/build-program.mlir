@@ -25,7 +25,7 @@ module attributes {nn.batch = 1 : i64, nn.seq = 4 : i64, nn.micro_batches = 2 : 
     %x = nn.call @embed(%tokens, %table) : (<4 : i32>, <8 x 16>) -> (<4 x 16>)
     %a, %s = nn.call @layer(%x) prefix("layers.0") : (<4 x 16>) -> (<4 x 16>, <4 x 16>)
     %b, %t = nn.call @layer(%s) prefix("layers.1") : (<4 x 16>) -> (<4 x 16>, <4 x 16>)
-    %next = nn.shift %tokens by(1) seq(4) : <4 : i32>
+    %next = nn.shift %tokens starts(%starts : <4 : i32>) by(1) seq(4) : <4 : i32>
     %logits = nn.call @predict(%x, %b, %next, %table) : (<4 x 16>, <4 x 16>, <4 : i32>, <8 x 16>) -> (<4 x 8>)
     nn.output "logits" %logits : <4 x 8>
   }
@@ -43,13 +43,15 @@ module attributes {nn.batch = 1 : i64, nn.seq = 4 : i64, nn.micro_batches = 2 : 
 // CHECK-DAG: %[[TOKENS:.+]] = pipe.buffer input "tokens" 32
 // CHECK-DAG: %[[TOKENS0:.+]] = pipe.view %[[TOKENS]][0, 16]
 // CHECK-DAG: %[[TOKENS1:.+]] = pipe.view %[[TOKENS]][16, 16]
+// CHECK-DAG: %[[STARTS:.+]] = pipe.buffer input "starts" 32
+// CHECK-DAG: %[[STARTS0:.+]] = pipe.view %[[STARTS]][0, 16]
 // CHECK-DAG: %[[TABLE:.+]] = pipe.view %parameters[0, 512]
 // CHECK-DAG: %[[TABLE_GRAD:.+]] = pipe.view %gradients[0, 512]
 // CHECK: pipe.run @step.begin begin "step" at 0 (%losses)
 // CHECK: pipe.run @embed.forward F0> "embed" at 512 (%[[TOKENS0]], %[[TABLE]], %[[X:.+]])
 // CHECK: pipe.run @layer.forward F0> "layers.0" at 512 (%[[X]], %[[A:.+]], %[[S:.+]])
 // CHECK: pipe.run @layer.forward F0> "layers.1" at 1536 (%[[S]], %[[B:.+]], %{{.+}})
-// CHECK: pipe.run @graph.shift.4.by.1.seq.4 F0> "graph" at 0 (%[[TOKENS0]], %[[NEXT:.+]])
+// CHECK: pipe.run @graph.shift.4.by.1.seq.4.starts F0> "graph" at 0 (%[[TOKENS0]], %[[STARTS0]], %[[NEXT:.+]])
 // CHECK: pipe.run @predict.forward F0> "predict" at 2560 saved(%[[SAVED:.+]]) (%[[X]], %[[B]], %[[NEXT]], %[[TABLE]], %losses, %[[LOGITS:.+]])
 // The last reader of %x writes its gradient.
 // CHECK: pipe.run @predict.backward_input B0< "predict" at 2560 saved(%[[SAVED]]) saved_input(%[[LATE:.+]]) ({{.+}}, %[[DX:[^,]+]], %[[DB:[^,]+]])
@@ -69,6 +71,7 @@ module attributes {nn.batch = 1 : i64, nn.seq = 4 : i64, nn.micro_batches = 2 : 
 // CHECK-NEXT: pipe.run @layer.optimizer optimizer "layers.0" at 512 (%scalars)
 // CHECK-NEXT: pipe.run @layer.optimizer optimizer "layers.1" at 1536 (%scalars)
 // CHECK-NEXT: pipe.expose input "tokens" %[[TOKENS]] [8]
+// CHECK-NEXT: pipe.expose input "starts" %[[STARTS]] [8]
 // CHECK-NEXT: pipe.expose scalars "scalars" %scalars [16]
 // CHECK-NEXT: pipe.expose loss "main" %losses [1] weight 1.000000e+00
 

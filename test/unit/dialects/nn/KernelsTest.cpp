@@ -485,6 +485,18 @@ TEST_F(Kernels, Shift) {
     Array y = run(call, "%r = nn.shift %a0 by(" + str(by) + ") seq(" + str(seq) + ") : " + call.t(0), {"%r"},
                   {call.t(0)})[0];
     expectNear(y, reference::shift(call.arguments[0], by, seq), "shift");
+
+    // Documents of one to three ids.
+    Array starts({sequences * seq});
+    for (int64_t t = 0; t < sequences * seq; ++t)
+      starts[t] = double(t % seq / 3 * 3 + (t % 2 ? t % 3 : 0));
+    call.arguments.push_back(starts);
+    call.idArguments.push_back(1);
+    Array z = run(call,
+                  "%r = nn.shift %a0 starts(%a1 : " + call.t(1) + ") by(" + str(by) + ") seq(" + str(seq) +
+                      ") : " + call.t(0),
+                  {"%r"}, {call.t(0)})[0];
+    expectNear(z, reference::shift(call.arguments[0], by, seq, &starts), "shift within documents");
   }
 }
 
