@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes an edited copy of models/deepseek-v3/model.mlir: the edits that a user would make by hand.
 
-usage: edit_model.py MODEL.mlir EDIT OUT.mlir      EDIT: qk-norm, parallel, third-range, activation
+usage: edit_model.py MODEL.mlir EDIT OUT.mlir      EDIT: a key of EDITS
 """
 import pathlib
 import re
@@ -49,8 +49,41 @@ def activation(text):
                    "    %h = nn.mul %s2, %up : <tokens x inner>")
 
 
+def sandwich(text):
+    """Norms behind attention and behind feed-forward too, before they are added."""
+    for value, name, total in (("b", "post_self_attn_layernorm", "%c = nn.add %x, "),
+                               ("e", "post_mlp_layernorm", "%y = nn.add %c, ")):
+        text = replace(text, rf"    {total}%{value} ",
+                       f'    %{value}_norm = nn.call @norm<hidden, eps>(%{value}) prefix("{name}")'
+                       f' : (<tokens x hidden>) -> (<tokens x hidden>)\n    {total}%{value}_norm ')
+    return text
+
+
+def gated(text):
+    """Attention's output times the sigmoid of a projection of its input."""
+    text = replace(text, r"    %y = nn\.call @project<heads\*v_dim, hidden, attention_bias>\(%mixed\)",
+                   '    %g = nn.call @project<hidden, heads*v_dim, false>(%x) prefix("g_proj")'
+                   ' : (<tokens x hidden>) -> (<tokens x heads*v_dim>)\n'
+                   "    %open = nn.sigmoid %g : <tokens x heads*v_dim>\n"
+                   "    %let = nn.mul %mixed, %open : <tokens x heads*v_dim>\n"
+                   "    %y = nn.call @project<heads*v_dim, hidden, attention_bias>(%let)")
+    return text
+
+
+def alternating(text):
+    """Dense and MoE layers take turns: one loop, whose body chooses."""
+    call = ("        %u = nn.call @layer(@{})(%x, %tokens, %starts) prefix(\"model.layers.{{i}}\")\n"
+            "           : (<tokens x hidden>, <tokens : i32>, <tokens : i32>) -> (<tokens x hidden>)\n"
+            "        nn.yield %u : <tokens x hidden>\n")
+    return replace(text, r"    %h1 = nn\.repeat .*?\n    }\n    %h2 = nn\.repeat .*?\n    }\n",
+                   "    %h2 = nn.repeat i = 0 to layers carry(%x = %h0 : <tokens x hidden>) {\n"
+                   "      %y = nn.if 2*floor(i/2) == i -> <tokens x hidden> {\n" + call.format("mlp<ffn>") +
+                   "      } else {\n" + call.format("moe") + "      }\n"
+                   "      nn.yield %y : <tokens x hidden>\n    }\n")
+
+
 EDITS = {"none": lambda text: text, "qk-norm": qk_norm, "parallel": parallel, "third-range": third_range,
-         "activation": activation}
+         "activation": activation, "sandwich": sandwich, "gated": gated, "alternating": alternating}
 
 if __name__ == "__main__":
     source, edit, target = sys.argv[1:]
