@@ -40,6 +40,14 @@ public:
     return toNumber(*value);
   }
 
+  /// As `readNumber` of what need not be there, of 0 or more.
+  double readWeight(const std::string &key) {
+    double weight = readNumber(key, /*required=*/false);
+    if (weight < 0)
+      fail(root.find(key), key, "a number of 0 or more");
+    return weight;
+  }
+
   std::vector<double> readNumbers(const std::string &key) {
     std::vector<double> numbers;
     std::optional<JsonValue> value = root.find(key);
@@ -98,8 +106,8 @@ std::optional<GoldenMeta> GoldenMeta::read(const std::string &path) {
   GoldenMeta meta;
   if (std::optional<JsonValue> root = frontend::JsonDocument::read(path, diagnostics)) {
     MetaReader reader(*root, diagnostics);
-    meta.mtpWeight = reader.readNumber("mtp_weight", /*required=*/false);
-    meta.balanceAlpha = reader.readNumber("balance_alpha", /*required=*/false);
+    meta.mtpWeight = reader.readWeight("mtp_weight");
+    meta.balanceAlpha = reader.readWeight("balance_alpha");
     meta.losses = reader.readLosses();
     meta.total = reader.readNumber("total", /*required=*/true);
     meta.steps = reader.readNumbers("steps");
@@ -189,7 +197,7 @@ class Comparer {
 public:
   Comparer(const abi::SafetensorsFile &result, const Golden &golden) : result(result), golden(golden) {}
 
-  Comparison compareLosses(int64_t mtpDepth) {
+  Comparison compareLosses() {
     Comparison comparison{Quantity::Losses};
     auto compare = [&](const std::string &name, double wanted, double weight) {
       if (result.find("loss." + name))
@@ -198,10 +206,7 @@ public:
         comparison.problems.push_back("the compiled model has no loss '" + name + "'");
     };
     for (const auto &[name, value] : golden.meta.losses)
-      compare(name, value,
-              name == "balance" ? golden.meta.balanceAlpha
-              : name == "mtp"   ? 1.0 / double(std::max<int64_t>(mtpDepth, 1))
-                                : 1.0);
+      compare(name, value, name == "balance" ? golden.meta.balanceAlpha : 1.0);
     compare("total", golden.meta.total, 1);
     return comparison;
   }
@@ -315,15 +320,28 @@ void Comparison::add(const std::string &name, double value) {
   }
 }
 
-std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, const Golden &golden,
-                                          int64_t mtpDepth) {
+std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, const Golden &golden) {
   Comparer comparer(result, golden);
-  std::vector<Comparison> comparisons = {comparer.compareLosses(mtpDepth), comparer.compareSteps(),
-                                         comparer.compareLogits(),         comparer.compareMtpLogits(),
-                                         comparer.compareGradients(),      comparer.compareParameters()};
+  std::vector<Comparison> comparisons = {comparer.compareLosses(),    comparer.compareSteps(),
+                                         comparer.compareLogits(),    comparer.compareMtpLogits(),
+                                         comparer.compareGradients(), comparer.compareParameters()};
   std::erase_if(comparisons,
                 [](const Comparison &comparison) { return !comparison.count && comparison.isOk(); });
   return comparisons;
+}
+
+std::vector<std::string> getUnrecorded(const abi::SafetensorsFile &result, const Golden &golden) {
+  std::vector<std::string> lines;
+  for (const auto &[name, view] : result.getTensors()) {
+    llvm::StringRef loss = name;
+    if (loss.consume_front("loss.") && loss != "total" &&
+        llvm::none_of(golden.meta.losses, [&](const auto &entry) { return entry.first == loss; }))
+      lines.push_back("the folder records no loss '" + loss.str() + "': it is not compared");
+    bool isFirstDepth = name == "mtp_logits_1" && golden.io.find("mtp_logits");
+    if (llvm::StringRef(name).starts_with("mtp_logits_") && !isFirstDepth && !golden.io.find(name))
+      lines.push_back("the folder records no '" + name + "': they are not compared");
+  }
+  return lines;
 }
 
 } // namespace contraflow::driver

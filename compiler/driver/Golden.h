@@ -59,11 +59,13 @@ struct Comparison {
   bool isOk() const { return over == 0 && problems.empty(); }
 };
 
-/// Compares what `trainer probe` wrote with the folder, in double precision. `mtpDepth` is the number of
-/// depths whose losses the trainer adds up and the folder averages. Quantities that neither side has are left
-/// out.
-std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, const Golden &golden,
-                                          int64_t mtpDepth);
+/// Compares what `trainer probe` wrote with the folder, in double precision. Quantities that neither side has
+/// are left out.
+std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, const Golden &golden);
+
+/// Lines about losses and logits that the trainer has and the folder does not record. Gradients and
+/// parameters must be recorded; without them the comparison fails.
+std::vector<std::string> getUnrecorded(const abi::SafetensorsFile &result, const Golden &golden);
 
 } // namespace contraflow::driver
 

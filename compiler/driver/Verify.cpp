@@ -91,7 +91,7 @@ public:
           for (StringRef name : key.getPaths().getAsValueRange<StringAttr>())
             runKeys.insert(name);
     setDepth();
-    return true;
+    return checkWeights();
   }
 
   /// Builds the model without compiling it. Null without a word if the frontend has errors: the compilation
@@ -127,10 +127,9 @@ public:
     }
     // An architecture without such a loss refuses the key, and one with it may have a default.
     run["loss"] = nlohmann::json::object();
-    for (auto [key, value] : {std::pair{"mtp_weight", golden.meta.mtpWeight},
-                              std::pair{"balance_alpha", golden.meta.balanceAlpha}})
-      if (value != 0 || runKeys.contains(std::string("loss.") + key))
-        run["loss"][key] = value;
+    for (auto [key, value] : getWeights())
+      if (runKeys.contains("loss." + key.str()))
+        run["loss"][key.str()] = value;
     std::error_code code;
     llvm::raw_fd_ostream stream(path, code);
     if (!code) {
@@ -147,18 +146,41 @@ public:
     std::optional<frontend::JsonValue> value = config->find(kMtpDepth.str());
     return depth ? *depth : value && value->get().is_number_integer() ? value->get().get<int64_t>() : 0;
   }
-  void removeDepth() { depth = 0; }
+  void removeDepth() {
+    notes.push_back("the folder records no multi-token prediction: " + kMtpDepth.str() + " = " +
+                    std::to_string(getDepth()) + " of config.json is taken as 0");
+    depth = 0;
+  }
+  /// Where what is compiled differs from config.json.
+  const std::vector<std::string> &getNotes() const { return notes; }
   const std::string &getModelType() const { return modelType; }
 
 private:
+  /// Keys of meta.json and, under "loss", of a run file.
+  std::array<std::pair<StringRef, double>, 2> getWeights() const {
+    return {{{"mtp_weight", golden.meta.mtpWeight}, {"balance_alpha", golden.meta.balanceAlpha}}};
+  }
+
+  /// A loss that the folder trains with is one of the architecture.
+  bool checkWeights() const {
+    for (auto [key, value] : getWeights())
+      if (value != 0 && !runKeys.contains("loss." + key.str()))
+        return fail("'" + golden.getPath("meta.json") + "' has a weight '" + key.str() + "', model_type '" +
+                    modelType + "' has no such loss");
+    return true;
+  }
+
   /// Libraries that know nothing of multi-token prediction drop its key from config.json; recorded logits
   /// tell the depth then.
   void setDepth() {
     int64_t recorded = llvm::count_if(golden.io.getTensors(), [](const auto &entry) {
       return StringRef(entry.first).starts_with("mtp_logits");
     });
-    if (golden.meta.mtpWeight != 0 && recorded > 0 && getDepth() == 0)
-      depth = recorded;
+    if (golden.meta.mtpWeight == 0 || recorded == 0 || getDepth() != 0)
+      return;
+    depth = recorded;
+    notes.push_back("the folder records multi-token prediction: " + kMtpDepth.str() + " is taken as " +
+                    std::to_string(recorded) + ", which config.json does not say");
   }
 
   const Golden &golden;
@@ -171,6 +193,7 @@ private:
   llvm::StringSet<> runKeys;
   /// Replaces that of config.json.
   std::optional<int64_t> depth;
+  std::vector<std::string> notes;
 };
 
 //===----------------------------------------------------------------------===//
@@ -211,6 +234,20 @@ bool recordsAuxiliary(const frontend::ParameterSummary &summary, const Golden &g
   return !has;
 }
 
+bool isFloat(abi::ElementType type) {
+  return llvm::is_contained(
+      {abi::ElementType::F64, abi::ElementType::F32, abi::ElementType::F16, abi::ElementType::BF16}, type);
+}
+
+/// Everything but ids is compared as numbers.
+bool checkTypes(const Golden &golden) {
+  for (const auto &[name, view] : golden.io.getTensors())
+    if (name != "input_ids" && !isFloat(view.type))
+      return fail("'" + golden.io.getPath() + "': tensor '" + name + "' has type " + abi::nameOf(view.type) +
+                  ", expected floating-point numbers");
+  return true;
+}
+
 bool checkParameters(const frontend::ParameterSummary &summary, const Golden &golden) {
   std::vector<std::string> problems;
   for (const frontend::ParameterInfo &parameter : summary.parameters)
@@ -218,6 +255,9 @@ bool checkParameters(const frontend::ParameterSummary &summary, const Golden &go
       const abi::TensorView *found = golden.parameters.find(piece.name);
       if (!found)
         problems.push_back("tensor '" + piece.name + "' is missing");
+      else if (!isFloat(found->type))
+        problems.push_back("tensor '" + piece.name + "' has type " + abi::nameOf(found->type) +
+                           ", expected floating-point numbers");
       else if (found->shape != piece.shape)
         problems.push_back("tensor '" + piece.name + "' has shape " + abi::shapeText(found->shape) +
                            ", the model of config.json wants " + abi::shapeText(piece.shape));
@@ -264,7 +304,7 @@ bool prepare(RunWriter &writer, const Golden &golden, const std::string &runFile
     if (failed(summary))
       return false;
   }
-  return checkIds(*module, golden) && checkParameters(*summary, golden);
+  return checkIds(*module, golden) && checkTypes(golden) && checkParameters(*summary, golden);
 }
 
 //===----------------------------------------------------------------------===//
@@ -322,15 +362,19 @@ void printTable(const std::vector<Comparison> &comparisons) {
   }
 }
 
-void printText(const std::string &title, const std::vector<Comparison> &comparisons, bool ok) {
+void printText(const std::string &title, const std::vector<std::string> &notes,
+               const std::vector<Comparison> &comparisons, bool ok) {
   llvm::outs() << title << "\n";
+  for (const std::string &note : notes)
+    llvm::outs() << "note: " << note << "\n";
   printTable(comparisons);
   for (const Comparison &comparison : comparisons)
     printLines(llvm::outs(), std::string(getBound(comparison.quantity).name) + ": ", comparison.problems);
   llvm::outs() << (ok ? "ok\n" : "FAILED\n");
 }
 
-void printJson(const std::string &folder, const std::vector<Comparison> &comparisons, bool ok) {
+void printJson(const std::string &folder, const std::vector<std::string> &notes,
+               const std::vector<Comparison> &comparisons, bool ok) {
   nlohmann::json list = nlohmann::json::array();
   for (const Comparison &comparison : comparisons) {
     const Bound &bound = getBound(comparison.quantity);
@@ -345,7 +389,8 @@ void printJson(const std::string &folder, const std::vector<Comparison> &compari
                     {"problems", comparison.problems},
                     {"ok", comparison.isOk()}});
   }
-  llvm::outs() << nlohmann::json({{"folder", folder}, {"ok", ok}, {"quantities", list}}).dump(1) << "\n";
+  nlohmann::json document = {{"folder", folder}, {"ok", ok}, {"notes", notes}, {"quantities", list}};
+  llvm::outs() << document.dump(1) << "\n";
 }
 
 /// A folder to work in: a given one, or a temporary one that goes with this object.
@@ -387,16 +432,18 @@ int verifyFolder(const std::string &folder, const VerifyOptions &options, const 
   if (!prepare(writer, *golden, run) || !compile(run, trainer) ||
       !runProbe(*golden, trainer, result, options.threads))
     return 1;
-  std::vector<Comparison> comparisons =
-      compareWithGolden(abi::SafetensorsFile(result), *golden, writer.getDepth());
+  abi::SafetensorsFile results(result);
+  std::vector<Comparison> comparisons = compareWithGolden(results, *golden);
+  std::vector<std::string> notes = writer.getNotes();
+  llvm::append_range(notes, getUnrecorded(results, *golden));
   bool ok = llvm::all_of(comparisons, [](const Comparison &comparison) { return comparison.isOk(); });
   if (options.json)
-    printJson(folder, comparisons, ok);
+    printJson(folder, notes, comparisons, ok);
   else
     printText(folder + ": " + writer.getModelType() + ", " + std::to_string(golden->batch) + " x " +
                   std::to_string(golden->sequence) + " tokens, " +
                   std::to_string(golden->parameters.getTensors().size()) + " parameters",
-              comparisons, ok);
+              notes, comparisons, ok);
   return ok ? 0 : 1;
 }
 

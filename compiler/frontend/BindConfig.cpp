@@ -7,18 +7,13 @@
 #include <limits>
 
 using namespace mlir;
-using contraflow::nn::ConfigKind;
-using contraflow::nn::ConfigOp;
-using contraflow::nn::ExprAttr;
-using contraflow::nn::ExprEnvironment;
-using contraflow::nn::ExprValue;
 
 namespace contraflow::frontend {
 
 namespace {
 
 /// The value that a choice of `one_of` stands for.
-ExprValue toValue(Attribute choice) {
+nn::ExprValue toValue(Attribute choice) {
   if (auto text = dyn_cast<StringAttr>(choice))
     return text.getValue().str();
   if (auto boolean = dyn_cast<BoolAttr>(choice))
@@ -27,7 +22,7 @@ ExprValue toValue(Attribute choice) {
 }
 
 /// The value of a scalar JSON value; nothing for lists, objects, and integers that do not fit.
-std::optional<ExprValue> toValue(const nlohmann::json &json) {
+std::optional<nn::ExprValue> toValue(const nlohmann::json &json) {
   if (json.is_boolean())
     return json.get<bool>();
   if (json.is_string())
@@ -41,22 +36,7 @@ std::optional<ExprValue> toValue(const nlohmann::json &json) {
   return std::nullopt;
 }
 
-/// What a value of this kind has to be.
-std::string describeKind(ConfigOp config) {
-  switch (config.getKind()) {
-  case ConfigKind::Dim:
-    return "an integer of 1 or more";
-  case ConfigKind::Int:
-    return "an integer";
-  case ConfigKind::Float:
-    return "a number";
-  case ConfigKind::Bool:
-    return "true or false";
-  case ConfigKind::Text:
-    return "a string";
-  case ConfigKind::OneOf:
-    break;
-  }
+std::string describeChoices(nn::ConfigOp config) {
   std::vector<std::string> choices;
   ArrayAttr listed = *config.getChoices();
   for (Attribute choice : listed)
@@ -65,66 +45,134 @@ std::string describeKind(ConfigOp config) {
   return choices.size() == 1 ? list : "one of " + list;
 }
 
-bool isOfKind(ConfigOp config, const ExprValue &value) {
-  const auto *integer = std::get_if<int64_t>(&value);
-  switch (config.getKind()) {
-  case ConfigKind::Dim:
-    return integer && *integer >= 1;
-  case ConfigKind::Int:
-    return integer;
-  case ConfigKind::Float:
-    return integer || std::holds_alternative<double>(value);
-  case ConfigKind::Bool:
-    return std::holds_alternative<bool>(value);
-  case ConfigKind::Text:
-    return std::holds_alternative<std::string>(value);
-  case ConfigKind::OneOf:
-    break;
-  }
-  return llvm::any_of(*config.getChoices(), [&](Attribute choice) { return toValue(choice) == value; });
+/// `value` as a number; nothing if it is none.
+std::optional<double> toNumber(const nn::ExprValue &value) {
+  if (const auto *integer = std::get_if<int64_t>(&value))
+    return double(*integer);
+  if (const auto *number = std::get_if<double>(&value))
+    return *number;
+  return std::nullopt;
 }
+
+/// What a value has to be: of which kind and, if a number, in which range. Null is no bound.
+class Wanted {
+public:
+  Wanted(nn::ConfigOp config, nn::ExprValue minimum, nn::ExprValue maximum)
+      : config(config), minimum(std::move(minimum)), maximum(std::move(maximum)) {}
+
+  /// `value`, as the kind has it; nothing if it is not what is wanted. A float is one even if it has no
+  /// fraction: what a name may stand for must not depend on how a number is written.
+  std::optional<nn::ExprValue> convert(nn::ExprValue value) {
+    switch (config.getKind()) {
+    case nn::ConfigKind::Dim:
+    case nn::ConfigKind::Int:
+      return std::holds_alternative<int64_t>(value) && isInRange(value) ? std::optional(value) : std::nullopt;
+    case nn::ConfigKind::Float:
+      return isInRange(value) ? std::optional<nn::ExprValue>(*toNumber(value)) : std::nullopt;
+    case nn::ConfigKind::Bool:
+      return std::holds_alternative<bool>(value) ? std::optional(value) : std::nullopt;
+    case nn::ConfigKind::Text:
+      return std::holds_alternative<std::string>(value) ? std::optional(value) : std::nullopt;
+    case nn::ConfigKind::OneOf:
+      break;
+    }
+    bool isListed =
+        llvm::any_of(*config.getChoices(), [&](Attribute choice) { return toValue(choice) == value; });
+    return isListed ? std::optional(value) : std::nullopt;
+  }
+
+  std::string describe() {
+    switch (config.getKind()) {
+    case nn::ConfigKind::Dim:
+    case nn::ConfigKind::Int:
+      return "an integer" + describeRange();
+    case nn::ConfigKind::Float:
+      return "a number" + describeRange();
+    case nn::ConfigKind::Bool:
+      return "true or false";
+    case nn::ConfigKind::Text:
+      return "a string";
+    case nn::ConfigKind::OneOf:
+      break;
+    }
+    return describeChoices(config);
+  }
+
+private:
+  bool isInRange(const nn::ExprValue &value) const {
+    std::optional<double> number = toNumber(value), low = toNumber(minimum), high = toNumber(maximum);
+    return number && (!low || *number >= *low) && (!high || *number <= *high);
+  }
+  std::string describeRange() const {
+    std::string low = nn::describe(minimum), high = nn::describe(maximum);
+    bool hasLow = toNumber(minimum).has_value(), hasHigh = toNumber(maximum).has_value();
+    if (hasLow && hasHigh)
+      return " of " + low + " to " + high;
+    return hasLow ? " of " + low + " or more" : hasHigh ? " of at most " + high : "";
+  }
+
+  nn::ConfigOp config;
+  nn::ExprValue minimum, maximum;
+};
 
 class Binder {
 public:
   Binder(nn::ModelOp model, const RunFile &run) : model(model), run(run), context(model.getContext()) {}
 
-  FailureOr<ExprEnvironment> bind() {
-    setBatch(environment, run.getBatch(), run.sequence);
+  FailureOr<BoundConfig> bind() {
+    bindBatch();
     bindModelType();
     for (Operation &op : model.getBody().getOps()) {
-      if (auto config = dyn_cast<ConfigOp>(op))
+      if (auto config = dyn_cast<nn::ConfigOp>(op))
         bindConfigValue(config);
       else if (auto let = dyn_cast<nn::LetOp>(op))
         bindLet(let);
     }
-    warnOfUnreadKeys();
+    warnOfUnreadKeys(run.config, "");
     checkLossKeys();
     if (failed)
       return failure();
-    return environment;
+    return std::move(bound);
   }
 
 private:
-  const JsonValue &getSource(ConfigOp config) const { return config.getRun() ? run.run : run.config; }
+  const JsonValue &getSource(nn::ConfigOp config) const { return config.getRun() ? run.run : run.config; }
+
+  void bindBatch() {
+    setBatch(bound.environment, run.getBatch(), run.sequence);
+    std::pair<StringRef, const char *> paths[] = {
+        {"batch", "batch.tokens"}, {"seq", "batch.sequence"}, {"tokens", "batch.tokens"}};
+    for (auto [name, path] : paths)
+      if (std::optional<JsonValue> value = run.run.find(path))
+        bound.sources.insert({name, *value});
+  }
 
   void bindModelType() {
     std::optional<JsonValue> type = run.config.find("model_type");
     auto types = model.getModelTypes().getAsValueRange<StringAttr>();
     std::string served = "\"" + llvm::join(types, "\", \"") + "\"";
-    if (!type || !type->get().is_string()) {
+    if (!type) {
       error(run.config.getLoc(context))
           << "key 'model_type' is missing; '@" << model.getSymName() << "' serves " << served;
+      unknown.insert("model_type");
+      return;
+    }
+    if (!type->get().is_string()) {
+      error(type->getLoc(context)) << type->getKeyPath() << ": expected a string, found "
+                                   << describe(type->get());
+      unknown.insert("model_type");
       return;
     }
     std::string found = type->get().get<std::string>();
     if (!llvm::is_contained(types, found))
-      error(type->getLoc(context)) << "model_type: '@" << model.getSymName() << "' serves " << served
-                                   << ", found \"" << found << "\"";
-    environment["model_type"] = ExprValue(found);
+      error(type->getLoc(context)) << type->getKeyPath() << ": '@" << model.getSymName() << "' serves "
+                                   << served << ", found \"" << found << "\"";
+    bound.environment["model_type"] = nn::ExprValue(found);
+    bound.sources.insert({"model_type", *type});
   }
 
   /// The first path that has a value; else a null, if there is one; else nothing.
-  std::optional<JsonValue> lookUp(ConfigOp config) {
+  std::optional<JsonValue> lookUp(nn::ConfigOp config) {
     std::optional<JsonValue> null;
     for (StringRef path : config.getPaths().getAsValueRange<StringAttr>()) {
       std::optional<JsonValue> value = getSource(config).find(path.str());
@@ -132,107 +180,227 @@ private:
         return value;
       if (value && !null)
         null = value;
-      if (!value && !config.getRun())
-        missing.push_back(path.split('.').first);
     }
     return null;
   }
 
-  void bindConfigValue(ConfigOp config) {
+  /// Whether all that `config` reads from are objects where it has keys in them: `"rope_scaling": "yarn"` is
+  /// no missing factor.
+  bool checkObjects(nn::ConfigOp config) {
+    bool ok = true;
+    for (StringRef path : config.getPaths().getAsValueRange<StringAttr>())
+      for (size_t end = path.find('.'); end != StringRef::npos; end = path.find('.', end + 1)) {
+        std::optional<JsonValue> value = getSource(config).find(path.take_front(end).str());
+        if (!value || value->get().is_object() || value->get().is_null())
+          continue;
+        ok = false;
+        if (noObjects.insert(value->getKeyPath()).second)
+          note(error(value->getLoc(context))
+                   << value->getKeyPath() << ": expected an object, found " << describe(value->get()),
+               config);
+      }
+    return ok;
+  }
+
+  void bindConfigValue(nn::ConfigOp config) {
     StringRef name = config.getName();
+    std::optional<Wanted> wanted = getWanted(config);
+    if (!checkObjects(config) || !wanted) {
+      unknown.insert(name);
+      return;
+    }
     std::optional<JsonValue> value = lookUp(config);
     if (value && !value->get().is_null()) {
-      std::optional<ExprValue> converted = toValue(value->get());
-      if (converted && isOfKind(config, *converted)) {
-        environment[name] = *converted;
+      std::optional<nn::ExprValue> scalar = toValue(value->get());
+      std::optional<nn::ExprValue> converted = scalar ? wanted->convert(*scalar) : std::nullopt;
+      bound.sources.insert({name, *value});
+      if (converted) {
+        bound.environment[name] = *converted;
         return;
       }
-      note(error(value->getLoc(context)) << value->getKeyPath() << ": expected " << describeKind(config)
+      note(error(value->getLoc(context)) << value->getKeyPath() << ": expected " << wanted->describe()
                                          << ", found " << describe(value->get()),
            config);
       unknown.insert(name);
       return;
     }
     if (config.getIsOptional() && (value || !config.getDefaultValue())) {
-      environment[name] = ExprValue();
+      bound.environment[name] = nn::ExprValue();
       return;
     }
-    if (config.getDefaultValue()) {
-      bindDefault(config);
+    std::optional<bool> hasDefault = decideDefault(config);
+    if (hasDefault && *hasDefault) {
+      bindDefault(config, *wanted);
       return;
     }
     unknown.insert(name);
-    if (value) {
-      note(error(value->getLoc(context)) << value->getKeyPath() << ": must not be null", config);
+    if (hasDefault)
+      reportMissing(config, value);
+  }
+
+  /// Nothing if a bound has an error, or depends on a value that has one.
+  std::optional<Wanted> getWanted(nn::ConfigOp config) {
+    nn::ExprValue minimum, maximum;
+    if (config.getKind() == nn::ConfigKind::Dim || config.getKind() == nn::ConfigKind::Int)
+      minimum = int64_t(config.getKind() == nn::ConfigKind::Dim);
+    for (auto [attr, bound] :
+         {std::pair{config.getMinimumAttr(), &minimum}, {config.getMaximumAttr(), &maximum}}) {
+      if (!attr)
+        continue;
+      std::optional<nn::ExprValue> value = evaluate(config, attr);
+      if (!value)
+        return std::nullopt;
+      // An optional value that is absent is no bound.
+      if (!toNumber(*value) && !std::holds_alternative<std::monostate>(*value)) {
+        error(config.getLoc()) << "range of '" << config.getName() << "': expected a number, found "
+                               << nn::describe(*value);
+        return std::nullopt;
+      }
+      *bound = *value;
+    }
+    return Wanted(config, minimum, maximum);
+  }
+
+  /// Whether the default of `config` counts; nothing after an error, or if that depends on one.
+  std::optional<bool> decideDefault(nn::ConfigOp config) {
+    if (!config.getDefaultValue() || !config.getUnless())
+      return config.getDefaultValue().has_value();
+    std::optional<nn::ExprValue> exception = evaluate(config, *config.getUnless());
+    if (!exception)
+      return std::nullopt;
+    if (const auto *boolean = std::get_if<bool>(&*exception))
+      return !*boolean;
+    error(config.getLoc()) << "'unless' of '" << config.getName() << "': expected true or false, found "
+                           << nn::describe(*exception);
+    return std::nullopt;
+  }
+
+  void reportMissing(nn::ConfigOp config, const std::optional<JsonValue> &null) {
+    if (null) {
+      note(error(null->getLoc(context)) << null->getKeyPath() << ": must not be null", config);
       return;
     }
+    // The path that the file has most of.
     StringRef path = cast<StringAttr>(config.getPaths()[0]).getValue();
-    InFlightDiagnostic diagnostic = error(getSource(config).getLoc(context))
-                                    << "key '" << path << "' is missing";
+    JsonValue around = getSource(config);
+    for (StringRef other : config.getPaths().getAsValueRange<StringAttr>())
+      if (std::optional<JsonValue> parent = getSource(config).find(other.rsplit('.').first.str());
+          parent && parent->get().is_object() && other.contains('.')) {
+        path = other;
+        around = *parent;
+        break;
+      }
+    InFlightDiagnostic diagnostic = error(around.getLoc(context)) << "key '" << path << "' is missing";
+    if (config.getUnless())
+      diagnostic << ", which has no default where " << config.getUnless()->getText();
     SmallVector<StringRef> keys;
-    for (const auto &[key, ignored] : getSource(config).get().items())
+    for (const auto &[key, ignored] : around.get().items())
       keys.push_back(key);
-    if (StringRef nearest = nn::getNearest(path, keys); !nearest.empty() && !isRead(nearest))
+    StringRef key = path.contains('.') ? path.rsplit('.').second : path;
+    if (StringRef nearest = nn::getNearest(key, keys); !nearest.empty() && !isRead(config, nearest))
       diagnostic << "; did you mean '" << nearest << "' to be it?";
     note(std::move(diagnostic), config);
   }
 
-  void bindDefault(ConfigOp config) {
-    std::optional<ExprValue> value = evaluate(config, *config.getDefaultValue());
+  void bindDefault(nn::ConfigOp config, Wanted &wanted) {
+    std::optional<nn::ExprValue> value = evaluate(config, *config.getDefaultValue());
     if (!value) {
       unknown.insert(config.getName());
       return;
     }
-    if (!isOfKind(config, *value)) {
-      error(config.getLoc()) << "default of '" << config.getName() << "': expected " << describeKind(config)
+    std::optional<nn::ExprValue> converted = wanted.convert(*value);
+    if (!converted) {
+      error(config.getLoc()) << "default of '" << config.getName() << "': expected " << wanted.describe()
                              << ", found " << nn::describe(*value);
       unknown.insert(config.getName());
       return;
     }
-    environment[config.getName()] = *value;
+    bound.environment[config.getName()] = *converted;
   }
 
   void bindLet(nn::LetOp let) {
-    if (std::optional<ExprValue> value = evaluate(let, let.getValue()))
-      environment[let.getName()] = *value;
+    if (std::optional<nn::ExprValue> value = evaluate(let, let.getValue()))
+      bound.environment[let.getName()] = *value;
     else
       unknown.insert(let.getName());
   }
 
   /// The value of an expression. What depends on a value that has an error is silently nothing.
-  std::optional<ExprValue> evaluate(Operation *op, ExprAttr attr) {
+  std::optional<nn::ExprValue> evaluate(Operation *op, nn::ExprAttr attr) {
     nn::Expr expr = nn::getExpr(attr);
     bool depends = false;
     expr.forEachName([&](StringRef name) { depends |= unknown.contains(name); });
     if (depends)
       return std::nullopt;
-    llvm::Expected<ExprValue> value = expr.evaluate(environment);
+    llvm::Expected<nn::ExprValue> value = expr.evaluate(bound.environment);
     if (value)
       return *value;
     error(op->getLoc()) << llvm::toString(value.takeError());
     return std::nullopt;
   }
 
-  /// Whether some `nn.config` reads a path that begins with `key`.
-  bool isRead(StringRef key) {
-    for (ConfigOp config : model.getBody().getOps<ConfigOp>())
+  //===--------------------------------------------------------------------===//
+  // Keys
+  //===--------------------------------------------------------------------===//
+
+  /// The keys that some `nn.config` reads from config.json in the object at `path`, sorted.
+  std::vector<std::string> getReadKeys(const std::string &path) {
+    std::set<std::string> keys;
+    for (auto config : model.getBody().getOps<nn::ConfigOp>())
       if (!config.getRun())
-        for (StringRef path : config.getPaths().getAsValueRange<StringAttr>())
-          if (path.split('.').first == key)
+        for (StringRef read : config.getPaths().getAsValueRange<StringAttr>())
+          if (path.empty() || read.consume_front(path + "."))
+            keys.insert(read.split('.').first.str());
+    return {keys.begin(), keys.end()};
+  }
+
+  /// Whether some `nn.config` reads `key` from where `config` does.
+  bool isRead(nn::ConfigOp config, StringRef key) {
+    for (auto other : model.getBody().getOps<nn::ConfigOp>())
+      if (other.getRun() == config.getRun())
+        for (StringRef path : other.getPaths().getAsValueRange<StringAttr>())
+          if (llvm::is_contained(llvm::split(path, '.'), key))
             return true;
     return false;
   }
 
-  void warnOfUnreadKeys() {
-    for (const auto &[key, ignored] : run.config.get().items()) {
-      if (key.find('.') != std::string::npos || isRead(key))
+  /// The key among `read` that `key` looks like, or nothing. One that is there as well is no likely slip.
+  static StringRef getMisspelt(StringRef key, ArrayRef<std::string> read, const JsonValue &object) {
+    StringRef nearest;
+    unsigned best = std::numeric_limits<unsigned>::max();
+    for (StringRef candidate : read) {
+      bool isThere = object.get().contains(candidate.str());
+      // Short keys are near to everything.
+      unsigned most = isThere || key.size() <= 4 ? 1 : std::max<unsigned>(2, key.size() / 6);
+      unsigned distance = key.edit_distance(candidate, /*AllowReplacements=*/true, most);
+      if (distance <= most && distance < best && key.size() > 2) {
+        best = distance;
+        nearest = candidate;
+      }
+    }
+    return nearest;
+  }
+
+  /// `path` is that of `object` in config.json.
+  void warnOfUnreadKeys(const JsonValue &object, const std::string &path) {
+    std::vector<std::string> read = getReadKeys(path);
+    std::string prefix = path.empty() ? "" : path + ".";
+    for (const auto &[key, json] : object.get().items()) {
+      std::optional<JsonValue> value = object.find(key);
+      if (!value)
+        continue; // a key with a point in it
+      if (llvm::is_contained(read, key)) {
+        if (json.is_object())
+          warnOfUnreadKeys(*value, prefix + key);
         continue;
-      for (StringRef candidate : missing)
-        if (StringRef(key).edit_distance(candidate, true, 3) <= 2 && key.size() > 4) {
-          emitWarning(run.config.find(key)->getLoc(context))
-              << "nothing reads key '" << key << "'; did you mean '" << candidate << "'?";
-          break;
-        }
+      }
+      StringRef misspelt = getMisspelt(key, read, object);
+      if (misspelt.empty() && path.empty())
+        continue;
+      InFlightDiagnostic diagnostic = emitWarning(value->getLoc(context))
+                                      << "nothing reads key '" << prefix << key << "'";
+      if (!misspelt.empty())
+        diagnostic << "; did you mean '" << prefix << misspelt << "'?";
     }
   }
 
@@ -242,7 +410,7 @@ private:
     if (!loss)
       return;
     std::vector<std::string> known;
-    for (ConfigOp config : model.getBody().getOps<ConfigOp>())
+    for (auto config : model.getBody().getOps<nn::ConfigOp>())
       if (config.getRun())
         for (StringRef path : config.getPaths().getAsValueRange<StringAttr>())
           if (path.consume_front("loss."))
@@ -266,31 +434,29 @@ private:
     return emitError(loc);
   }
 
-  static void note(InFlightDiagnostic diagnostic, ConfigOp config) {
+  static void note(InFlightDiagnostic diagnostic, nn::ConfigOp config) {
     diagnostic.attachNote(config.getLoc()) << "read as '" << config.getName() << "' here";
   }
 
   nn::ModelOp model;
   const RunFile &run;
   MLIRContext *context;
-  ExprEnvironment environment;
+  BoundConfig bound;
   /// Names whose values have an error.
   llvm::StringSet<> unknown;
-  /// First parts of paths that config.json does not have.
-  SmallVector<StringRef> missing;
+  /// Paths of values that were reported not to be objects.
+  llvm::StringSet<> noObjects;
   bool failed = false;
 };
 
 } // namespace
 
-void setBatch(ExprEnvironment &environment, int64_t batch, int64_t sequence) {
-  environment["batch"] = ExprValue(batch);
-  environment["seq"] = ExprValue(sequence);
-  environment["tokens"] = ExprValue(batch * sequence);
+void setBatch(nn::ExprEnvironment &environment, int64_t batch, int64_t sequence) {
+  environment["batch"] = nn::ExprValue(batch);
+  environment["seq"] = nn::ExprValue(sequence);
+  environment["tokens"] = nn::ExprValue(batch * sequence);
 }
 
-FailureOr<ExprEnvironment> bindConfig(nn::ModelOp model, const RunFile &run) {
-  return Binder(model, run).bind();
-}
+FailureOr<BoundConfig> bindConfig(nn::ModelOp model, const RunFile &run) { return Binder(model, run).bind(); }
 
 } // namespace contraflow::frontend

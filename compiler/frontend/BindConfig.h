@@ -8,12 +8,19 @@
 
 namespace contraflow::frontend {
 
+/// Values of names, and where the files have those that come from one.
+struct BoundConfig {
+  nn::ExprEnvironment environment;
+  llvm::StringMap<JsonValue> sources;
+};
+
 /// Values of all `nn.config` and `nn.let` of a model, of `batch`, `seq` and `tokens`, and of `model_type`.
 ///
 /// Errors name the key and its place in the JSON, with a note at the declaration. All missing and wrong keys
 /// are reported, not just the first. A key that nothing reads but that looks like one which is missing gets a
-/// warning: a misspelt key with a default would change the model silently.
-mlir::FailureOr<nn::ExprEnvironment> bindConfig(nn::ModelOp model, const RunFile &run);
+/// warning: a misspelt key with a default would change the model silently. Configurations carry many keys
+/// that no model needs; they are silent. Of an object that the model reads, every unread key gets a warning.
+mlir::FailureOr<BoundConfig> bindConfig(nn::ModelOp model, const RunFile &run);
 
 /// Sets `batch`, `seq` and `tokens`.
 void setBatch(nn::ExprEnvironment &environment, int64_t batch, int64_t sequence);

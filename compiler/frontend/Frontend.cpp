@@ -3,6 +3,7 @@
 #include "compiler/frontend/Frontend.h"
 
 #include "compiler/frontend/BindConfig.h"
+#include "compiler/frontend/ErrorNotes.h"
 #include "compiler/frontend/Instantiate.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Diagnostics.h"
@@ -27,16 +28,55 @@ nn::ModelOp getModel(ModuleOp module, const std::string &path) {
   return {};
 }
 
+/// Whether the architecture can be read; a diagnostic if not.
+bool checkArchitecture(MLIRContext &context, const RunFile &run) {
+  if (llvm::sys::fs::is_regular_file(run.architecture))
+    return true;
+  std::optional<JsonValue> key = run.run.find("architecture");
+  InFlightDiagnostic diagnostic = emitError((key ? *key : run.run).getLoc(&context)) << "architecture: ";
+  if (llvm::sys::fs::is_directory(run.architecture))
+    diagnostic << "expected a .mlir file, found the folder '" << run.architecture << "'";
+  else
+    diagnostic << "there is no file '" << run.architecture << "'";
+  return false;
+}
+
+/// Columns of the output "logits", which the model has.
+int64_t getVocabulary(ModuleOp module) {
+  for (auto output : module.lookupSymbol<nn::GraphOp>("train").getBody().getOps<nn::OutputOp>())
+    if (output.getName() == "logits")
+      return cast<nn::TensorType>(output.getValue().getType()).getStaticShape().back();
+  llvm_unreachable("pruneGraphs refuses a graph without logits");
+}
+
+/// Ids that a configuration names are ids of its vocabulary. Hugging Face allows null, and lists of ids.
+LogicalResult checkTokenIds(MLIRContext &context, const RunFile &run, int64_t vocabulary) {
+  LogicalResult result = success();
+  auto check = [&](const JsonValue &value) {
+    const nlohmann::json &json = value.get();
+    if (json.is_number_unsigned() && json.get<uint64_t>() < uint64_t(vocabulary))
+      return;
+    result = emitError(value.getLoc(&context)) << value.getKeyPath() << ": expected an id of 0 to "
+                                               << vocabulary - 1 << ", found " << describe(json);
+  };
+  for (const char *key : {"bos_token_id", "eos_token_id"}) {
+    std::optional<JsonValue> value = run.config.find(key);
+    if (!value || value->get().is_null())
+      continue;
+    if (!value->get().is_array())
+      check(*value);
+    for (size_t i = 0; value->get().is_array() && i < value->get().size(); ++i)
+      check(value->at(i));
+  }
+  return result;
+}
+
 void setAttributes(ModuleOp module, const RunFile &run) {
   Builder builder(module.getContext());
   module->setAttr("nn.batch", builder.getI64IntegerAttr(run.getBatch()));
   module->setAttr("nn.seq", builder.getI64IntegerAttr(run.sequence));
   module->setAttr("nn.micro_batches", builder.getI64IntegerAttr(run.microBatches));
-  for (auto output : module.lookupSymbol<nn::GraphOp>("train").getBody().getOps<nn::OutputOp>())
-    if (output.getName() == "logits") {
-      auto type = cast<nn::TensorType>(output.getValue().getType());
-      module->setAttr("nn.vocab", builder.getI64IntegerAttr(type.getStaticShape().back()));
-    }
+  module->setAttr("nn.vocab", builder.getI64IntegerAttr(getVocabulary(module)));
   const RunFile::Optimizer &optimizer = run.optimizer;
   std::pair<StringRef, double> numbers[] = {{"beta1", optimizer.beta1},
                                             {"beta2", optimizer.beta2},
@@ -55,24 +95,22 @@ void setAttributes(ModuleOp module, const RunFile &run) {
 
 OwningOpRef<ModuleOp> buildModel(MLIRContext &context, const RunFile &run) {
   context.loadDialect<nn::NNDialect>();
-  if (!llvm::sys::fs::exists(run.architecture)) {
-    std::optional<JsonValue> key = run.run.find("architecture");
-    emitError((key ? *key : run.run).getLoc(&context))
-        << "architecture: there is no file '" << run.architecture << "'";
+  if (!checkArchitecture(context, run))
     return {};
-  }
   OwningOpRef<ModuleOp> source = parseSourceFile<ModuleOp>(run.architecture, &context);
   if (!source)
     return {};
   nn::ModelOp model = getModel(*source, run.architecture);
   if (!model)
     return {};
-  FailureOr<nn::ExprEnvironment> environment = bindConfig(model, run);
-  if (failed(environment))
+  FailureOr<BoundConfig> config = bindConfig(model, run);
+  if (failed(config))
     return {};
-  OwningOpRef<ModuleOp> module = instantiate(model, *environment);
-  if (module)
-    setAttributes(*module, run);
+  ErrorNotes notes(model, *config);
+  OwningOpRef<ModuleOp> module = instantiate(model, config->environment);
+  if (!module || failed(checkTokenIds(context, run, getVocabulary(*module))))
+    return {};
+  setAttributes(*module, run);
   return module;
 }
 

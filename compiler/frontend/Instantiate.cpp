@@ -17,15 +17,6 @@
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
-using contraflow::nn::BlockOp;
-using contraflow::nn::BlockRefAttr;
-using contraflow::nn::CallOp;
-using contraflow::nn::Expr;
-using contraflow::nn::ExprAttr;
-using contraflow::nn::ExprEnvironment;
-using contraflow::nn::ExprValue;
-using contraflow::nn::GraphOp;
-using contraflow::nn::ParamOp;
 
 namespace contraflow::frontend {
 
@@ -33,14 +24,14 @@ namespace {
 
 /// A block with values for its dimensions and for its block parameters.
 struct Closure {
-  BlockOp block;
-  std::vector<ExprValue> dims;
+  nn::BlockOp block;
+  std::vector<nn::ExprValue> dims;
   std::vector<Closure> blocks;
 
   /// `@layer<4>(@ffn<1024>)`: equal for equal kinds.
   std::string getKey() const {
-    std::string key = BlockOp(block).getSymName().str();
-    for (const ExprValue &dim : dims)
+    std::string key = nn::BlockOp(block).getSymName().str();
+    for (const nn::ExprValue &dim : dims)
       key += "<" + nn::describe(dim) + ">";
     for (const Closure &given : blocks)
       key += "(" + given.getKey() + ")";
@@ -49,8 +40,8 @@ struct Closure {
 
   /// `layer_ffn_1024`, for people.
   std::string getName() const {
-    std::string name = BlockOp(block).getSymName().str();
-    for (const ExprValue &dim : dims) {
+    std::string name = nn::BlockOp(block).getSymName().str();
+    for (const nn::ExprValue &dim : dims) {
       name += "_";
       for (char c : nn::describe(dim))
         name += llvm::isAlnum(c) ? std::string(1, c) : c == '"' ? "" : "_";
@@ -63,12 +54,13 @@ struct Closure {
 
 /// What names mean at some place of the model.
 struct Scope {
-  ExprEnvironment environment;
+  nn::ExprEnvironment environment;
   llvm::StringMap<Closure> blocks;
   /// Of parameters: the prefixes of the calls around, or empty.
   std::string prefix;
-  /// Keys of the closures being written, to find a block that calls itself.
+  /// Keys of the closures being written, to find a block that calls itself, and the innermost call.
   llvm::SmallVector<std::string> calls;
+  nn::CallOp call;
 };
 
 /// What `name` is below `prefix`.
@@ -76,12 +68,13 @@ std::string join(const std::string &prefix, const std::string &name) {
   return prefix.empty() || name.empty() ? prefix + name : prefix + "." + name;
 }
 
-/// No model has as many layers; a slip in a range would fill the memory.
-constexpr int64_t kMaxIterations = 100000;
+/// No model has as many layers; programs of a step grow with them, and a slip in a range would fill the
+/// memory.
+constexpr int64_t kMaxIterations = 1000;
 
 class Instantiator {
 public:
-  Instantiator(nn::ModelOp model, const ExprEnvironment &environment)
+  Instantiator(nn::ModelOp model, const nn::ExprEnvironment &environment)
       : model(model), context(model.getContext()), builder(context), environment(environment) {}
 
   OwningOpRef<ModuleOp> run() {
@@ -90,11 +83,11 @@ public:
       return {};
     // Generation sees one sequence at a time.
     forGenerate = true;
-    ExprEnvironment single = environment;
+    nn::ExprEnvironment single = environment;
     setBatch(single, 1, std::get<int64_t>(environment.lookup("seq")));
     if (failed(buildGraph("generate", single)))
       return {};
-    if (failed(pruneGraphs(*module)) || failed(mlir::verify(*module)))
+    if (failed(pruneGraphs(*module)) || failed(mlir::verify(*module)) || failed(checkLosses()))
       return {};
     return std::move(module);
   }
@@ -104,17 +97,26 @@ private:
   // Expressions
   //===--------------------------------------------------------------------===//
 
-  FailureOr<ExprValue> evaluate(Operation *op, const Expr &expr, const Scope &scope) {
-    llvm::Expected<ExprValue> value = expr.evaluate(scope.environment);
+  /// An error at `op`, with the call that gave the dimensions around it their values.
+  static InFlightDiagnostic emitError(Operation *op, const Scope &scope) {
+    InFlightDiagnostic diagnostic = op->emitOpError();
+    if (nn::CallOp call = scope.call)
+      diagnostic.attachNote(call.getLoc())
+          << "in '@" << call.getCallee().getBlock().getValue() << "', called here";
+    return diagnostic;
+  }
+
+  FailureOr<nn::ExprValue> evaluate(Operation *op, const nn::Expr &expr, const Scope &scope) {
+    llvm::Expected<nn::ExprValue> value = expr.evaluate(scope.environment);
     if (value)
       return *value;
-    return op->emitOpError() << llvm::toString(value.takeError());
+    return emitError(op, scope) << llvm::toString(value.takeError());
   }
-  FailureOr<ExprValue> evaluate(Operation *op, ExprAttr attr, const Scope &scope) {
+  FailureOr<nn::ExprValue> evaluate(Operation *op, nn::ExprAttr attr, const Scope &scope) {
     return evaluate(op, nn::getExpr(attr), scope);
   }
-  FailureOr<int64_t> evaluateInt(Operation *op, ExprAttr attr, const Scope &scope) {
-    FailureOr<ExprValue> value = evaluate(op, attr, scope);
+  FailureOr<int64_t> evaluateInt(Operation *op, nn::ExprAttr attr, const Scope &scope) {
+    FailureOr<nn::ExprValue> value = evaluate(op, attr, scope);
     if (failed(value))
       return failure();
     if (const auto *integer = std::get_if<int64_t>(&*value))
@@ -128,12 +130,12 @@ private:
     bool wellFormed = nn::replaceBraces(name, result, [&](StringRef text) -> std::optional<std::string> {
       if (!over.empty() && text == over)
         return "{e}";
-      llvm::Expected<Expr> expr = Expr::parse(text);
+      llvm::Expected<nn::Expr> expr = nn::Expr::parse(text);
       if (!expr) {
         op->emitOpError() << "name \"" << name << "\": " << llvm::toString(expr.takeError());
         return std::nullopt;
       }
-      FailureOr<ExprValue> value = evaluate(op, *expr, scope);
+      FailureOr<nn::ExprValue> value = evaluate(op, *expr, scope);
       if (failed(value))
         return std::nullopt;
       if (const auto *string = std::get_if<std::string>(&*value))
@@ -148,8 +150,8 @@ private:
   /// Replaces expressions in types and attributes by their values.
   struct Binding {
     Binding(Instantiator &self, Operation *op, const Scope &scope) {
-      replacer.addReplacement([&self, op, &scope, this](ExprAttr attr) -> std::optional<Attribute> {
-        FailureOr<ExprValue> value = self.evaluate(op, attr, scope);
+      replacer.addReplacement([&self, op, &scope, this](nn::ExprAttr attr) -> std::optional<Attribute> {
+        FailureOr<nn::ExprValue> value = self.evaluate(op, attr, scope);
         if (mlir::failed(value)) {
           failed = true;
           return attr;
@@ -159,7 +161,7 @@ private:
           failed = true;
           return attr;
         }
-        return ExprAttr::get(attr.getContext(), nn::describe(*value));
+        return nn::ExprAttr::get(attr.getContext(), nn::describe(*value));
       });
       // Dimensions have stricter needs than other expressions.
       replacer.addReplacement(
@@ -174,22 +176,22 @@ private:
   nn::TensorType bindTensor(Operation *op, nn::TensorType type, const Scope &scope, bool &failed) {
     SmallVector<int64_t> shape;
     int64_t elements = 1;
-    for (ExprAttr dim : type.getShape()) {
-      FailureOr<ExprValue> value = evaluate(op, dim, scope);
+    for (nn::ExprAttr dim : type.getShape()) {
+      FailureOr<nn::ExprValue> value = evaluate(op, dim, scope);
       if (mlir::failed(value)) {
         failed = true;
         return type;
       }
       const auto *integer = std::get_if<int64_t>(&*value);
       if (!integer || *integer < 1) {
-        op->emitOpError() << "dimension '" << dim.getText() << "' must be an integer of 1 or more, found "
-                          << nn::describe(*value);
+        emitError(op, scope) << "dimension '" << dim.getText() << "' must be an integer of 1 or more, found "
+                             << nn::describe(*value);
         failed = true;
         return type;
       }
       // Sizes in bytes must be countable.
       if (__builtin_mul_overflow(elements, *integer, &elements) || elements > (int64_t(1) << 58)) {
-        op->emitOpError() << "a value of type " << type << " is too large here";
+        emitError(op, scope) << "a value of type " << type << " is too large here";
         failed = true;
         return type;
       }
@@ -224,9 +226,9 @@ private:
       return writeIf(choice, scope, mapping, inGraph);
     if (auto repeat = dyn_cast<nn::RepeatOp>(op))
       return writeRepeat(repeat, scope, mapping, inGraph);
-    if (auto call = dyn_cast<CallOp>(op))
+    if (auto call = dyn_cast<nn::CallOp>(op))
       return inGraph ? writeGraphCall(call, scope, mapping) : inlineCall(call, scope, mapping);
-    if (auto param = dyn_cast<ParamOp>(op))
+    if (auto param = dyn_cast<nn::ParamOp>(op))
       return writeParam(param, scope, mapping);
     if (auto output = dyn_cast<nn::OutputOp>(op))
       return writeOutput(output, scope, mapping);
@@ -236,7 +238,7 @@ private:
   }
 
   LogicalResult writeIf(nn::IfOp choice, const Scope &scope, IRMapping &mapping, bool inGraph) {
-    FailureOr<ExprValue> condition = evaluate(choice, choice.getCondition(), scope);
+    FailureOr<nn::ExprValue> condition = evaluate(choice, choice.getCondition(), scope);
     if (failed(condition))
       return failure();
     const auto *boolean = std::get_if<bool>(&*condition);
@@ -266,7 +268,7 @@ private:
       carried.push_back(mapping.lookup(init));
     for (int64_t i = *lower; i < *upper; ++i) {
       Scope inner = scope;
-      inner.environment[repeat.getVariable()] = ExprValue(i);
+      inner.environment[repeat.getVariable()] = nn::ExprValue(i);
       mapping.map(repeat.getBody().getArguments(), carried);
       FailureOr<Values> values = writeBody(repeat.getBody().front(), inner, mapping, inGraph);
       if (failed(values))
@@ -277,11 +279,11 @@ private:
     return success();
   }
 
-  LogicalResult writeParam(ParamOp param, const Scope &scope, IRMapping &mapping) {
+  LogicalResult writeParam(nn::ParamOp param, const Scope &scope, IRMapping &mapping) {
     FailureOr<std::string> name = resolveName(param, param.getName(), scope, param.getOver().value_or(""));
     if (failed(name) || failed(writeClone(param, scope, mapping)))
       return failure();
-    auto clone = mapping.lookup(param.getResult()).getDefiningOp<ParamOp>();
+    auto clone = mapping.lookup(param.getResult()).getDefiningOp<nn::ParamOp>();
     clone.setName(join(scope.prefix, *name));
     if (clone.getOver())
       clone.setOver("e");
@@ -313,20 +315,20 @@ private:
   // Calls
   //===--------------------------------------------------------------------===//
 
-  FailureOr<Closure> close(CallOp call, BlockRefAttr ref, const Scope &scope) {
+  FailureOr<Closure> close(nn::CallOp call, nn::BlockRefAttr ref, const Scope &scope) {
     StringRef name = ref.getBlock().getValue();
     auto parameter = scope.blocks.find(name);
     if (parameter != scope.blocks.end())
       return parameter->second;
     Closure closure;
-    closure.block = model.lookupSymbol<BlockOp>(name);
-    for (ExprAttr dim : ref.getDims()) {
-      FailureOr<ExprValue> value = evaluate(call, dim, scope);
+    closure.block = model.lookupSymbol<nn::BlockOp>(name);
+    for (nn::ExprAttr dim : ref.getDims()) {
+      FailureOr<nn::ExprValue> value = evaluate(call, dim, scope);
       if (failed(value))
         return failure();
       closure.dims.push_back(*value);
     }
-    for (BlockRefAttr given : ref.getBlocks()) {
+    for (nn::BlockRefAttr given : ref.getBlocks()) {
       FailureOr<Closure> block = close(call, given, scope);
       if (failed(block))
         return failure();
@@ -336,7 +338,7 @@ private:
   }
 
   /// The scope of the body of `closure`, in which nothing but the configuration is seen from outside.
-  FailureOr<Scope> enter(CallOp call, Closure &closure, const Scope &outer, std::string prefix) {
+  FailureOr<Scope> enter(nn::CallOp call, Closure &closure, const Scope &outer, std::string prefix) {
     Scope scope;
     scope.environment = forGenerate ? generateEnvironment : environment;
     scope.prefix = std::move(prefix);
@@ -345,6 +347,7 @@ private:
     if (llvm::is_contained(scope.calls, key))
       return call.emitOpError() << "'@" << closure.block.getSymName() << "' calls itself";
     scope.calls.push_back(key);
+    scope.call = call;
     for (auto [name, value] : llvm::zip(closure.block.getDims().getAsValueRange<StringAttr>(), closure.dims))
       scope.environment[name] = value;
     for (auto [name, block] :
@@ -354,7 +357,7 @@ private:
   }
 
   /// A block parameter may have been given a block that takes or gives something else.
-  LogicalResult verifyFits(CallOp call, Closure &closure, TypeRange inputs, const Scope &scope,
+  LogicalResult verifyFits(nn::CallOp call, Closure &closure, TypeRange inputs, const Scope &scope,
                            const Scope &inner) {
     Binding outside(*this, call, scope), inside(*this, closure.block, inner);
     auto mismatch = [&](const Twine &what, Type found, Type wanted) {
@@ -387,14 +390,14 @@ private:
     return failure(inside.failed || outside.failed);
   }
 
-  FailureOr<std::string> resolvePrefix(CallOp call, const Scope &scope) {
+  FailureOr<std::string> resolvePrefix(nn::CallOp call, const Scope &scope) {
     FailureOr<std::string> prefix = resolveName(call, call.getPrefix().value_or(""), scope);
     if (failed(prefix))
       return failure();
     return join(scope.prefix, *prefix);
   }
 
-  LogicalResult inlineCall(CallOp call, const Scope &scope, IRMapping &mapping) {
+  LogicalResult inlineCall(nn::CallOp call, const Scope &scope, IRMapping &mapping) {
     FailureOr<Closure> closure = close(call, call.getCallee(), scope);
     FailureOr<std::string> prefix = resolvePrefix(call, scope);
     if (failed(closure) || failed(prefix))
@@ -417,7 +420,7 @@ private:
     return success();
   }
 
-  LogicalResult writeGraphCall(CallOp call, const Scope &scope, IRMapping &mapping) {
+  LogicalResult writeGraphCall(nn::CallOp call, const Scope &scope, IRMapping &mapping) {
     FailureOr<Closure> closure = close(call, call.getCallee(), scope);
     FailureOr<std::string> prefix = resolvePrefix(call, scope);
     if (failed(closure) || failed(prefix))
@@ -441,21 +444,21 @@ private:
       if (it == distinct.end())
         distinct.push_back(input);
     }
-    FailureOr<BlockOp> kind = getKind(*closure, *inner, same);
+    FailureOr<nn::BlockOp> kind = getKind(*closure, *inner, same);
     if (failed(kind))
       return failure();
     SmallVector<Type> resultTypes(kind->getResultTypes().getAsValueRange<TypeAttr>());
-    auto ref = BlockRefAttr::get(context, FlatSymbolRefAttr::get(kind->getSymNameAttr()), {}, {});
-    auto clone = CallOp::create(builder, call.getLoc(), resultTypes, ref, distinct,
-                                prefix->empty() ? StringAttr() : builder.getStringAttr(*prefix));
+    auto ref = nn::BlockRefAttr::get(context, FlatSymbolRefAttr::get(kind->getSymNameAttr()), {}, {});
+    auto clone = nn::CallOp::create(builder, call.getLoc(), resultTypes, ref, distinct,
+                                    prefix->empty() ? StringAttr() : builder.getStringAttr(*prefix));
     mapping.map(call.getResults(), clone.getResults());
     return success();
   }
 
   /// Parameters of the graph go to arguments marked `param`, and nothing else does.
-  LogicalResult verifyParamArgs(CallOp call, BlockOp block, ArrayRef<Value> inputs) {
+  LogicalResult verifyParamArgs(nn::CallOp call, nn::BlockOp block, ArrayRef<Value> inputs) {
     for (auto [i, input] : llvm::enumerate(inputs)) {
-      bool isParam = isa_and_nonnull<ParamOp>(input.getDefiningOp());
+      bool isParam = isa_and_nonnull<nn::ParamOp>(input.getDefiningOp());
       if (isParam == block.isParamArg(i))
         continue;
       InFlightDiagnostic diagnostic = call.emitOpError()
@@ -471,12 +474,12 @@ private:
 
   /// The kind for a closure, written on first use. `same[i]` is the argument of the kind that argument i
   /// becomes.
-  FailureOr<BlockOp> getKind(Closure &closure, const Scope &scope, ArrayRef<unsigned> same) {
+  FailureOr<nn::BlockOp> getKind(Closure &closure, const Scope &scope, ArrayRef<unsigned> same) {
     std::string key = closure.getKey();
     for (unsigned index : same)
       key += "," + std::to_string(index);
     std::string name = getUniqueName(closure, key);
-    if (auto kind = module->lookupSymbol<BlockOp>(name))
+    if (auto kind = module->lookupSymbol<nn::BlockOp>(name))
       return kind;
 
     OpBuilder::InsertionGuard guard(builder);
@@ -493,9 +496,9 @@ private:
         names.push_back(builder.getStringAttr(closure.block.getArgName(i)));
         params.push_back(closure.block.isParamArg(i));
       }
-    auto kind = BlockOp::create(builder, closure.block.getLoc(), name, builder.getArrayAttr({}),
-                                builder.getArrayAttr({}), builder.getArrayAttr(names),
-                                builder.getDenseBoolArrayAttr(params), builder.getTypeArrayAttr(results));
+    auto kind = nn::BlockOp::create(builder, closure.block.getLoc(), name, builder.getArrayAttr({}),
+                                    builder.getArrayAttr({}), builder.getArrayAttr(names),
+                                    builder.getDenseBoolArrayAttr(params), builder.getTypeArrayAttr(results));
     Block *entry = builder.createBlock(&kind.getBody());
     IRMapping mapping;
     for (auto [i, argument] : llvm::enumerate(body.getArguments())) {
@@ -515,9 +518,9 @@ private:
   }
 
   /// Two parameters of one kind must not have one name.
-  LogicalResult verifyNames(BlockOp kind) {
-    llvm::StringMap<ParamOp> names;
-    for (auto param : kind.getBody().getOps<ParamOp>()) {
+  LogicalResult verifyNames(nn::BlockOp kind) {
+    llvm::StringMap<nn::ParamOp> names;
+    for (auto param : kind.getBody().getOps<nn::ParamOp>()) {
       auto [it, isNew] = names.try_emplace(param.getName(), param);
       if (isNew)
         continue;
@@ -547,15 +550,15 @@ private:
   // Graphs
   //===--------------------------------------------------------------------===//
 
-  LogicalResult buildGraph(StringRef name, const ExprEnvironment &values) {
-    GraphOp source = model.getGraph();
+  LogicalResult buildGraph(StringRef name, const nn::ExprEnvironment &values) {
+    nn::GraphOp source = model.getGraph();
     if (forGenerate)
       generateEnvironment = values;
     Scope scope;
     scope.environment = values;
     Binding binding(*this, source, scope);
     builder.setInsertionPointToEnd(module->getBody());
-    graph = GraphOp::create(builder, source.getLoc(), name, source.getArgNames());
+    graph = nn::GraphOp::create(builder, source.getLoc(), name, source.getArgNames());
     Block *entry = builder.createBlock(&graph.getBody());
     IRMapping mapping;
     for (BlockArgument argument : source.getBody().getArguments())
@@ -567,14 +570,25 @@ private:
     return failure(failed(writeBody(source.getBody().front(), scope, mapping, /*inGraph=*/true)));
   }
 
+  /// Without a loss there would be steps that change nothing.
+  LogicalResult checkLosses() {
+    for (auto call : module->lookupSymbol<nn::GraphOp>("train").getBody().getOps<nn::CallOp>())
+      for (auto loss : call.getBlock().getBody().getOps<nn::LossOp>())
+        if (nn::getFloat(loss.getWeight()) > 0)
+          return success();
+    return model.getGraph().emitOpError()
+           << "calls no block with an nn.loss of a weight above 0: there is nothing "
+           << "to train";
+  }
+
   nn::ModelOp model;
   MLIRContext *context;
   OpBuilder builder;
-  const ExprEnvironment &environment;
-  ExprEnvironment generateEnvironment;
+  const nn::ExprEnvironment &environment;
+  nn::ExprEnvironment generateEnvironment;
   bool forGenerate = false;
   OwningOpRef<ModuleOp> module;
-  GraphOp graph;
+  nn::GraphOp graph;
   /// Key of a closure and its arguments -> name of its kind in `@train`.
   llvm::StringMap<std::string> names;
   llvm::StringSet<> symbols;
@@ -582,7 +596,7 @@ private:
 
 } // namespace
 
-OwningOpRef<ModuleOp> instantiate(nn::ModelOp model, const ExprEnvironment &environment) {
+OwningOpRef<ModuleOp> instantiate(nn::ModelOp model, const nn::ExprEnvironment &environment) {
   return Instantiator(model, environment).run();
 }
 

@@ -128,6 +128,38 @@ std::string shorten(const std::string &message) {
   return colon == std::string::npos ? message : message.substr(colon + 2);
 }
 
+/// Finds where parsing a text stops, which the exceptions of the parser do not always say.
+struct StopFinder : nlohmann::json_sax<nlohmann::json> {
+  size_t at = 0;
+  std::string token;
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t &) override { return true; }
+  bool string(string_t &) override { return true; }
+  bool binary(binary_t &) override { return true; }
+  bool start_object(size_t) override { return true; }
+  bool key(string_t &) override { return true; }
+  bool end_object() override { return true; }
+  bool start_array(size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(size_t position, const std::string &last, const nlohmann::json::exception &) override {
+    at = position;
+    token = last;
+    return false;
+  }
+};
+
+/// What is wrong with a text that holds a number no double can hold.
+JsonDiagnostic makeRangeDiagnostic(const std::string &file, const std::string &text) {
+  StopFinder finder;
+  nlohmann::json::sax_parse(text, &finder);
+  size_t begin = finder.at - std::min(finder.at, finder.token.size());
+  return {file, getPositionAt(text, begin), "number " + finder.token + " is too large"};
+}
+
 /// Nesting that no run file has, and that would exhaust the stack of the scan.
 constexpr int kMaxDepth = 100;
 
@@ -185,8 +217,8 @@ std::optional<JsonValue> JsonDocument::parse(const std::string &file, const std:
     diagnostics.push_back(
         {file, getPositionAt(text, error.byte ? error.byte - 1 : 0), shorten(error.what())});
     return std::nullopt;
-  } catch (const nlohmann::json::exception &error) {
-    diagnostics.push_back({file, {1, 1}, shorten(error.what())});
+  } catch (const nlohmann::json::out_of_range &) {
+    diagnostics.push_back(makeRangeDiagnostic(file, text));
     return std::nullopt;
   }
   if (tooDeep || !document->root.is_object()) {

@@ -7,10 +7,6 @@
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
-using contraflow::nn::BlockOp;
-using contraflow::nn::CallOp;
-using contraflow::nn::GraphOp;
-using contraflow::nn::ParamOp;
 
 namespace contraflow::frontend {
 
@@ -41,13 +37,13 @@ int64_t countActivated(Value parameter, int64_t tokens) {
 int64_t countActivatedInCalls(Value parameter, int64_t tokens) {
   int64_t activated = 0;
   for (OpOperand &use : parameter.getUses())
-    if (auto call = dyn_cast<CallOp>(use.getOwner()))
+    if (auto call = dyn_cast<nn::CallOp>(use.getOwner()))
       activated = std::max(
           activated, countActivated(call.getBlock().getBody().getArgument(use.getOperandNumber()), tokens));
   return activated;
 }
 
-ParameterInfo describe(ParamOp param, const std::string &prefix, const std::string &block,
+ParameterInfo describe(nn::ParamOp param, const std::string &prefix, const std::string &block,
                        int64_t activated) {
   auto type = cast<nn::TensorType>(param.getResult().getType());
   ParameterInfo info;
@@ -63,12 +59,12 @@ ParameterInfo describe(ParamOp param, const std::string &prefix, const std::stri
 }
 
 /// Full names of all parameters of a graph.
-llvm::StringSet<> collectNames(GraphOp graph) {
+llvm::StringSet<> collectNames(nn::GraphOp graph) {
   llvm::StringSet<> names;
-  for (auto param : graph.getBody().getOps<ParamOp>())
+  for (auto param : graph.getBody().getOps<nn::ParamOp>())
     names.insert(param.getName());
-  for (auto call : graph.getBody().getOps<CallOp>())
-    for (auto param : call.getBlock().getBody().getOps<ParamOp>())
+  for (auto call : graph.getBody().getOps<nn::CallOp>())
+    for (auto param : call.getBlock().getBody().getOps<nn::ParamOp>())
       names.insert(call.getPrefix() ? (*call.getPrefix() + "." + param.getName()).str()
                                     : param.getName().str());
   return names;
@@ -90,21 +86,21 @@ void ParameterCount::add(const ParameterInfo &parameter) {
 }
 
 FailureOr<ParameterSummary> countParameters(ModuleOp module) {
-  auto train = module.lookupSymbol<GraphOp>("train");
-  auto generate = module.lookupSymbol<GraphOp>("generate");
+  auto train = module.lookupSymbol<nn::GraphOp>("train");
+  auto generate = module.lookupSymbol<nn::GraphOp>("generate");
   if (!train) {
     module.emitError("no nn.graph '@train' in the module");
     return failure();
   }
   int64_t tokens = cast<nn::TensorType>(train.getBody().getArgument(0).getType()).getNumElements();
   ParameterSummary summary;
-  auto add = [&](ParamOp param, const std::string &prefix, StringRef block, int64_t activated) {
+  auto add = [&](nn::ParamOp param, const std::string &prefix, StringRef block, int64_t activated) {
     summary.parameters.push_back(describe(param, prefix, block.str(), activated));
   };
-  for (auto param : train.getBody().getOps<ParamOp>())
+  for (auto param : train.getBody().getOps<nn::ParamOp>())
     add(param, "", "", countActivatedInCalls(param.getResult(), tokens));
-  for (auto call : train.getBody().getOps<CallOp>())
-    for (auto param : call.getBlock().getBody().getOps<ParamOp>())
+  for (auto call : train.getBody().getOps<nn::CallOp>())
+    for (auto param : call.getBlock().getBody().getOps<nn::ParamOp>())
       add(param, call.getPrefix().value_or("").str(), call.getBlock().getSymName(),
           countActivated(param.getResult(), tokens));
 
@@ -116,11 +112,11 @@ FailureOr<ParameterSummary> countParameters(ModuleOp module) {
 
   BlockCount own;
   own.instances = 1;
-  for (auto [i, param] : llvm::enumerate(train.getBody().getOps<ParamOp>()))
+  for (auto [i, param] : llvm::enumerate(train.getBody().getOps<nn::ParamOp>()))
     own.count.add(summary.parameters[i]);
   summary.blocks.push_back(own);
-  for (auto call : train.getBody().getOps<CallOp>()) {
-    BlockOp block = call.getBlock();
+  for (auto call : train.getBody().getOps<nn::CallOp>()) {
+    nn::BlockOp block = call.getBlock();
     auto it = llvm::find_if(summary.blocks,
                             [&](const BlockCount &count) { return count.block == block.getSymName(); });
     if (it != summary.blocks.end()) {
@@ -128,7 +124,7 @@ FailureOr<ParameterSummary> countParameters(ModuleOp module) {
       continue;
     }
     BlockCount count{block.getSymName().str(), 1, {}};
-    for (auto param : block.getBody().getOps<ParamOp>())
+    for (auto param : block.getBody().getOps<nn::ParamOp>())
       count.count.add(describe(param, "", count.block, countActivated(param.getResult(), tokens)));
     summary.blocks.push_back(count);
   }

@@ -11,19 +11,15 @@
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
-using contraflow::nn::BlockOp;
-using contraflow::nn::CallOp;
-using contraflow::nn::GraphOp;
-using contraflow::nn::ParamOp;
 
 namespace contraflow::frontend {
 
 namespace {
 
 /// Kinds that a graph calls, each once.
-llvm::SetVector<Operation *> getKinds(GraphOp graph) {
+llvm::SetVector<Operation *> getKinds(nn::GraphOp graph) {
   llvm::SetVector<Operation *> kinds;
-  for (auto call : graph.getBody().getOps<CallOp>())
+  for (auto call : graph.getBody().getOps<nn::CallOp>())
     kinds.insert(call.getBlock());
   return kinds;
 }
@@ -35,7 +31,7 @@ void eraseDeadCode(Block &body) {
 }
 
 /// Drops arguments of `kind` that nothing uses, there and in the calls of `graph`.
-void dropUnusedArguments(BlockOp kind, GraphOp graph) {
+void dropUnusedArguments(nn::BlockOp kind, nn::GraphOp graph) {
   Builder builder(kind.getContext());
   Block &body = kind.getBody().front();
   llvm::BitVector unused(body.getNumArguments());
@@ -52,7 +48,7 @@ void dropUnusedArguments(BlockOp kind, GraphOp graph) {
   }
   if (unused.none())
     return;
-  for (auto call : graph.getBody().getOps<CallOp>())
+  for (auto call : graph.getBody().getOps<nn::CallOp>())
     if (call.getBlock() == kind)
       call->eraseOperands(unused);
   body.eraseArguments(unused);
@@ -80,7 +76,7 @@ void mergeShifts(Block &body) {
 /// Drops unused parameters of a body and returns their names.
 llvm::StringSet<> dropUnusedParameters(Block &body) {
   llvm::StringSet<> dropped;
-  for (auto param : llvm::make_early_inc_range(body.getOps<ParamOp>())) {
+  for (auto param : llvm::make_early_inc_range(body.getOps<nn::ParamOp>())) {
     if (!param.use_empty())
       continue;
     param.emitWarning() << "nothing uses parameter '" << param.getName() << "'; it is left out";
@@ -90,9 +86,9 @@ llvm::StringSet<> dropUnusedParameters(Block &body) {
   return dropped;
 }
 
-LogicalResult verifyFullNames(GraphOp train) {
-  llvm::StringMap<ParamOp> names;
-  auto check = [&](Operation *user, ParamOp param, const std::string &name) -> LogicalResult {
+LogicalResult verifyFullNames(nn::GraphOp train) {
+  llvm::StringMap<nn::ParamOp> names;
+  auto check = [&](Operation *user, nn::ParamOp param, const std::string &name) -> LogicalResult {
     auto [it, isNew] = names.try_emplace(name, param);
     if (isNew)
       return success();
@@ -103,11 +99,11 @@ LogicalResult verifyFullNames(GraphOp train) {
     return diagnostic;
   };
   for (Operation &op : train.getBody().front()) {
-    if (auto param = dyn_cast<ParamOp>(op))
+    if (auto param = dyn_cast<nn::ParamOp>(op))
       if (failed(check(param, param, param.getName().str())))
         return failure();
-    if (auto call = dyn_cast<CallOp>(op))
-      for (auto param : call.getBlock().getBody().getOps<ParamOp>())
+    if (auto call = dyn_cast<nn::CallOp>(op))
+      for (auto param : call.getBlock().getBody().getOps<nn::ParamOp>())
         if (failed(check(call, param, nn::joinName(call.getPrefix(), param.getName()))))
           return failure();
   }
@@ -119,7 +115,8 @@ LogicalResult verifyFullNames(GraphOp train) {
 std::string getGenerateName(StringRef trainName) { return (trainName + "_generate").str(); }
 
 LogicalResult pruneGraphs(ModuleOp module) {
-  auto train = module.lookupSymbol<GraphOp>("train"), generate = module.lookupSymbol<GraphOp>("generate");
+  auto train = module.lookupSymbol<nn::GraphOp>("train"),
+       generate = module.lookupSymbol<nn::GraphOp>("generate");
   Block &trainBody = train.getBody().front(), &generateBody = generate.getBody().front();
   if (llvm::none_of(trainBody.getOps<nn::OutputOp>(),
                     [](nn::OutputOp output) { return output.getName() == "logits"; }))
@@ -127,13 +124,13 @@ LogicalResult pruneGraphs(ModuleOp module) {
 
   llvm::SetVector<Operation *> trainKinds = getKinds(train);
   for (Operation *op : trainKinds) {
-    auto kind = cast<BlockOp>(op);
+    auto kind = cast<nn::BlockOp>(op);
     Block &body = kind.getBody().front();
     eraseDeadCode(body);
     llvm::StringSet<> dropped = dropUnusedParameters(body);
     dropUnusedArguments(kind, train);
-    if (auto twin = module.lookupSymbol<BlockOp>(getGenerateName(kind.getSymName())))
-      for (auto param : llvm::make_early_inc_range(twin.getBody().getOps<ParamOp>()))
+    if (auto twin = module.lookupSymbol<nn::BlockOp>(getGenerateName(kind.getSymName())))
+      for (auto param : llvm::make_early_inc_range(twin.getBody().getOps<nn::ParamOp>()))
         if (dropped.contains(param.getName())) {
           // Only what is dead uses it.
           eraseDeadCode(twin.getBody().front());
@@ -147,7 +144,7 @@ LogicalResult pruneGraphs(ModuleOp module) {
     return failure();
 
   for (Operation *op : getKinds(generate)) {
-    auto kind = cast<BlockOp>(op);
+    auto kind = cast<nn::BlockOp>(op);
     eraseDeadCode(kind.getBody().front());
     dropUnusedArguments(kind, generate);
   }
@@ -155,7 +152,7 @@ LogicalResult pruneGraphs(ModuleOp module) {
     if (op.use_empty() && !isa<nn::OutputOp>(op))
       op.erase();
   llvm::SetVector<Operation *> generateKinds = getKinds(generate);
-  for (auto kind : llvm::make_early_inc_range(module.getOps<BlockOp>()))
+  for (auto kind : llvm::make_early_inc_range(module.getOps<nn::BlockOp>()))
     if (!trainKinds.contains(kind) && !generateKinds.contains(kind))
       kind.erase();
   return success();

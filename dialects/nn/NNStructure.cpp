@@ -198,6 +198,14 @@ LogicalResult ConfigOp::verify() {
   if (oneOf &&
       !llvm::all_of(*getChoices(), [](Attribute choice) { return isa<StringAttr, IntegerAttr>(choice); }))
     return emitOpError() << "(C2) 'one_of' lists integers, booleans or text, found " << *getChoices();
+  // config_c3
+  bool isNumber = llvm::is_contained({ConfigKind::Dim, ConfigKind::Int, ConfigKind::Float}, getKind());
+  if (!isNumber && (getMinimum() || getMaximum()))
+    return emitOpError() << "(C3) 'min' and 'max' are for dim, int and float, found "
+                         << stringifyConfigKind(getKind());
+  // config_c4
+  if (getUnless() && !getDefaultValue())
+    return emitOpError() << "(C4) 'unless' needs a 'default'";
   return success();
 }
 
@@ -418,6 +426,9 @@ LogicalResult ShiftOp::verify() {
   std::optional<int64_t> by = getBy().getConstant(), seq = getSeq().getConstant();
   if (by && *by < 0)
     return emitOpError() << "(C1) by must be 0 or more, found " << *by;
+  if (by && seq && *seq >= 1 && *by >= *seq)
+    return emitOpError() << "(C1) by must be less than seq, found " << *by << " and " << *seq
+                         << ": no token would be left";
   // shift_c2
   auto type = llvm::cast<TensorType>(getIds().getType());
   if (seq && *seq < 1)
@@ -433,7 +444,16 @@ LogicalResult ShiftOp::verify() {
 
 LogicalResult LossOp::verify() {
   // loss_c1
-  return getName().empty() ? emitOpError() << "(C1) needs a name" : success();
+  if (getName().empty())
+    return emitOpError() << "(C1) needs a name";
+  // loss_c2
+  llvm::Expected<double> weight = getExpr(getWeight()).evaluateFloat(ExprEnvironment());
+  if (!weight)
+    // Names have no values yet.
+    llvm::consumeError(weight.takeError());
+  else if (!(*weight >= 0))
+    return emitOpError() << "(C2) weight must be 0 or more, found " << getWeight().getText();
+  return success();
 }
 
 LogicalResult UpdateOp::verify() {

@@ -16,7 +16,7 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 
 def NN_ConfigKind : I32EnumAttr<"ConfigKind", "what a configuration value is", [
   I32EnumAttrCase<"Dim", 0, "dim">,    // an integer of 1 or more
-  I32EnumAttrCase<"Int", 1, "int">,    // any integer
+  I32EnumAttrCase<"Int", 1, "int">,    // an integer of 0 or more, where no other range is given
   I32EnumAttrCase<"Float", 2, "float">,  // any number
   I32EnumAttrCase<"Bool", 3, "bool">,
   I32EnumAttrCase<"Text", 4, "text">,
@@ -100,10 +100,17 @@ def NN_ConfigOp : NN_Op<"config", [HasParent<"ModelOp">]> {
     are listed, the first that has a value wins. With `run`, paths are those of the run file.
 
     A value that is missing takes the default. A value that is `null` is absent if the value is `optional`, and
-    takes the default otherwise. Whether an optional value is there is asked with `has(name)`.
+    takes the default otherwise. Whether an optional value is there is asked with `has(name)`. With `unless`, there is no
+    default where the condition holds: the value must then be in the file.
+
+    A `dim` is 1 or more and an `int` 0 or more; `min(..)` and `max(..)` give another range, both inclusive. A `float` is
+    a float even where the file has an integer, so that it is no dimension. Expressions see the names declared above.
 
     ```mlir
     nn.config hidden = "hidden_size" : dim
+    nn.config layers = "num_hidden_layers" : int min(1)
+    nn.config top_k = "num_experts_per_tok" : dim max(experts)
+    nn.config factor = "rope_scaling.factor" : float min(1) default 1.0 unless yarn
     nn.config kv_heads = "num_key_value_heads" : dim default heads
     nn.config q_rank = "q_lora_rank" : dim optional default 1536
     nn.config theta = ["rope_theta", "rope_parameters.rope_theta"] : float default 10000.0
@@ -114,13 +121,17 @@ def NN_ConfigOp : NN_Op<"config", [HasParent<"ModelOp">]> {
     Constraints:
     - (C1) there is a key path, and none is empty
     - (C2) `one_of` lists integers, booleans or text; other kinds list nothing
+    - (C3) `min` and `max` are ranges of `dim`, `int` and `float`
+    - (C4) `unless` is the exception of a `default`
   }];
   let arguments = (ins StrAttr:$name, StrArrayAttr:$paths, UnitAttr:$run, NN_ConfigKindAttr:$kind,
-                       OptionalAttr<ArrayAttr>:$choices, UnitAttr:$is_optional,
-                       OptionalAttr<NN_ExprAttr>:$default_value);
+                       OptionalAttr<ArrayAttr>:$choices, OptionalAttr<NN_ExprAttr>:$minimum,
+                       OptionalAttr<NN_ExprAttr>:$maximum, UnitAttr:$is_optional,
+                       OptionalAttr<NN_ExprAttr>:$default_value, OptionalAttr<NN_ExprAttr>:$unless);
   let assemblyFormat = [{
     custom<Name>($name) `=` (`run` $run^)? custom<Paths>($paths) `:` custom<ConfigKind>($kind, $choices)
-    (`optional` $is_optional^)? (`default` custom<Expr>($default_value)^)? attr-dict
+    (`min` `(` custom<Expr>($minimum)^ `)`)? (`max` `(` custom<Expr>($maximum)^ `)`)? (`optional` $is_optional^)?
+    (`default` custom<Expr>($default_value)^)? (`unless` custom<Expr>($unless)^)? attr-dict
   }];
   let hasVerifier = 1;
 }
@@ -383,7 +394,8 @@ def NN_ShiftOp : NN_ComputeOp<"shift", ["shifted"], [AllTypesMatch<["ids", "outp
     `output[t] = ids[t + by]` where t + by lies in the same sequence of `seq` positions, else -1 (no token): the id that is `by`
     places ahead, as target or as input of multi-token prediction (arXiv 2412.19437 section 2.2). With `starts`, t + by must also be
     in the document of t: `starts[t + by] == starts[t]`. Where documents do not see each other, what follows the last id of
-    one is not to be predicted from it.
+    one is not to be predicted from it. A shift that leaves no token in any sequence is an error: losses on it would
+    be zero and say nothing.
 
     ```mlir
     %targets = nn.shift %tokens by(1) seq(seq) : <tokens : i32>
@@ -391,7 +403,7 @@ def NN_ShiftOp : NN_ComputeOp<"shift", ["shifted"], [AllTypesMatch<["ids", "outp
     ```
 
     Constraints:
-    - (C1) `by >= 0`
+    - (C1) `0 <= by < seq`
     - (C2) `seq >= 1` and divides `dim(ids, 0)`
     - (C3) there are as many starts as ids
   }];
@@ -406,15 +418,20 @@ def NN_ShiftOp : NN_ComputeOp<"shift", ["shifted"], [AllTypesMatch<["ids", "outp
 def NN_LossOp : NN_Op<"loss"> {
   let summary = "adds a named, weighted term to what training minimises";
   let description = [{
-    Training minimises the sum over all `nn.loss` of `weight * value`. Values are reported by name, without the weight, added
-    up over the instances of the block. Autodiff replaces it by a result of the block's functions.
+    Training minimises the sum over all `nn.loss` of `weight * value`. The value is what is reported under the name, added
+    up over all losses of that name; the weight says what this sum counts for. So what shall be a mean over n
+    losses, such as the depths of multi-token prediction, is divided by n in the value and not in the weight. A loss of weight
+    0 is reported and not trained. Autodiff replaces it by a result of the block's functions.
 
     ```mlir
     nn.loss "balance" weight(balance_alpha) %balance : <1>
+    %share = nn.scale %mtp by(1/mtp_depth) : <1>
+    nn.loss "mtp" weight(mtp_weight) %share : <1>
     ```
 
     Constraints:
     - (C1) the name is not empty
+    - (C2) `weight >= 0`
   }];
   let arguments = (ins StrAttr:$name, NN_ExprAttr:$weight, NN_Scalar:$value);
   let assemblyFormat = "$name " # NN_Arg<"weight">.text # "$value attr-dict `:` custom<TensorType>(type($value))";

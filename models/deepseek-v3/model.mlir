@@ -11,7 +11,7 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
   nn.config vocab  = "vocab_size"          : dim
   nn.config hidden = "hidden_size"         : dim
   nn.config ffn    = "intermediate_size"   : dim
-  nn.config layers = "num_hidden_layers"   : int
+  nn.config layers = "num_hidden_layers"   : int min(1)
   nn.config heads  = "num_attention_heads" : dim
 
   nn.config nope    = "qk_nope_head_dim" : dim default 128
@@ -22,7 +22,7 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
 
   nn.config experts      = "n_routed_experts"      : dim default if(v3, 256, 64)
   nn.config shared       = "n_shared_experts"      : int optional default if(v3, 1, 2)
-  nn.config top_k        = "num_experts_per_tok"   : dim default if(v3, 8, 6)
+  nn.config top_k        = "num_experts_per_tok"   : dim max(experts) default if(v3, 8, 6)
   nn.config expert_ffn   = "moe_intermediate_size" : dim default if(v3, 2048, 1407)
   nn.config dense_layers = "first_k_dense_replace" : int default if(v3, 3, 0)
   nn.config mtp_depth    = "num_nextn_predict_layers" : int default 0
@@ -57,19 +57,21 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
   // Rotary positions, with or without YaRN (arXiv 2309.00071).
   nn.config theta        = ["rope_theta", "rope_scaling.rope_theta", "rope_parameters.rope_theta"] : float default 10000.0
   nn.config interleaved  = "rope_interleave"         : bool default true
-  nn.config positions    = "max_position_embeddings" : int default if(v3, 4096, 2048)
+  nn.config positions    = "max_position_embeddings" : int min(1) default if(v3, 4096, 2048)
+  // A factor without a type, and YaRN without a factor, are errors.
+  nn.config some_factor  = ["rope_scaling.factor", "rope_parameters.factor"] : float optional
   nn.config rope_type    = ["rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type", "rope_parameters.type"]
-                         : one_of["default", "yarn"] default "default"
-  nn.config yarn_factor  = ["rope_scaling.factor", "rope_parameters.factor"]                 : float default 1.0
+                         : one_of["default", "yarn"] default "default" unless has(some_factor)
+  nn.let yarn = rope_type == "yarn"
+  nn.config yarn_factor  = ["rope_scaling.factor", "rope_parameters.factor"] : float min(1) default 1.0 unless yarn
   nn.config beta_fast    = ["rope_scaling.beta_fast", "rope_parameters.beta_fast"]           : float default 32.0
   nn.config beta_slow    = ["rope_scaling.beta_slow", "rope_parameters.beta_slow"]           : float default 1.0
   nn.config mscale       = ["rope_scaling.mscale", "rope_parameters.mscale"]                 : float default 0.0
   nn.config mscale_all   = ["rope_scaling.mscale_all_dim", "rope_parameters.mscale_all_dim"] : float default 0.0
   nn.config rope_factor  = ["rope_scaling.attention_factor", "rope_parameters.attention_factor"] : float optional
   nn.config trained_on   = ["rope_scaling.original_max_position_embeddings", "rope_parameters.original_max_position_embeddings"]
-                         : int default positions
+                         : int min(1) default positions
   nn.config yarn_rounds  = ["rope_scaling.truncate", "rope_parameters.truncate"] : one_of[true] default true
-  nn.let yarn     = rope_type == "yarn"
   nn.let stretch  = if(yarn, yarn_factor, 1.0)
   nn.let yarn_log = if((stretch > 1), 0.1*log(stretch), 0.0)
   // What cosines and sines are multiplied by.
@@ -78,9 +80,9 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
   nn.let softmax_scale = (yarn_log*mscale_all + 1)*(yarn_log*mscale_all + 1)/sqrt(nope + rope)
 
   // What training adds.
-  nn.config mtp_weight    = run "loss.mtp_weight"    : float default 0.3
-  nn.config balance_alpha = run "loss.balance_alpha" : float default 0.0
-  nn.config bias_rate     = run "bias_update_rate"   : float default 0.001
+  nn.config mtp_weight    = run "loss.mtp_weight"    : float min(0) default 0.3
+  nn.config balance_alpha = run "loss.balance_alpha" : float min(0) default 0.0
+  nn.config bias_rate     = run "bias_update_rate"   : float min(0) default 0.001
 
   //===--- Projections and norms ------------------------------------------===//
 
@@ -278,7 +280,8 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
     %n = nn.call @norm<hidden, eps>(%h) prefix("shared_head.norm") : (<tokens x hidden>) -> (<tokens x hidden>)
     %logits = nn.linear %n, %head : (<tokens x hidden>, <vocab x hidden>) -> <tokens x vocab>
     %loss, %lse = nn.cross_entropy %logits, %targets : <tokens x vocab>, <tokens : i32>
-    nn.loss "mtp" weight(mtp_weight/mtp_depth) %loss : <1>
+    %share = nn.scale %loss by(1/mtp_depth) : <1>
+    nn.loss "mtp" weight(mtp_weight) %share : <1>
     nn.yield %h, %logits : <tokens x hidden>, <tokens x vocab>
   }
 

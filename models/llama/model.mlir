@@ -5,7 +5,7 @@ nn.model @llama for ["llama"] {
   nn.config vocab    = "vocab_size"          : dim
   nn.config hidden   = "hidden_size"         : dim
   nn.config ffn      = "intermediate_size"   : dim
-  nn.config layers   = "num_hidden_layers"   : int
+  nn.config layers   = "num_hidden_layers"   : int min(1)
   nn.config heads    = "num_attention_heads" : dim
   nn.config kv_heads = "num_key_value_heads" : dim default heads
   nn.config head_dim = "head_dim"            : dim default hidden/heads
@@ -21,19 +21,21 @@ nn.model @llama for ["llama"] {
 
   // Rotary positions, with or without YaRN (arXiv 2309.00071).
   nn.config theta       = ["rope_theta", "rope_scaling.rope_theta", "rope_parameters.rope_theta"] : float default 10000.0
-  nn.config positions   = "max_position_embeddings" : int default 2048
+  nn.config positions   = "max_position_embeddings" : int min(1) default 2048
+  // A factor without a type, and YaRN without a factor, are errors.
+  nn.config some_factor = ["rope_scaling.factor", "rope_parameters.factor"] : float optional
   nn.config rope_type   = ["rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type", "rope_parameters.type"]
-                        : one_of["default", "yarn"] default "default"
-  nn.config yarn_factor = ["rope_scaling.factor", "rope_parameters.factor"]                 : float default 1.0
+                        : one_of["default", "yarn"] default "default" unless has(some_factor)
+  nn.let yarn = rope_type == "yarn"
+  nn.config yarn_factor = ["rope_scaling.factor", "rope_parameters.factor"] : float min(1) default 1.0 unless yarn
   nn.config beta_fast   = ["rope_scaling.beta_fast", "rope_parameters.beta_fast"]           : float default 32.0
   nn.config beta_slow   = ["rope_scaling.beta_slow", "rope_parameters.beta_slow"]           : float default 1.0
   nn.config mscale      = ["rope_scaling.mscale", "rope_parameters.mscale"]                 : float default 0.0
   nn.config mscale_all  = ["rope_scaling.mscale_all_dim", "rope_parameters.mscale_all_dim"] : float default 0.0
   nn.config rope_factor = ["rope_scaling.attention_factor", "rope_parameters.attention_factor"] : float optional
   nn.config trained_on  = ["rope_scaling.original_max_position_embeddings", "rope_parameters.original_max_position_embeddings"]
-                        : int default positions
+                        : int min(1) default positions
   nn.config yarn_rounds = ["rope_scaling.truncate", "rope_parameters.truncate"] : one_of[true] default true
-  nn.let yarn     = rope_type == "yarn"
   nn.let stretch  = if(yarn, yarn_factor, 1.0)
   nn.let yarn_log = if((stretch > 1), 0.1*log(stretch), 0.0)
   nn.let rope_scale = if(not yarn, 1.0, if(has(rope_factor), rope_factor,

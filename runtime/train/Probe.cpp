@@ -63,8 +63,9 @@ Batch readBatch(const std::string &path, const abi::Manifest &manifest) {
   abi::SafetensorsFile file(path);
   int64_t wanted = manifest.microBatches * manifest.batch * manifest.seq;
   Batch batch{readNumbers(file, "input_ids", wanted), std::vector<int32_t>(size_t(wanted), 0)};
+  // -1 is no token.
   for (int32_t id : batch.ids)
-    if (id >= manifest.vocab)
+    if (id < -1 || id >= manifest.vocab)
       throw Error(text("'", path, "': input_ids holds ", id, ", the vocabulary has ", manifest.vocab));
   if (!file.find("starts"))
     return batch;

@@ -41,6 +41,10 @@ def change_ids(tensors):
     tensors["input_ids"][1, 2] = 264
 
 
+def set_tensor(name, change):
+    return lambda f: edit_tensors(f / "io.safetensors", lambda t: t.update({name: change(t[name])}))
+
+
 def change_all(folder):
     edit_tensors(folder / "io.safetensors", change_results)
     edit_json(folder / "meta.json", losses={"main": 5.7, "other": 1.0}, steps=[1.0])
@@ -59,6 +63,20 @@ DAMAGES = {
     "ids": lambda f: edit_tensors(f / "io.safetensors", change_ids),
     "no-ids": lambda f: edit_tensors(f / "io.safetensors", lambda t: t.pop("input_ids")),
     "results": change_all,
+    "ids-below": set_tensor("input_ids", lambda ids: ids * 0 - 2),
+    "ids-flat": set_tensor("input_ids", lambda ids: ids.ravel()),
+    "ids-type": set_tensor("input_ids", lambda ids: ids.astype("float32")),
+    "logits-type": set_tensor("logits", lambda logits: logits.astype("int32")),
+    "no-logits": lambda f: edit_tensors(f / "io.safetensors", lambda t: t.pop("logits")),
+    "parameter-type": lambda f: edit_tensors(f / "model.safetensors", lambda t: t.update(
+        {"model.norm.weight": t["model.norm.weight"].astype("int32")})),
+    "cut-parameters": lambda f: cut(f / "model.safetensors"),
+    "empty-parameters": lambda f: (f / "model.safetensors").write_bytes(b""),
+    "config-folder": lambda f: ((f / "config.json").unlink(), (f / "config.json").mkdir()),
+    "negative-weight": lambda f: edit_json(f / "meta.json", balance_alpha=-1),
+    "other-weight": lambda f: edit_json(f / "meta.json", mtp_weight=0.3),
+    "too-large": lambda f: (f / "meta.json").write_text('{"total": 1e999}'),
+    "no-mtp-logits": lambda f: edit_tensors(f / "io.safetensors", lambda t: t.pop("mtp_logits")),
     # Published configurations of models with MTP, recorded by a library that does not have it.
     "unrecorded-mtp": lambda f: edit_json(f / "config.json", num_nextn_predict_layers=1),
     # The opposite: a library that drops the key.

@@ -133,6 +133,23 @@ nn.model @config_c2 for ["x"] {
 
 // -----
 
+nn.model @config_c3 for ["x"] {
+  // expected-error @below {{'nn.config' op (C3) 'min' and 'max' are for dim, int and float, found bool}}
+  nn.config tied = "tied" : bool max(1)
+  nn.graph(%tokens: <tokens : i32>, %starts: <tokens : i32>) {}
+}
+
+// -----
+
+nn.model @config_c4 for ["x"] {
+  nn.config tied = "tied" : bool
+  // expected-error @below {{'nn.config' op (C4) 'unless' needs a 'default'}}
+  nn.config hidden = "hidden_size" : dim unless tied
+  nn.graph(%tokens: <tokens : i32>, %starts: <tokens : i32>) {}
+}
+
+// -----
+
 nn.model @config_kind for ["x"] {
   // expected-error @below {{expected dim, int, float, bool, text or one_of, found 'size'}}
   nn.config act = "act" : size
@@ -336,6 +353,13 @@ nn.graph @shift_c1(%tokens: <8 : i32>, %starts: <8 : i32>) {
 
 // -----
 
+nn.graph @shift_c1_beyond_the_sequence(%tokens: <8 : i32>, %starts: <8 : i32>) {
+  // expected-error @below {{'nn.shift' op (C1) by must be less than seq, found 4 and 4: no token would be left}}
+  %x = nn.shift %tokens by(4) seq(4) : <8 : i32>
+}
+
+// -----
+
 nn.graph @shift_c2(%tokens: <8 : i32>, %starts: <8 : i32>) {
   // expected-error @below {{'nn.shift' op (C2) 8 ids are not sequences of 3}}
   %x = nn.shift %tokens by(1) seq(3) : <8 : i32>
@@ -354,6 +378,14 @@ nn.block @shift_c3(%ids: <8 : i32>, %starts: <4 : i32>) -> () {
 nn.block @loss_c1(%x: <1>) -> () {
   // expected-error @below {{'nn.loss' op (C1) needs a name}}
   nn.loss "" weight(1) %x : <1>
+  nn.yield
+}
+
+// -----
+
+nn.block @loss_c2(%x: <1>) -> () {
+  // expected-error @below {{'nn.loss' op (C2) weight must be 0 or more, found -0.5}}
+  nn.loss "main" weight(-0.5) %x : <1>
   nn.yield
 }
 

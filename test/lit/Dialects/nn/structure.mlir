@@ -25,6 +25,8 @@ nn.model @example for ["example", "example_v2"] {
   nn.config tied = "tied" : bool default model_type == "example"
   // CHECK: nn.config alpha = run "loss.alpha" : float default 0.3
   nn.config alpha = run "loss.alpha" : float default 0.3
+  // CHECK: nn.config depth = "depth" : int min(-1) max(2*hidden) optional default 1 unless tied{{$}}
+  nn.config depth = "depth" : int min(-1) max(hidden*2) optional default 1 unless tied
   // CHECK: nn.config tokenizer = "tokenizer" : text optional
   nn.config tokenizer = "tokenizer" : text optional
   // CHECK: nn.let scale = if(has(rank), 1 / sqrt(hidden), 1)

@@ -24,12 +24,11 @@ protected:
         parse(R"({"model": "config.json", "batch": {"sequence": 8, "tokens": 32})" + more + "}");
     if (!run)
       return "";
-    mlir::FailureOr<nn::ExprEnvironment> environment =
-        bindConfig(*source->getOps<nn::ModelOp>().begin(), *run);
-    if (mlir::failed(environment))
+    mlir::FailureOr<BoundConfig> bound = bindConfig(*source->getOps<nn::ModelOp>().begin(), *run);
+    if (mlir::failed(bound))
       return "";
     std::map<std::string, std::string> sorted;
-    for (auto &entry : *environment)
+    for (auto &entry : bound->environment)
       sorted[entry.first().str()] = nn::describe(entry.second);
     for (const char *name : {"batch", "seq", "tokens", "model_type"})
       sorted.erase(name);
@@ -44,9 +43,9 @@ protected:
 
 TEST_F(BindConfigTest, FirstPathThatHasAValueWins) {
   std::string declaration = "nn.config theta = [\"rope_theta\", \"rope.theta\"] : float default 1.0";
-  EXPECT_EQ(bind(declaration, "\"rope_theta\": 2, \"rope\": {\"theta\": 3}"), "theta = 2\n");
+  EXPECT_EQ(bind(declaration, "\"rope_theta\": 2, \"rope\": {\"theta\": 3}"), "theta = 2.0\n");
   EXPECT_EQ(bind(declaration, "\"rope\": {\"theta\": 3.5}"), "theta = 3.5\n");
-  EXPECT_EQ(bind(declaration, "\"rope_theta\": null, \"rope\": {\"theta\": 3}"), "theta = 3\n");
+  EXPECT_EQ(bind(declaration, "\"rope_theta\": null, \"rope\": {\"theta\": 3}"), "theta = 3.0\n");
   EXPECT_EQ(bind(declaration, "\"rope\": null"), "theta = 1.0\n");
   EXPECT_EQ(diagnostics, "");
 }
@@ -106,6 +105,79 @@ TEST_F(BindConfigTest, WarnsOfAMisspeltKeyThatHasADefault) {
             "config.json:2:1: warning: nothing reads key 'rms_norm_epss'; did you mean 'rms_norm_eps'?\n");
 }
 
+TEST_F(BindConfigTest, KeysThatNoModelKnowsAreSilent) {
+  EXPECT_EQ(bind("nn.config v = \"v_head_dim\" : dim\nnn.config n = \"num_layers\" : int default 1",
+                 "\"v_head_dim\": 4, \"head_dim\": 3, \"torch_dtype\": \"bfloat16\", \"use_cache\": true"),
+            "n = 1\nv = 4\n");
+  EXPECT_EQ(diagnostics, "");
+}
+
+TEST_F(BindConfigTest, AKeyBesideTheOneItLooksLikeIsSuspectToo) {
+  EXPECT_EQ(bind("nn.config n = \"num_layers\" : int", "\"num_layers\": 4,\n\"num_layer\": 3"), "n = 4\n");
+  EXPECT_EQ(diagnostics,
+            "config.json:3:1: warning: nothing reads key 'num_layer'; did you mean 'num_layers'?\n");
+}
+
+TEST_F(BindConfigTest, NumbersHaveRanges) {
+  std::string declarations = "nn.config experts = \"experts\" : dim\n"
+                             "nn.config layers = \"layers\" : int min(1)\n"
+                             "nn.config depth = \"depth\" : int default 0\n"
+                             "nn.config top_k = \"top_k\" : dim max(experts)\n"
+                             "nn.config weight = run \"loss.weight\" : float min(0) default 1\n"
+                             "nn.config offset = \"offset\" : int min(-2) default 0\n";
+  EXPECT_EQ(bind(declarations, "\"experts\": 4, \"layers\": 1, \"depth\": 0, \"top_k\": 4, \"offset\": -2"),
+            "depth = 0\nexperts = 4\nlayers = 1\noffset = -2\ntop_k = 4\nweight = 1.0\n");
+  EXPECT_EQ(diagnostics, "");
+  EXPECT_EQ(bind(declarations,
+                 "\"experts\": 4,\n\"layers\": 0,\n\"depth\": -1,\n\"top_k\": 5,\n\"offset\": -3",
+                 ", \"loss\": {\"weight\": -0.5}"),
+            "");
+  EXPECT_EQ(diagnostics, "config.json:3:1: error: layers: expected an integer of 1 or more, found 0\n"
+                         "model.mlir:3:1: note: read as 'layers' here\n"
+                         "config.json:4:1: error: depth: expected an integer of 0 or more, found -1\n"
+                         "model.mlir:4:1: note: read as 'depth' here\n"
+                         "config.json:5:1: error: top_k: expected an integer of 1 to 4, found 5\n"
+                         "model.mlir:5:1: note: read as 'top_k' here\n"
+                         "run.json:1:75: error: loss.weight: expected a number of 0 or more, found -0.5\n"
+                         "model.mlir:6:1: note: read as 'weight' here\n"
+                         "config.json:6:1: error: offset: expected an integer of -2 or more, found -3\n"
+                         "model.mlir:7:1: note: read as 'offset' here\n");
+}
+
+TEST_F(BindConfigTest, AFloatStaysOneHoweverItIsWritten) {
+  EXPECT_EQ(bind("nn.config a = \"a\" : float\nnn.let twice = 2*a", "\"a\": 4"), "a = 4.0\ntwice = 8.0\n");
+}
+
+TEST_F(BindConfigTest, ADefaultMayHaveAnException) {
+  std::string declarations =
+      "nn.config kind = \"rope.type\" : one_of[\"plain\", \"yarn\"] default \"plain\"\n"
+      "nn.config factor = [\"factor\", \"rope.factor\"] : float default 1.0"
+      " unless kind == \"yarn\"";
+  EXPECT_EQ(bind(declarations, ""), "factor = 1.0\nkind = \"plain\"\n");
+  EXPECT_EQ(bind(declarations, "\"rope\": {\"type\": \"yarn\", \"factor\": 40}"),
+            "factor = 40.0\nkind = \"yarn\"\n");
+  EXPECT_EQ(diagnostics, "");
+  EXPECT_EQ(bind(declarations, "\"rope\": {\"type\": \"yarn\", \"facto\": 40}"), "");
+  EXPECT_EQ(diagnostics,
+            "config.json:2:1: error: key 'rope.factor' is missing, which has no default where "
+            "kind == \"yarn\"; did you mean 'facto' to be it?\n"
+            "model.mlir:3:1: note: read as 'factor' here\n"
+            "config.json:2:26: warning: nothing reads key 'rope.facto'; did you mean 'rope.factor'?\n");
+}
+
+TEST_F(BindConfigTest, WhatHasKeysIsAnObject) {
+  std::string declarations =
+      "nn.config a = \"rope.a\" : int default 1\nnn.config b = \"rope.b\" : int default 2\n"
+      "nn.let c = a + b";
+  EXPECT_EQ(bind(declarations, "\"rope\": null"), "a = 1\nb = 2\nc = 3\n");
+  EXPECT_EQ(bind(declarations, "\"rope\": {\"a\": 5, \"other\": 1}"), "a = 5\nb = 2\nc = 7\n");
+  EXPECT_EQ(diagnostics, "config.json:2:18: warning: nothing reads key 'rope.other'\n");
+  diagnostics.clear();
+  EXPECT_EQ(bind(declarations, "\"rope\": \"yarn\""), "");
+  EXPECT_EQ(diagnostics, "config.json:2:1: error: rope: expected an object, found \"yarn\"\n"
+                         "model.mlir:2:1: note: read as 'a' here\n");
+}
+
 TEST_F(BindConfigTest, NamesAnExpressionThatHasNoValue) {
   EXPECT_EQ(bind("nn.config rank = \"rank\" : dim optional\nnn.let twice = 2*rank", ""), "");
   EXPECT_EQ(diagnostics, "model.mlir:3:1: error: '*' needs numbers, found 2 and null\n");
@@ -130,6 +202,13 @@ TEST_F(BindConfigTest, RefusesAModelTypeThatIsNotServed) {
                      "nn.graph(%tokens: <tokens : i32>, %starts: <tokens : i32>) {}\n}\n",
                      "{\n\"model_type\": \"gpt2\"}"));
   EXPECT_EQ(diagnostics, "config.json:2:1: error: model_type: '@m' serves \"m\", \"n\", found \"gpt2\"\n");
+}
+
+TEST_F(BindConfigTest, AModelTypeIsAString) {
+  EXPECT_FALSE(build("nn.model @m for [\"m\"] {\n"
+                     "nn.graph(%tokens: <tokens : i32>, %starts: <tokens : i32>) {}\n}\n",
+                     "{\n\"model_type\": 3}"));
+  EXPECT_EQ(diagnostics, "config.json:2:1: error: model_type: expected a string, found 3\n");
 }
 
 } // namespace

@@ -242,7 +242,8 @@ TEST_F(InstantiateTest, RefusesABlockThatDoesNotFitABlockParameter) {
   EXPECT_EQ(diagnostics,
             "model.mlir:22:10: error: 'nn.call' op result 0 is '!nn.tensor<32 x 4>', '@linear' has "
             "'!nn.tensor<32 x 3>'\n"
-            "model.mlir:9:3: note: the block that is called\n");
+            "model.mlir:9:3: note: the block that is called\n"
+            "config.json:1:21: note: hidden_size = 4 is 'hidden'\n");
 }
 
 TEST_F(InstantiateTest, RefusesTwoParametersOfOneName) {
@@ -291,6 +292,125 @@ TEST_F(InstantiateTest, RefusesSizesThatCannotBeCounted) {
   EXPECT_NE(diagnostics.find("is too large here"), std::string::npos) << diagnostics;
 }
 
+TEST_F(InstantiateTest, AFloatIsNoDimension) {
+  EXPECT_FALSE(
+      build(makeModel("nn.config width = \"width\" : float\n",
+                      "%y0 = nn.call @linear<hidden, width>(%x) : (<tokens x hidden>) -> (<tokens x width>)\n"
+                      "%y = nn.call @linear<width, hidden>(%y0) : (<tokens x width>) -> (<tokens x hidden>)"),
+            "{\"model_type\": \"m\", \"hidden_size\": 4,\n\"width\": 4}"));
+  EXPECT_NE(diagnostics.find("dimension 'out' must be an integer of 1 or more, found 4.0"), std::string::npos)
+      << diagnostics;
+  EXPECT_NE(diagnostics.find("config.json:2:1: note: width = 4 is 'width'"), std::string::npos)
+      << diagnostics;
+}
+
+TEST_F(InstantiateTest, AnErrorIsThereOnceAndNamesItsKeys) {
+  // Two kinds of layers and their twins of generation have the error; what it is about comes from two keys.
+  EXPECT_FALSE(
+      build(makeModel(R"(
+  nn.config heads = "heads" : dim
+  nn.let half = heads/2
+  nn.block @turn<width>(%x: <tokens x width>) -> (<tokens x width>) {
+    %w = nn.param "w" : <width x half*rank>
+    %s = nn.slice %x heads(half) offset(0) size(rank) : <tokens x width> -> <tokens x half*rank>
+    %y = nn.linear %s, %w : (<tokens x half*rank>, <width x half*rank>) -> <tokens x width>
+    nn.yield %y : <tokens x width>
+  }
+  nn.block @both(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %a = nn.call @turn<hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)
+    %b = nn.call @turn<hidden>(%a) prefix("b") : (<tokens x hidden>) -> (<tokens x hidden>)
+    nn.yield %b : <tokens x hidden>
+  })",
+                      R"(%z = nn.call @both(%x) prefix("a") : (<tokens x hidden>) -> (<tokens x hidden>)
+    %y = nn.call @turn<hidden>(%z) prefix("b") : (<tokens x hidden>) -> (<tokens x hidden>))"),
+            "{\"model_type\": \"m\", \"hidden_size\": 4,\n\"heads\": 6,\n\"rank\": 9}"));
+  EXPECT_EQ(llvm::StringRef(diagnostics).count("error:"), 1u) << diagnostics;
+  EXPECT_NE(diagnostics.find("config.json:2:1: note: heads = 6 is 'heads'"), std::string::npos)
+      << diagnostics;
+  EXPECT_EQ(diagnostics.find("is 'tokens'"), std::string::npos) << diagnostics;
+}
+
+TEST_F(InstantiateTest, ADefaultIsNamedWhereNoKeyIs) {
+  EXPECT_FALSE(
+      build(makeModel("", "%y = nn.repeat i = 0 to 1001*layers carry(%a = %x : <tokens x hidden>) {\n"
+                          "nn.yield %a : <tokens x hidden>\n}"),
+            kConfig));
+  EXPECT_NE(diagnostics.find("'nn.repeat' op repeats 2002 times, at most 1000 can be"), std::string::npos)
+      << diagnostics;
+  EXPECT_NE(diagnostics.find("model.mlir:3:3: note: 'layers' is 2, as no key says otherwise"),
+            std::string::npos)
+      << diagnostics;
+}
+
+TEST_F(InstantiateTest, NeedsALossThatCounts) {
+  std::string model =
+      makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)");
+  std::string loss = "nn.loss \"main\" weight(1) %loss : <1>";
+  size_t at = model.find(loss);
+  ASSERT_NE(at, std::string::npos);
+  for (std::string other : {"", "nn.loss \"main\" weight(0) %loss : <1>"}) {
+    diagnostics.clear();
+    std::string edited = model;
+    EXPECT_FALSE(build(edited.replace(at, loss.size(), other), kConfig));
+    EXPECT_NE(diagnostics.find("calls no block with an nn.loss of a weight above 0"), std::string::npos)
+        << diagnostics;
+  }
+  // One of weight 0 beside it is reported only.
+  EXPECT_TRUE(build(std::string(model).insert(at, "nn.loss \"other\" weight(0) %loss : <1>\n"), kConfig));
+}
+
+TEST_F(InstantiateTest, ASequenceHasATokenToPredict) {
+  std::string model =
+      makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)");
+  write("model.mlir", model);
+  std::optional<RunFile> run =
+      parse("{\"model\": {\"model_type\": \"m\", \"hidden_size\": 4}, \"batch\": {\n\"sequence\": 1}}");
+  ASSERT_TRUE(run) << diagnostics;
+  EXPECT_FALSE(buildModel(context, *run));
+  EXPECT_NE(
+      diagnostics.find("'nn.shift' op (C1) by must be less than seq, found 1 and 1: no token would be left\n"
+                       "run.json:2:1: note: batch.sequence = 1 is 'seq'\n"),
+      std::string::npos)
+      << diagnostics;
+}
+
+TEST_F(InstantiateTest, IdsOfTheConfigurationAreInItsVocabulary) {
+  std::string model =
+      makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)");
+  auto config = [](const std::string &bos, const std::string &eos) {
+    return "{\"model_type\": \"m\", \"hidden_size\": 4,\n\"bos_token_id\": " + bos +
+           ",\n\"eos_token_id\": " + eos + "}";
+  };
+  EXPECT_TRUE(build(model, config("0", "15"))) << diagnostics;
+  EXPECT_TRUE(build(model, config("null", "[1, 2]"))) << diagnostics;
+  EXPECT_EQ(diagnostics, "");
+  EXPECT_FALSE(build(model, config("16", "[1, -1]")));
+  EXPECT_EQ(diagnostics, "config.json:2:1: error: bos_token_id: expected an id of 0 to 15, found 16\n"
+                         "config.json:3:21: error: eos_token_id[1]: expected an id of 0 to 15, found -1\n");
+  diagnostics.clear();
+  EXPECT_FALSE(build(model, config("\"a\"", "1.5")));
+  EXPECT_EQ(diagnostics, "config.json:2:1: error: bos_token_id: expected an id of 0 to 15, found \"a\"\n"
+                         "config.json:3:1: error: eos_token_id: expected an id of 0 to 15, found 1.5\n");
+}
+
+TEST_F(InstantiateTest, YarnHasAFactorAndAFactorHasAType) {
+  for (const char *architecture : {"deepseek-v3", "llama"}) {
+    std::string model = read(getModelPath(std::string(architecture) + "/model.mlir"));
+    std::string file = std::string(architecture) + (*architecture == 'l' ? "/tiny.json" : "/nano.json");
+    nlohmann::json config = nlohmann::json::parse(read(getModelPath(file)))["model"];
+    for (auto [rope, wanted] : {std::pair("{\"type\": \"yarn\"}", "key 'rope_scaling.factor' is missing"),
+                                std::pair("{\"factor\": 4}", "key 'rope_scaling.rope_type' is missing"),
+                                std::pair("{\"type\": \"yarn\", \"factor\": 0.5}",
+                                          "factor: expected a number of 1 or more, found 0.5"),
+                                std::pair("\"yarn\"", "rope_scaling: expected an object, found \"yarn\"")}) {
+      diagnostics.clear();
+      config["rope_scaling"] = nlohmann::json::parse(rope);
+      EXPECT_FALSE(build(model, config.dump())) << rope;
+      EXPECT_NE(diagnostics.find(wanted), std::string::npos) << rope << "\n" << diagnostics;
+    }
+  }
+}
+
 TEST_F(InstantiateTest, WarnsOfAParameterThatNothingUses) {
   auto module = build(makeModel(R"(
   nn.block @f(%x: <tokens x hidden>) -> (<tokens x hidden>) {
@@ -336,7 +456,9 @@ TEST_F(InstantiateTest, MtpOfDepthTwoSharesIdsAndHead) {
   auto train = module->lookupSymbol<nn::GraphOp>("train");
   // By 1, 2 and 3: the targets of one depth are the ids of the next.
   EXPECT_EQ(llvm::range_size(train.getBody().getOps<nn::ShiftOp>()), 3u);
-  EXPECT_NE(print(*module).find("nn.loss \"mtp\" weight(0.15)"), std::string::npos);
+  // The mean over depths is what is reported and weighted.
+  EXPECT_NE(print(*module).find(" by(0.5) : <1>"), std::string::npos);
+  EXPECT_NE(print(*module).find("nn.loss \"mtp\" weight(0.3)"), std::string::npos);
   EXPECT_NE(print(*module).find("nn.output \"mtp_logits_2\""), std::string::npos);
 }
 
@@ -357,7 +479,7 @@ TEST_F(InstantiateTest, SoftmaxScaleAndYarnFollowTheConfiguration) {
   auto scaled = build(model, getNano(sizes));
   ASSERT_TRUE(scaled) << diagnostics;
   EXPECT_NE(print(*scaled).find("scale(0.1352337788"), std::string::npos);
-  EXPECT_NE(print(*scaled).find("factor = 40.0, beta_fast = 32, beta_slow = 1, original_length = 4096"),
+  EXPECT_NE(print(*scaled).find("factor = 40.0, beta_fast = 32.0, beta_slow = 1.0, original_length = 4096"),
             std::string::npos);
   // The newer form says the same.
   sizes.erase("rope_scaling");

@@ -36,7 +36,12 @@ TEST(JsonReader, SyntaxErrorsHaveALine) {
   EXPECT_EQ(getError("{\n  \"a\": 1,\n  \"b\" 2\n}").substr(0, 19), "x.json:3:7: error: ");
   EXPECT_EQ(getError("").substr(0, 12), "x.json:1:1: ");
   EXPECT_EQ(getError("[1]"), "x.json:1:1: error: expected a JSON object");
-  EXPECT_EQ(getError("{\"a\": 1e999}").substr(0, 11), "x.json:1:1:");
+}
+
+TEST(JsonReader, NamesANumberThatNoDoubleHolds) {
+  EXPECT_EQ(getError("{\"a\": 1e999}"), "x.json:1:7: error: number 1e999 is too large");
+  EXPECT_EQ(getError("{\"1e999\": 1,\n \"a\": [1, -1e999 ]}"),
+            "x.json:2:11: error: number -1e999 is too large");
 }
 
 TEST(JsonReader, RefusesAKeyThatIsThereTwice) {

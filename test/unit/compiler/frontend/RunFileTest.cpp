@@ -1,6 +1,8 @@
 //===- RunFileTest.cpp - run files: defaults, errors, what is shipped -----===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "mlir/Parser/Parser.h"
 #include "test/unit/compiler/frontend/Fixture.h"
+#include <cmath>
 
 namespace contraflow::frontend {
 namespace {
@@ -105,8 +107,102 @@ TEST_F(RunFileTest, EveryRunFileThatIsShippedBuilds) {
   EXPECT_EQ(diagnostics, "");
 }
 
-TEST_F(RunFileTest, TheSchemaKnowsTheKeysThatAreShipped) {
-  nlohmann::json schema = nlohmann::json::parse(read(getModelPath("schema.json")));
+TEST_F(RunFileTest, AnArchitectureIsAFile) {
+  write("config.json", "{\"model_type\": \"m\"}");
+  std::optional<RunFile> run =
+      parse("{\"model\": \"config.json\",\n\"architecture\": \".\", \"batch\": {\"sequence\": 1}}");
+  ASSERT_TRUE(run) << diagnostics;
+  EXPECT_FALSE(buildModel(context, *run));
+  EXPECT_EQ(diagnostics, "run.json:2:1: error: architecture: expected a .mlir file, found the folder '.'\n");
+}
+
+TEST_F(RunFileTest, TheReleasedConfigurationsHaveYarn) {
+  // What the released models compute: the factors that cosines, sines and attention scores are multiplied by.
+  for (auto [file, mscale] : {std::pair("671b", 1.0), std::pair("16b", 0.707)}) {
+    auto module = buildShipped("deepseek-v3/" + std::string(file) + ".json");
+    ASSERT_TRUE(module) << diagnostics;
+    double logFactor = 0.1 * mscale * std::log(40.0) + 1, scale = logFactor * logFactor / std::sqrt(192.0);
+    unsigned ropes = 0, attentions = 0;
+    module->walk([&](nn::RopeOp rope) {
+      ++ropes;
+      EXPECT_EQ(nn::getFloat(rope.getFactor()), 40);
+      EXPECT_EQ(nn::getFloat(rope.getOriginalLength()), 4096);
+      EXPECT_EQ(nn::getFloat(rope.getAttentionFactor()), 1);
+    });
+    module->walk([&](nn::AttentionOp attention) {
+      ++attentions;
+      EXPECT_NEAR(nn::getFloat(attention.getScale()), scale, 1e-15);
+    });
+    EXPECT_TRUE(ropes && attentions);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// models/schema.json
+//===----------------------------------------------------------------------===//
+
+class SchemaTest : public FrontendTest {
+protected:
+  void SetUp() override {
+    FrontendTest::SetUp();
+    schema = nlohmann::json::parse(read(getModelPath("schema.json")));
+  }
+
+  /// Whether the compiler reads a run file that has `value` at `path`.
+  bool accepts(const std::vector<std::string> &path, const nlohmann::json &value) {
+    nlohmann::json text = {{"model", nlohmann::json::object()}, {"batch", {{"sequence", 1}}}};
+    nlohmann::json *target = &text;
+    for (const std::string &key : path)
+      target = &(*target)[key];
+    *target = value;
+    bool accepted = parse(text.dump()).has_value();
+    diagnostics.clear();
+    return accepted;
+  }
+
+  /// Compares the values that the schema allows at `path` with those that the compiler does.
+  void compareValues(const std::vector<std::string> &path, const nlohmann::json &property) {
+    std::string name = path.back(), type = property.value("type", property.contains("enum") ? "enum" : "any");
+    if (type == "integer" || type == "number") {
+      double minimum = property.at("minimum");
+      auto number = [&](double value) {
+        return type == "integer" ? nlohmann::json(int64_t(value)) : nlohmann::json(value);
+      };
+      EXPECT_TRUE(accepts(path, number(minimum))) << name;
+      EXPECT_FALSE(accepts(path, number(minimum - 1))) << name;
+      EXPECT_FALSE(accepts(path, "text")) << name;
+      EXPECT_EQ(accepts(path, minimum + 0.5), type == "number") << name;
+      if (property.contains("exclusiveMaximum")) {
+        EXPECT_FALSE(accepts(path, number(property["exclusiveMaximum"]))) << name;
+      }
+    } else if (type == "boolean") {
+      EXPECT_TRUE(accepts(path, true) && accepts(path, false)) << name;
+      EXPECT_FALSE(accepts(path, 1)) << name;
+    } else if (type == "string") {
+      EXPECT_TRUE(accepts(path, "text")) << name;
+      EXPECT_FALSE(accepts(path, 1)) << name;
+    } else if (type == "enum") {
+      for (const nlohmann::json &choice : property["enum"])
+        EXPECT_TRUE(accepts(path, choice)) << name;
+      EXPECT_FALSE(accepts(path, "text")) << name;
+    } else if (type == "array") {
+      EXPECT_TRUE(accepts(path, property["default"])) << name;
+      EXPECT_FALSE(accepts(path, nlohmann::json::array())) << name;
+      EXPECT_FALSE(accepts(path, 1)) << name;
+    } else {
+      for (const nlohmann::json &choice : property.at("oneOf"))
+        EXPECT_TRUE(accepts(path, choice["type"] == "string"  ? nlohmann::json("text")
+                                  : choice["type"] == "array" ? nlohmann::json({"text"})
+                                                              : nlohmann::json::object()))
+            << name;
+      EXPECT_FALSE(accepts(path, 1)) << name;
+    }
+  }
+
+  nlohmann::json schema;
+};
+
+TEST_F(SchemaTest, HasTheKeysOfTheCompiler) {
   RunFile run = *parse(R"({"model": {}, "batch": {"sequence": 1}})");
   for (const auto &[key, value] : run.resolve().items()) {
     ASSERT_TRUE(schema["properties"].contains(key)) << key;
@@ -115,6 +211,70 @@ TEST_F(RunFileTest, TheSchemaKnowsTheKeysThatAreShipped) {
       for (const auto &[inner, ignored] : value.items())
         EXPECT_TRUE(schema["properties"][key]["properties"].contains(inner)) << key << "." << inner;
   }
+}
+
+TEST_F(SchemaTest, HasTheDefaultsOfTheCompiler) {
+  nlohmann::json run = parse(R"({"model": {}, "batch": {"sequence": 1}})")->resolve();
+  unsigned count = 0;
+  auto compare = [&](const nlohmann::json &properties, const nlohmann::json &values) {
+    for (const auto &[key, property] : properties.items())
+      if (property.contains("default") && key != "architecture") {
+        ++count;
+        EXPECT_EQ(property["default"], values.value(key, nlohmann::json())) << key;
+      }
+  };
+  compare(schema["properties"], run);
+  for (const auto &[key, property] : schema["properties"].items())
+    if (property.contains("properties") && key != "loss")
+      compare(property["properties"], run[key]);
+  EXPECT_EQ(schema["properties"]["architecture"]["default"], "model.mlir");
+  EXPECT_GE(count, 20u);
+}
+
+TEST_F(SchemaTest, HasTheTypesAndRangesOfTheCompiler) {
+  for (const auto &[key, property] : schema["properties"].items()) {
+    // Losses are the architecture's. A path of a configuration is read at once.
+    if (key == "loss" || key == "model" || key == "$schema")
+      continue;
+    if (!property.contains("properties")) {
+      compareValues({key}, property);
+      continue;
+    }
+    EXPECT_FALSE(accepts({key}, 1)) << key;
+    EXPECT_FALSE(accepts({key, "unknown"}, 1)) << key;
+    for (const auto &[inner, nested] : property["properties"].items())
+      compareValues({key, inner}, nested);
+  }
+}
+
+TEST_F(SchemaTest, HasTheLossesOfDeepSeek) {
+  context.loadDialect<nn::NNDialect>();
+  auto source = mlir::parseSourceFile<mlir::ModuleOp>(getModelPath("deepseek-v3/model.mlir"), &context);
+  ASSERT_TRUE(source);
+  std::set<std::string> losses;
+  nn::ModelOp model = *source->getOps<nn::ModelOp>().begin();
+  for (auto config : model.getBody().getOps<nn::ConfigOp>()) {
+    llvm::StringRef path = mlir::cast<mlir::StringAttr>(config.getPaths()[0]).getValue();
+    if (!config.getRun())
+      continue;
+    bool isLoss = path.consume_front("loss.");
+    const nlohmann::json &properties =
+        isLoss ? schema["properties"]["loss"]["properties"] : schema["properties"];
+    ASSERT_TRUE(properties.contains(path.str())) << path.str();
+    const nlohmann::json &property = properties[path.str()];
+    if (isLoss)
+      losses.insert(path.str());
+    EXPECT_EQ(property["type"], config.getKind() == nn::ConfigKind::Float ? "number" : "boolean")
+        << path.str();
+    ASSERT_TRUE(config.getDefaultValue()) << path.str();
+    std::string defaultText = config.getDefaultValue()->getText().str();
+    EXPECT_EQ(property["default"], nlohmann::json::parse(defaultText)) << path.str();
+    if (property.contains("minimum")) {
+      ASSERT_TRUE(config.getMinimum()) << path.str();
+      EXPECT_EQ(property["minimum"], nn::getFloat(*config.getMinimum())) << path.str();
+    }
+  }
+  EXPECT_EQ(schema["properties"]["loss"]["properties"].size(), losses.size());
 }
 
 } // namespace

@@ -480,7 +480,7 @@ TEST_F(Kernels, Reshape) {
 
 TEST_F(Kernels, Shift) {
   for (auto [sequences, seq, by] :
-       {std::tuple(1, 1, 1), std::tuple(3, 17, 2), std::tuple(2, 3, 5), std::tuple(2, 3, 0)}) {
+       {std::tuple(1, 1, 0), std::tuple(3, 17, 2), std::tuple(2, 3, 2), std::tuple(2, 3, 0)}) {
     Call call{{ids(sequences * seq, 0, 300)}, {0}};
     Array y = run(call, "%r = nn.shift %a0 by(" + str(by) + ") seq(" + str(seq) + ") : " + call.t(0), {"%r"},
                   {call.t(0)})[0];
