@@ -97,9 +97,14 @@ void Compilation::report(const frontend::JsonDiagnostics &diagnostics) {
     llvm::errs() << diagnostic.str() << "\n";
 }
 
-bool Compilation::setRunFile(frontend::RunFile run) {
-  runFile = std::move(run);
-  return true;
+/// A processor that LLVM does not know is an error of the run file, and known long before there is code for
+/// it.
+static void checkTarget(const frontend::RunFile &run, frontend::JsonDiagnostics &diagnostics) {
+  llvm::Expected<cpu::CpuMachine> machine = cpu::CpuMachine::get(run.target.isa);
+  if (machine)
+    return;
+  std::optional<frontend::JsonValue> isa = run.run.find("target.isa");
+  diagnostics.push_back((isa ? *isa : run.run).makeDiagnostic(llvm::toString(machine.takeError())));
 }
 
 bool Compilation::load(const std::string &input) {
@@ -111,8 +116,10 @@ bool Compilation::load(const std::string &input) {
                   "'");
     frontend::JsonDiagnostics diagnostics;
     runFile = frontend::RunFile::load(input, diagnostics);
+    if (runFile)
+      checkTarget(*runFile, diagnostics);
     report(diagnostics);
-    return runFile.has_value();
+    return !frontend::hasErrors(diagnostics);
   }
   module = parseSourceFile<ModuleOp>(input, context.get());
   if (!module)

@@ -46,8 +46,6 @@ public:
 
   /// Reads a run file (.json), or IR that an earlier compilation wrote (.mlir).
   bool load(const std::string &input);
-  /// Takes a run file that is already read.
-  bool setRunFile(frontend::RunFile run);
 
   /// Runs the phases between what was loaded and the link, or the phase to stop after.
   bool run();
