@@ -529,11 +529,11 @@ TEST_F(InstantiateTest, KeysOfDeepSeekMayBeMissing) {
         "num_key_value_heads", "n_shared_experts", "architectures", "max_position_embeddings"})
     config.erase(key);
   std::string model = read(getModelPath("deepseek-v3/model.mlir"));
-  auto short_ = build(model, config.dump());
-  ASSERT_TRUE(short_) << diagnostics;
+  auto sparse = build(model, config.dump());
+  ASSERT_TRUE(sparse) << diagnostics;
   auto full = build(model, getNano({{"max_position_embeddings", 4096}}));
   ASSERT_TRUE(full) << diagnostics;
-  EXPECT_EQ(print(*short_), print(*full));
+  EXPECT_EQ(print(*sparse), print(*full));
 }
 
 TEST_F(InstantiateTest, LlamaTiesItsHeadIfAsked) {
