@@ -106,27 +106,25 @@ int inspectModel(const std::string &path, const InspectOptions &options) {
   FailureOr<frontend::ParameterSummary> summary = frontend::countParameters(module);
   if (failed(summary))
     return 1;
-  auto getInt = [&](StringRef name) {
-    auto value = module->getAttrOfType<IntegerAttr>(name);
-    return value ? value.getInt() : 0;
-  };
-  auto getText = [&](StringRef name) {
-    auto value = module->getAttrOfType<StringAttr>(name);
-    return value ? value.str() : std::string();
-  };
-  StepSize step = {getInt("nn.micro_batches"), getInt("nn.batch"), getInt("nn.seq")};
+  auto getText = [](StringAttr value) { return value ? value.str() : std::string(); };
+  std::string name = getText(nn::getAttr<nn::NNDialect::ModelNameAttrHelper>(module));
+  std::string type = getText(nn::getAttr<nn::NNDialect::ModelTypeAttrHelper>(module));
+  int64_t vocab = nn::getIntOr<nn::NNDialect::VocabAttrHelper>(module, 0);
+  StepSize step = {nn::getIntOr<nn::NNDialect::MicroBatchesAttrHelper>(module, 0),
+                   nn::getIntOr<nn::NNDialect::BatchAttrHelper>(module, 0),
+                   nn::getIntOr<nn::NNDialect::SeqAttrHelper>(module, 0)};
   if (options.json) {
     json result = toJson(*summary, options.tensors);
-    result["model"] = getText(linker::kModelName);
-    result["model_type"] = getText("nn.model_type");
+    result["model"] = name;
+    result["model_type"] = type;
     result["step"] = step.toJson();
-    result["vocab"] = getInt("nn.vocab");
+    result["vocab"] = vocab;
     llvm::outs() << result.dump(1) << "\n";
     return 0;
   }
-  printField("model", getText(linker::kModelName) + " (" + getText("nn.model_type") + ")");
+  printField("model", name + " (" + type + ")");
   printField("step", step.str());
-  printField("vocabulary", group(getInt("nn.vocab")));
+  printField("vocabulary", group(vocab));
   printField("parameters", group(summary->model.total) + ", activated " + group(summary->model.activated));
   if (summary->model.buffers)
     printField("bias", group(summary->model.buffers));

@@ -29,8 +29,6 @@ using namespace mlir;
 
 namespace contraflow::driver {
 
-static constexpr llvm::StringLiteral kPhaseName = "nn.phase";
-
 bool fail(const std::string &message) {
   llvm::errs() << "contraflow: error: " << message << "\n";
   return false;
@@ -124,7 +122,7 @@ bool Compilation::load(const std::string &input) {
   module = parseSourceFile<ModuleOp>(input, context.get());
   if (!module)
     return false;
-  auto last = (*module)->getAttrOfType<StringAttr>(kPhaseName);
+  auto last = nn::getAttr<nn::NNDialect::PhaseAttrHelper>(*module);
   const Phase *phase = last ? findPhase(last.str()) : nullptr;
   if (last && !phase)
     return fail("'" + input + "' was written by an unknown phase '" + last.str() + "', expected one of " +
@@ -160,9 +158,9 @@ bool Compilation::runFrontend() {
     return false;
   module = std::move(built);
   Builder builder(context.get());
-  (*module)->setAttr(linker::kRunName, builder.getStringAttr(runFile->resolve().dump()));
-  (*module)->setAttr(linker::kModelName, builder.getStringAttr(runFile->name));
-  (*module)->setAttr(cpu::kIsaName, builder.getStringAttr(runFile->target.isa));
+  nn::setAttr<nn::NNDialect::RunAttrHelper>(*module, builder.getStringAttr(runFile->resolve().dump()));
+  nn::setAttr<nn::NNDialect::ModelNameAttrHelper>(*module, builder.getStringAttr(runFile->name));
+  nn::setAttr<nn::NNDialect::IsaAttrHelper>(*module, builder.getStringAttr(runFile->target.isa));
   return true;
 }
 
@@ -178,7 +176,7 @@ bool Compilation::runPipeline(const Phase &phase) {
 
 bool Compilation::finishPhase(const Phase &phase, double seconds) {
   done = phase.number;
-  (*module)->setAttr(kPhaseName, StringAttr::get(context.get(), phase.name));
+  nn::setAttr<nn::NNDialect::PhaseAttrHelper>(*module, StringAttr::get(context.get(), phase.name));
   if (options.timing)
     llvm::errs() << llvm::formatv("{0,-10} {1,8:F3} s\n", phase.name, seconds);
   if (options.dumpPhases.empty())

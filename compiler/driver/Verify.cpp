@@ -270,7 +270,7 @@ bool checkParameters(const frontend::ParameterSummary &summary, const Golden &go
 }
 
 bool checkIds(ModuleOp module, const Golden &golden) {
-  auto vocab = module->getAttrOfType<IntegerAttr>("nn.vocab");
+  auto vocab = nn::getAttr<nn::NNDialect::VocabAttrHelper>(module);
   for (int32_t id : golden.ids)
     if (vocab && (id < 0 || id >= vocab.getInt()))
       return fail("'" + golden.io.getPath() + "': input_ids holds " + std::to_string(id) +

@@ -73,10 +73,10 @@ LogicalResult checkTokenIds(MLIRContext &context, const RunFile &run, int64_t vo
 
 void setAttributes(ModuleOp module, const RunFile &run) {
   Builder builder(module.getContext());
-  module->setAttr("nn.batch", builder.getI64IntegerAttr(run.getBatch()));
-  module->setAttr("nn.seq", builder.getI64IntegerAttr(run.sequence));
-  module->setAttr("nn.micro_batches", builder.getI64IntegerAttr(run.microBatches));
-  module->setAttr("nn.vocab", builder.getI64IntegerAttr(getVocabulary(module)));
+  nn::setInt<nn::NNDialect::BatchAttrHelper>(module, run.getBatch());
+  nn::setInt<nn::NNDialect::SeqAttrHelper>(module, run.sequence);
+  nn::setInt<nn::NNDialect::MicroBatchesAttrHelper>(module, run.microBatches);
+  nn::setInt<nn::NNDialect::VocabAttrHelper>(module, getVocabulary(module));
   const RunFile::Optimizer &optimizer = run.optimizer;
   std::pair<StringRef, double> numbers[] = {{"beta1", optimizer.beta1},
                                             {"beta2", optimizer.beta2},
@@ -86,9 +86,9 @@ void setAttributes(ModuleOp module, const RunFile &run) {
   SmallVector<NamedAttribute> entries;
   for (auto [name, value] : numbers)
     entries.push_back(builder.getNamedAttr(name, builder.getF64FloatAttr(value)));
-  module->setAttr("nn.optimizer", builder.getDictionaryAttr(entries));
-  module->setAttr("nn.model_type",
-                  builder.getStringAttr(run.config.find("model_type")->get().get<std::string>()));
+  nn::setAttr<nn::NNDialect::OptimizerAttrHelper>(module, builder.getDictionaryAttr(entries));
+  nn::setAttr<nn::NNDialect::ModelTypeAttrHelper>(
+      module, builder.getStringAttr(run.config.find("model_type")->get().get<std::string>()));
 }
 
 } // namespace

@@ -28,14 +28,14 @@ public:
 
   llvm::Expected<abi::Manifest> write() {
     manifest.version = CF_ABI_VERSION;
-    if (auto run = module->getAttrOfType<StringAttr>(kRunName))
+    if (auto run = nn::getAttr<nn::NNDialect::RunAttrHelper>(module))
       manifest.run = run.str();
-    if (auto name = module->getAttrOfType<StringAttr>(kModelName))
+    if (auto name = nn::getAttr<nn::NNDialect::ModelNameAttrHelper>(module))
       manifest.model = name.str();
-    manifest.batch = getInt("nn.batch");
-    manifest.seq = getInt("nn.seq");
-    manifest.vocab = getInt("nn.vocab");
-    manifest.microBatches = getInt("nn.micro_batches");
+    manifest.batch = nn::getIntOr<nn::NNDialect::BatchAttrHelper>(module, 1);
+    manifest.seq = nn::getIntOr<nn::NNDialect::SeqAttrHelper>(module, 1);
+    manifest.vocab = nn::getIntOr<nn::NNDialect::VocabAttrHelper>(module, 1);
+    manifest.microBatches = nn::getIntOr<nn::NNDialect::MicroBatchesAttrHelper>(module, 1);
     for (auto parameter : module.getOps<pipe::ParameterOp>())
       addParameter(parameter);
     for (auto program : module.getOps<pipe::ProgramOp>())
@@ -46,11 +46,6 @@ public:
   }
 
 private:
-  int64_t getInt(StringRef name) {
-    auto value = module->getAttrOfType<IntegerAttr>(name);
-    return value ? value.getInt() : 1;
-  }
-
   void addParameter(pipe::ParameterOp op) {
     abi::Parameter parameter;
     parameter.name = op.getName().str();

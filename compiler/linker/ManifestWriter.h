@@ -11,10 +11,6 @@
 
 namespace contraflow::linker {
 
-/// Attributes of the module that only the link reads: the run file (JSON text), and the model's name.
-constexpr llvm::StringLiteral kRunName = "nn.run";
-constexpr llvm::StringLiteral kModelName = "nn.model_name";
-
 /// The manifest of a module whose programs have addresses, without what the object decides (functions are
 /// listed in the order of first use).
 llvm::Expected<abi::Manifest> buildManifest(mlir::ModuleOp module);

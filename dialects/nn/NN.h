@@ -17,11 +17,13 @@
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
-#include "dialects/nn/NNDialect.h.inc"
 #include "dialects/nn/NNEnums.h.inc"
 
 #define GET_ATTRDEF_CLASSES
 #include "dialects/nn/NNAttributes.h.inc"
+
+// After the attributes that its accessors return.
+#include "dialects/nn/NNDialect.h.inc"
 
 #define GET_TYPEDEF_CLASSES
 #include "dialects/nn/NNTypes.h.inc"
@@ -36,6 +38,20 @@ namespace contraflow::nn {
 /// The value of a bound attribute; the attribute must be an integer (number) constant.
 int64_t getInt(ExprAttr attr);
 double getFloat(ExprAttr attr);
+
+/// Attributes that NNDialect declares, by their accessor: `getAttr<NNDialect::VocabAttrHelper>(module)`.
+template <typename Helper> auto getAttr(mlir::Operation *op) { return Helper(op->getContext()).getAttr(op); }
+template <typename Helper> int64_t getIntOr(mlir::Operation *op, int64_t otherwise) {
+  mlir::IntegerAttr value = getAttr<Helper>(op);
+  return value ? value.getInt() : otherwise;
+}
+template <typename Helper, typename Attr> void setAttr(mlir::Operation *op, Attr value) {
+  Helper(op->getContext()).setAttr(op, value);
+}
+template <typename Helper> void setInt(mlir::Operation *op, int64_t value) {
+  mlir::Type type = mlir::IntegerType::get(op->getContext(), 64);
+  setAttr<Helper>(op, mlir::IntegerAttr::get(type, value));
+}
 
 /// The canonical attribute of an expression.
 ExprAttr getExprAttr(mlir::MLIRContext *context, const Expr &expr);

@@ -3,6 +3,7 @@
 #include "dialects/nn/NN.h"
 
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/DialectImplementation.h"
 
 using namespace mlir;
@@ -22,3 +23,85 @@ void NNDialect::initialize() {
 #include "dialects/nn/NN.cpp.inc"
       >();
 }
+
+namespace contraflow::nn {
+namespace {
+
+/// What an attribute of NNDialect.td holds, and on what it is found.
+struct AttributeRule {
+  StringRef name;
+  bool (*holds)(Attribute);
+  StringRef wanted;
+};
+
+bool isCount(Attribute value) {
+  auto number = dyn_cast<IntegerAttr>(value);
+  return number && number.getType().isSignlessInteger(64) && number.getInt() >= 0;
+}
+bool isText(Attribute value) { return isa<StringAttr>(value); }
+bool isDictionary(Attribute value) { return isa<DictionaryAttr>(value); }
+bool isNames(Attribute value) {
+  auto names = dyn_cast<ArrayAttr>(value);
+  return names && llvm::all_of(names, isText);
+}
+bool isRole(Attribute value) { return isa<RoleAttr>(value); }
+bool isLocation(Attribute value) { return isa<LocationAttr>(value); }
+
+constexpr StringLiteral kCount = "an i64 of 0 or more", kText = "a string";
+
+const AttributeRule kModuleRules[] = {
+    {NNDialect::BatchAttrHelper::getNameStr(), isCount, kCount},
+    {NNDialect::SeqAttrHelper::getNameStr(), isCount, kCount},
+    {NNDialect::MicroBatchesAttrHelper::getNameStr(), isCount, kCount},
+    {NNDialect::VocabAttrHelper::getNameStr(), isCount, kCount},
+    {NNDialect::ScratchBytesAttrHelper::getNameStr(), isCount, kCount},
+    {NNDialect::OptimizerAttrHelper::getNameStr(), isDictionary, "a dictionary"},
+    {NNDialect::ModelTypeAttrHelper::getNameStr(), isText, kText},
+    {NNDialect::ModelNameAttrHelper::getNameStr(), isText, kText},
+    {NNDialect::RunAttrHelper::getNameStr(), isText, kText},
+    {NNDialect::PhaseAttrHelper::getNameStr(), isText, kText},
+    {NNDialect::IsaAttrHelper::getNameStr(), isText, kText}};
+
+const AttributeRule kFunctionRules[] = {
+    {NNDialect::WithoutGradientAttrHelper::getNameStr(), isNames, "an array of strings"},
+    {NNDialect::FlopsAttrHelper::getNameStr(), isCount, kCount},
+    {NNDialect::WorkspaceBytesAttrHelper::getNameStr(), isCount, kCount}};
+
+const AttributeRule kPortRules[] = {
+    {NNDialect::RoleAttrHelper::getNameStr(), isRole, "an #nn.role"},
+    {NNDialect::LocationAttrHelper::getNameStr(), isLocation, "an #nn.location"}};
+
+LogicalResult check(Operation *op, NamedAttribute attribute, ArrayRef<AttributeRule> rules, StringRef place) {
+  for (const AttributeRule &rule : rules) {
+    if (rule.name != attribute.getName())
+      continue;
+    if (rule.holds(attribute.getValue()))
+      return success();
+    return op->emitError("attribute '")
+           << rule.name << "' is " << attribute.getValue() << ", expected " << rule.wanted;
+  }
+  InFlightDiagnostic error = op->emitError("no attribute '")
+                             << attribute.getName().getValue() << "' of " << place << ", expected one of ";
+  llvm::interleaveComma(rules, error, [&](const AttributeRule &rule) { error << rule.name; });
+  return error;
+}
+
+} // namespace
+
+LogicalResult NNDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
+  if (isa<ModuleOp>(op))
+    return check(op, attribute, kModuleRules, "modules");
+  return check(op, attribute, kFunctionRules, "functions");
+}
+
+LogicalResult NNDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsigned,
+                                                  NamedAttribute attribute) {
+  return check(op, attribute, kPortRules, "arguments");
+}
+
+LogicalResult NNDialect::verifyRegionResultAttribute(Operation *op, unsigned, unsigned,
+                                                     NamedAttribute attribute) {
+  return check(op, attribute, kPortRules, "results");
+}
+
+} // namespace contraflow::nn

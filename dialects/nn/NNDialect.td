@@ -16,6 +16,37 @@ def NN_Dialect : Dialect {
   }];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
+  let hasOperationAttrVerify = 1;
+  let hasRegionArgAttrVerify = 1;
+  let hasRegionResultAttrVerify = 1;
+
+  // What a phase says to later ones. These are all: any other `nn.` attribute is an error.
+  let discardableAttrs = (ins
+    // Of the module, by the frontend and the driver: sequences of a micro-batch, tokens of a sequence, micro-batches
+    // of a step, ids that logits are over; floats of the optimizer by name; the model's type and name; the resolved
+    // run file (JSON text); the last phase that ran; the processor that code is for ("native", "x86-64-v3").
+    "::mlir::IntegerAttr":$batch,
+    "::mlir::IntegerAttr":$seq,
+    "::mlir::IntegerAttr":$micro_batches,
+    "::mlir::IntegerAttr":$vocab,
+    "::mlir::DictionaryAttr":$optimizer,
+    "::mlir::StringAttr":$model_type,
+    "::mlir::StringAttr":$model_name,
+    "::mlir::StringAttr":$run,
+    "::mlir::StringAttr":$phase,
+    "::mlir::StringAttr":$isa,
+    // Of the module, by the lowering: bytes of scratch that a worker needs.
+    "::mlir::IntegerAttr":$scratch_bytes,
+    // Of functions: parameters that no gradient reaches (autodiff), floating-point operations (schedule), bytes of
+    // the workspace (memory).
+    "::mlir::ArrayAttr":$without_gradient,
+    "::mlir::IntegerAttr":$flops,
+    "::mlir::IntegerAttr":$workspace_bytes,
+    // Of arguments and results: what they are (autodiff) and where they lie (schedule, memory).
+    "::contraflow::nn::RoleAttr":$role,
+    "::contraflow::nn::LocationAttr":$location
+  );
+
   let extraClassDeclaration = [{
     void registerTypes();
     void registerAttributes();

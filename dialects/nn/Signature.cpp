@@ -120,13 +120,14 @@ SmallVector<LocationAttr> getLocations(KernelOp kernel) {
 
 LocationAttr getWorkspace(KernelOp kernel) { return kernel->getAttrOfType<LocationAttr>(kWorkspaceName); }
 
-static int64_t getIntOrZero(Operation *op, StringRef name) {
-  auto value = op->getAttrOfType<IntegerAttr>(name);
-  return value ? value.getInt() : 0;
+int64_t getWorkspaceBytes(KernelOp kernel) {
+  auto bytes = kernel->getAttrOfType<IntegerAttr>(kKernelWorkspaceBytesName);
+  return bytes ? bytes.getInt() : 0;
 }
 
-int64_t getWorkspaceBytes(KernelOp kernel) { return getIntOrZero(kernel, kKernelWorkspaceBytesName); }
-int64_t getWorkspaceBytes(func::FuncOp function) { return getIntOrZero(function, kWorkspaceBytesName); }
+int64_t getWorkspaceBytes(func::FuncOp function) {
+  return getIntOr<NNDialect::WorkspaceBytesAttrHelper>(function, 0);
+}
 
 int64_t getResultBytes(const Signature &signature, int64_t base) {
   int64_t bytes = 0;

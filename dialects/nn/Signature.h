@@ -31,14 +31,12 @@ enum Base : int64_t {
   kFirstOperandBase = 7
 };
 
-/// Attributes of arguments, results and kernels; each is spelled here only.
-constexpr llvm::StringLiteral kRoleName = "nn.role";
-constexpr llvm::StringLiteral kLocationName = "nn.location";
+/// Attributes of arguments, results and kernels.
+constexpr llvm::StringLiteral kRoleName = NNDialect::RoleAttrHelper::getNameStr();
+constexpr llvm::StringLiteral kLocationName = NNDialect::LocationAttrHelper::getNameStr();
 constexpr llvm::StringLiteral kLocationsName = "locations";
 constexpr llvm::StringLiteral kWorkspaceName = "workspace";
-constexpr llvm::StringLiteral kWorkspaceBytesName = "nn.workspace_bytes";
 constexpr llvm::StringLiteral kKernelWorkspaceBytesName = "workspace_bytes";
-constexpr llvm::StringLiteral kFlopsName = "nn.flops";
 
 /// An argument or result, and the area that it lies in.
 struct Port {

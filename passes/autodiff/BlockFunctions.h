@@ -35,9 +35,6 @@ struct BlockUse {
 /// Which outputs of each block called by `graph` get a gradient from any of the calls.
 llvm::MapVector<nn::BlockOp, BlockUse> computeBlockUses(nn::GraphOp graph, int64_t microBatches);
 
-/// Attribute of `X.forward`: names of the trainable parameters that no gradient reaches.
-constexpr llvm::StringLiteral kWithoutGradient = "nn.without_gradient";
-
 /// Sets the role of an argument or a result.
 void setArgumentRole(mlir::func::FuncOp function, unsigned index, nn::RoleAttr role);
 void setResultRole(mlir::func::FuncOp function, unsigned index, nn::RoleAttr role);

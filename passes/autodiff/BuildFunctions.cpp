@@ -153,8 +153,7 @@ struct BuildFunctionsPass : impl::BuildFunctionsPassBase<BuildFunctionsPass> {
     if (failed(checkLossWeights(train)))
       return signalPassFailure();
 
-    auto attribute = module->getAttrOfType<IntegerAttr>("nn.micro_batches");
-    int64_t microBatches = attribute ? attribute.getInt() : 1;
+    int64_t microBatches = nn::getIntOr<nn::NNDialect::MicroBatchesAttrHelper>(module, 1);
     if (microBatches < 1) {
       module.emitError("'nn.micro_batches' is ") << microBatches << ", expected 1 or more";
       return signalPassFailure();
@@ -189,7 +188,7 @@ private:
     SmallVector<StringRef> lost;
     llvm::append_range(lost, (*functions)->getParametersWithoutGradient());
     if (!lost.empty())
-      forward->setAttr(kWithoutGradient, builder.getStrArrayAttr(lost));
+      nn::setAttr<nn::NNDialect::WithoutGradientAttrHelper>(forward, builder.getStrArrayAttr(lost));
     for (auto param : block.getBody().getOps<nn::ParamOp>())
       if (llvm::is_contained(lost, param.getName()))
         param.emitRemark("no loss depends on parameter '") << param.getName() << "': its gradient is zero";

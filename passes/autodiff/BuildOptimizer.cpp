@@ -31,7 +31,7 @@ struct Hyperparameters {
 
   static FailureOr<Hyperparameters> read(ModuleOp module) {
     Hyperparameters values;
-    auto dictionary = module->getAttrOfType<DictionaryAttr>("nn.optimizer");
+    auto dictionary = nn::getAttr<nn::NNDialect::OptimizerAttrHelper>(module);
     if (!dictionary)
       return values;
     std::pair<StringRef, double *> fields[] = {{"beta1", &values.beta1},

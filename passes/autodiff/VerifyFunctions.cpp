@@ -212,7 +212,7 @@ LogicalResult BlockChecker::checkGradients() {
   if (!forward)
     return success();
   SmallVector<StringRef> lost;
-  if (auto names = forward->getAttrOfType<ArrayAttr>(kWithoutGradient))
+  if (auto names = nn::getAttr<nn::NNDialect::WithoutGradientAttrHelper>(forward))
     llvm::append_range(lost, names.getAsValueRange<StringAttr>());
   Values byInput = getResults(input, RoleKind::grad), byWeight = getResults(weight, RoleKind::grad);
   for (auto param : block.getBody().getOps<nn::ParamOp>()) {

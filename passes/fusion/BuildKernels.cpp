@@ -1,6 +1,7 @@
 //===- BuildKernels.cpp - says every operation in kernels -----------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialects/nn/KernelBuilder.h"
+#include "dialects/nn/Signature.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Pass/PassManager.h"
@@ -120,7 +121,7 @@ int64_t writeIntoTiedArguments(func::FuncOp function) {
   auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
   int64_t count = 0;
   for (OpOperand &operand : ret->getOpOperands()) {
-    auto role = function.getResultAttrOfType<nn::RoleAttr>(operand.getOperandNumber(), "nn.role");
+    auto role = function.getResultAttrOfType<nn::RoleAttr>(operand.getOperandNumber(), nn::kRoleName);
     if (!role || role.getTied() < 0)
       continue;
     Value argument = function.getArgument(role.getTied());

@@ -1,6 +1,7 @@
 //===- VerifyKernels.cpp - ready for memory planning and lowering? --------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialects/nn/NN.h"
+#include "dialects/nn/Signature.h"
 #include "passes/fusion/KernelParts.h"
 #include "passes/fusion/Passes.h"
 
@@ -15,7 +16,7 @@ namespace contraflow::fusion {
 namespace {
 
 nn::RoleAttr roleOfResult(func::FuncOp function, unsigned result) {
-  return function.getResultAttrOfType<nn::RoleAttr>(result, "nn.role");
+  return function.getResultAttrOfType<nn::RoleAttr>(result, nn::kRoleName);
 }
 
 /// Whether the function says that one of its results is the memory of `argument`; true where it says nothing

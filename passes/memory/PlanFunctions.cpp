@@ -236,7 +236,7 @@ void FunctionPlanner::write() {
                     builder.getArrayAttr(llvm::map_to_vector(kernel.getResults(), locationOf)));
   for (auto &[kernel, time, bytes, offset] : kernelWorkspaces)
     kernel->setAttr(nn::kWorkspaceName, LocationAttr::get(context, nn::kWorkspaceBase, offset));
-  function->setAttr(nn::kWorkspaceBytesName, builder.getI64IntegerAttr(workspaceBytes));
+  nn::setInt<nn::NNDialect::WorkspaceBytesAttrHelper>(function, workspaceBytes);
 }
 
 LogicalResult FunctionPlanner::run() {

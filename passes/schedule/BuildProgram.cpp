@@ -95,9 +95,8 @@ private:
   void countFlops(pipe::ProgramOp program) {
     int64_t flops = 0;
     for (auto run : program.getBody().getOps<pipe::RunOp>())
-      if (auto count =
-              getOperation().lookupSymbol(run.getFunction())->getAttrOfType<IntegerAttr>(nn::kFlopsName))
-        flops += count.getInt();
+      flops +=
+          nn::getIntOr<nn::NNDialect::FlopsAttrHelper>(getOperation().lookupSymbol(run.getFunction()), 0);
     if (flops > 0)
       program.setFlops(flops);
   }

@@ -24,7 +24,7 @@ struct CountOperationsPass : impl::CountOperationsPassBase<CountOperationsPass> 
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       int64_t flops = 0;
       function.walk([&](nn::CostOp op) { flops += op.getFlops(); });
-      function->setAttr(nn::kFlopsName, Builder(&getContext()).getI64IntegerAttr(flops));
+      nn::setInt<nn::NNDialect::FlopsAttrHelper>(function, flops);
     }
   }
 };

@@ -36,8 +36,7 @@ FailureOr<StepContext> StepContext::get(ModuleOp module) {
   if (failed(layout))
     return failure();
   StepContext context(module, std::move(*layout));
-  if (auto count = module->getAttrOfType<IntegerAttr>("nn.micro_batches"))
-    context.microBatches = count.getInt();
+  context.microBatches = nn::getIntOr<nn::NNDialect::MicroBatchesAttrHelper>(module, context.microBatches);
   if (failed(context.collect()))
     return failure();
   return context;

@@ -75,7 +75,7 @@ llvm::Expected<CpuMachine> CpuMachine::get(llvm::StringRef isa) {
   return machine;
 }
 llvm::Expected<CpuMachine> CpuMachine::get(ModuleOp module) {
-  auto isa = module->getAttrOfType<StringAttr>(kIsaName);
+  auto isa = nn::getAttr<nn::NNDialect::IsaAttrHelper>(module);
   return get(isa ? isa.getValue() : "native");
 }
 

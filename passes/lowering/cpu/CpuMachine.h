@@ -16,9 +16,6 @@ class TargetMachine;
 
 namespace contraflow::cpu {
 
-/// Attribute of the module: the processor that code is for, as `CpuMachine::get` takes it.
-constexpr llvm::StringLiteral kIsaName = "nn.isa";
-
 /// A processor as LLVM names it, and how kernels are cut for it.
 struct CpuMachine {
   std::string triple;

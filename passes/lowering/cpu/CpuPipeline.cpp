@@ -131,8 +131,7 @@ llvm::Expected<CompiledObject> compileToObject(ModuleOp module, const CpuMachine
 
   if (mlir::failed(lowerKernels(module, machine.target)))
     return failed("lower kernels");
-  if (auto bytes = module->getAttrOfType<IntegerAttr>(kScratchBytesName))
-    result.scratchBytes = bytes.getInt();
+  result.scratchBytes = nn::getIntOr<nn::NNDialect::ScratchBytesAttrHelper>(module, result.scratchBytes);
   for (auto function : module.getOps<LLVM::LLVMFuncOp>())
     if (!function.isExternal() && function.getLinkage() == LLVM::Linkage::External)
       result.functions.push_back(function.getName().str());

@@ -104,8 +104,7 @@ Value Emitter::offset(Value pointer, Value elements) {
 Value Emitter::offset(Value pointer, int64_t elements) {
   if (elements == 0)
     return pointer;
-  // A GEP constant has 32 bits only.
-  if (elements != static_cast<int32_t>(elements))
+  if (!llvm::isIntN(LLVM::kGEPConstantBitWidth, elements))
     return offset(pointer, constant(elements));
   return LLVM::GEPOp::create(builder, loc, ptrType(), f32(), pointer,
                              ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(elements)});

@@ -240,9 +240,8 @@ FailureOr<LoweringStatistics> lowerKernels(ModuleOp module, const CpuTarget &tar
   for (func::FuncOp function : functions)
     function.erase();
   // A module that was lowered before keeps what was found then.
-  if (!functions.empty() || !module->hasAttr(kScratchBytesName))
-    module->setAttr(kScratchBytesName,
-                    Builder(module.getContext()).getI64IntegerAttr(lowering.statistics.scratchBytes));
+  if (!functions.empty() || !nn::getAttr<nn::NNDialect::ScratchBytesAttrHelper>(module))
+    nn::setInt<nn::NNDialect::ScratchBytesAttrHelper>(module, lowering.statistics.scratchBytes);
   return lowering.statistics;
 }
 

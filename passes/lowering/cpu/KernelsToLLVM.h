@@ -7,9 +7,6 @@
 
 namespace contraflow::cpu {
 
-/// Attribute of the module, after the pass: bytes of scratch that a worker needs (i64).
-constexpr llvm::StringLiteral kScratchBytesName = "nn.scratch_bytes";
-
 /// What `lowerKernels` has done.
 struct LoweringStatistics {
   int64_t kernels = 0, shared = 0;
@@ -19,7 +16,8 @@ struct LoweringStatistics {
 /// Emits a kernel by its anchor.
 mlir::LogicalResult emitKernel(KernelEmission &kernel);
 
-/// Replaces every `func.func` of the module by `llvm.func @name(%bases: !llvm.ptr)`.
+/// Replaces every `func.func` of the module by `llvm.func @name(%bases: !llvm.ptr)`, and
+/// says in `nn.scratch_bytes` of the module what a worker needs.
 mlir::FailureOr<LoweringStatistics> lowerKernels(mlir::ModuleOp module, const CpuTarget &target);
 
 } // namespace contraflow::cpu
