@@ -197,3 +197,20 @@ func.func @route(%scores: !nn.tensor<64 x 8> {nn.location = #nn.location<7, 0>})
     -> <64 x 2>, <393 : i32>, <8>
   return
 }
+
+// -----
+
+// A constant index of an address has 29 bits: further offsets are values.
+// CHECK-LABEL: llvm.func @far
+// CHECK-NOT: getelementptr %{{.+}}[300000000]
+// CHECK-DAG: %[[FAR:.+]] = arith.constant 300000000 : i64
+// CHECK: llvm.getelementptr %{{.+}}[%[[FAR]]]
+func.func @far(%x: !nn.tensor<2 x 300000016> {nn.location = #nn.location<7, 0>}) {
+  %y = nn.kernel "slice" #nn.rows domain [2, 16] ins(%x : <2 x 300000016>)
+    maps [affine_map<(d0, d1) -> (d0, d1 + 300000000)>, affine_map<(d0, d1) -> (d0, d1)>]
+    gathers [[], []] tied [-1] attributes {locations = [#nn.location<8, 0>]} -> <2 x 16> {
+  ^bb0(%a: f32):
+    nn.kernel_yield %a : f32
+  }
+  return
+}
