@@ -121,52 +121,63 @@ const CommandInfo *findCommand(const std::string &name) {
   return nullptr;
 }
 
-} // namespace
+/// Reads the arguments of a call from left to right. Functions return false where `error` says what is wrong.
+class Parser {
+public:
+  Parser(const std::vector<std::string> &arguments, std::string &error)
+      : arguments(arguments), error(error) {}
 
-std::optional<Options> parseOptions(const std::vector<std::string> &arguments, std::string &error) {
-  Options options;
-  const CommandInfo *command = nullptr;
-  auto fail = [&](const std::string &message) {
+  std::optional<Options> parse() {
+    if (!takeCommand())
+      return std::nullopt;
+    while (next < arguments.size() && !done) {
+      std::string argument = arguments[next++];
+      bool isPlain = !argument.starts_with("-") || argument == "-";
+      if (isPlain ? !addPlain(argument) : !addOption(argument))
+        return std::nullopt;
+    }
+    if (!done && !checkComplete())
+      return std::nullopt;
+    return options;
+  }
+
+private:
+  bool fail(const std::string &message) {
     error = message + "; see contraflow " + (command ? std::string(command->name) + " " : "") + "--help";
-    return std::nullopt;
-  };
-  size_t next = 0;
-  if (!arguments.empty()) {
+    return false;
+  }
+
+  bool takeCommand() {
+    if (arguments.empty())
+      return true;
     command = findCommand(arguments[0]);
     if (command) {
       options.command = command->command;
       next = 1;
-    } else if (!arguments[0].starts_with("-") && arguments[0] != "help") {
-      return fail("unknown command '" + arguments[0] + "'");
     } else if (arguments[0] == "help") {
       options.helpTopic = arguments.size() > 1 && findCommand(arguments[1]) ? arguments[1] : "";
-      return options;
+      done = true;
+    } else if (!arguments[0].starts_with("-")) {
+      return fail("unknown command '" + arguments[0] + "'");
     }
+    return true;
   }
-  bool isTrain = command && command->command == Command::Train;
-  while (next < arguments.size()) {
-    std::string argument = arguments[next++];
-    if (!argument.starts_with("-") || argument == "-") {
-      if (!options.input.empty() && isTrain)
-        options.trainerArguments.push_back(argument);
-      else if (!options.input.empty() || !command)
-        return fail("unexpected argument '" + argument + "'");
-      else
-        options.input = argument;
-      continue;
-    }
+
+  bool addPlain(const std::string &argument) {
+    if (!options.input.empty() && isTrain())
+      options.trainerArguments.push_back(argument);
+    else if (!options.input.empty() || !command)
+      return fail("unexpected argument '" + argument + "'");
+    else
+      options.input = argument;
+    return true;
+  }
+
+  bool addOption(const std::string &argument) {
     size_t equals = argument.find('=');
     const Option *option = findOption(argument.substr(0, equals));
-    if (!option || (command && !(option->commands & command->bit))) {
-      if (!isTrain || options.input.empty())
-        return fail((option ? "'" + std::string(option->name) + "' is no option of this command"
-                            : "unknown option '" + argument + "'"));
-      // Everything else is the trainer's, values included.
-      options.trainerArguments.push_back(argument);
-      while (next < arguments.size() && !arguments[next].starts_with("-"))
-        options.trainerArguments.push_back(arguments[next++]);
-      continue;
-    }
+    if (!option || (command && !(option->commands & command->bit)))
+      return addForeign(argument, option);
     std::string value;
     if (*option->value) {
       if (equals != std::string::npos)
@@ -182,14 +193,45 @@ std::optional<Options> parseOptions(const std::vector<std::string> &arguments, s
       return fail("'" + std::string(option->name) + "' got '" + value + "', expected " +
                   (std::string(option->value) == "PHASE" ? "one of " + getPhaseNames() : option->value));
     // Where the help is asked for, nothing else need make sense.
-    if (option->commands == kEvery)
-      return options;
+    done = option->commands == kEvery;
+    return true;
   }
-  if (!command && !arguments.empty())
-    return fail("expected a command");
-  if (command && options.input.empty())
-    return fail(std::string("expected ") + command->input);
-  return options;
+
+  /// An option that the command does not have: behind the run file of `train` it is the trainer's, values
+  /// included.
+  bool addForeign(const std::string &argument, const Option *option) {
+    if (!isTrain() || options.input.empty())
+      return fail((option ? "'" + std::string(option->name) + "' is no option of this command"
+                          : "unknown option '" + argument + "'"));
+    options.trainerArguments.push_back(argument);
+    while (next < arguments.size() && !arguments[next].starts_with("-"))
+      options.trainerArguments.push_back(arguments[next++]);
+    return true;
+  }
+
+  bool checkComplete() {
+    if (!command && !arguments.empty())
+      return fail("expected a command");
+    if (command && options.input.empty())
+      return fail(std::string("expected ") + command->input);
+    return true;
+  }
+
+  bool isTrain() const { return command && command->command == Command::Train; }
+
+  const std::vector<std::string> &arguments;
+  std::string &error;
+  Options options;
+  const CommandInfo *command = nullptr;
+  /// The argument to read next.
+  size_t next = 0;
+  bool done = false;
+};
+
+} // namespace
+
+std::optional<Options> parseOptions(const std::vector<std::string> &arguments, std::string &error) {
+  return Parser(arguments, error).parse();
 }
 
 std::string getHelp(const std::string &topic) {

@@ -597,6 +597,49 @@ std::string Expr::str() const {
   return own == 4 && node->op != "==" ? "(" + text + ")" : text;
 }
 
+static llvm::Expected<ExprValue> lookUp(const std::string &name, const ExprEnvironment &environment) {
+  if (name == "true" || name == "false")
+    return ExprValue(name == "true");
+  auto it = environment.find(name);
+  if (it == environment.end())
+    return fail("unknown name '" + name + "'");
+  return it->second;
+}
+
+static llvm::Expected<ExprValue> evaluateHas(const std::vector<Expr> &operands,
+                                             const ExprEnvironment &environment) {
+  if (operands.size() != 1)
+    return fail("'has' takes 1 argument, found " + llvm::Twine(operands.size()));
+  llvm::Expected<ExprValue> value = operands[0].evaluate(environment);
+  if (!value)
+    return value.takeError();
+  return ExprValue(!std::holds_alternative<std::monostate>(*value));
+}
+
+static llvm::Expected<ExprValue> evaluateIf(const std::vector<Expr> &operands,
+                                            const ExprEnvironment &environment) {
+  if (operands.size() != 3)
+    return fail("'if' takes 3 arguments, found " + llvm::Twine(operands.size()));
+  llvm::Expected<bool> condition = operands[0].evaluateBool(environment);
+  if (!condition)
+    return condition.takeError();
+  return operands[*condition ? 1 : 2].evaluate(environment);
+}
+
+/// `and` and `or`: the second operand is evaluated where the first does not decide.
+static llvm::Expected<ExprValue> evaluateLogical(const std::string &op, const std::vector<Expr> &operands,
+                                                 const ExprEnvironment &environment) {
+  llvm::Expected<bool> lhs = operands[0].evaluateBool(environment);
+  if (!lhs)
+    return lhs.takeError();
+  if (*lhs == (op == "or"))
+    return ExprValue(*lhs);
+  llvm::Expected<bool> rhs = operands[1].evaluateBool(environment);
+  if (!rhs)
+    return rhs.takeError();
+  return ExprValue(*rhs);
+}
+
 llvm::Expected<ExprValue> Expr::evaluate(const ExprEnvironment &environment) const {
   const std::string &op = node->op;
   if (op == "int")
@@ -605,41 +648,14 @@ llvm::Expected<ExprValue> Expr::evaluate(const ExprEnvironment &environment) con
     return ExprValue(node->real);
   if (op == "string")
     return ExprValue(node->text);
-  if (op == "name") {
-    if (node->text == "true" || node->text == "false")
-      return ExprValue(node->text == "true");
-    auto it = environment.find(node->text);
-    if (it == environment.end())
-      return fail("unknown name '" + node->text + "'");
-    return it->second;
-  }
-  if (op == "call" && node->text == "has") {
-    if (node->operands.size() != 1)
-      return fail("'has' takes 1 argument, found " + llvm::Twine(node->operands.size()));
-    llvm::Expected<ExprValue> value = node->operands[0].evaluate(environment);
-    if (!value)
-      return value.takeError();
-    return ExprValue(!std::holds_alternative<std::monostate>(*value));
-  }
-  if (op == "call" && node->text == "if") {
-    if (node->operands.size() != 3)
-      return fail("'if' takes 3 arguments, found " + llvm::Twine(node->operands.size()));
-    llvm::Expected<bool> condition = node->operands[0].evaluateBool(environment);
-    if (!condition)
-      return condition.takeError();
-    return node->operands[*condition ? 1 : 2].evaluate(environment);
-  }
-  if (op == "and" || op == "or") {
-    llvm::Expected<bool> lhs = node->operands[0].evaluateBool(environment);
-    if (!lhs)
-      return lhs.takeError();
-    if (*lhs == (op == "or"))
-      return ExprValue(*lhs);
-    llvm::Expected<bool> rhs = node->operands[1].evaluateBool(environment);
-    if (!rhs)
-      return rhs.takeError();
-    return ExprValue(*rhs);
-  }
+  if (op == "name")
+    return lookUp(node->text, environment);
+  if (op == "call" && node->text == "has")
+    return evaluateHas(node->operands, environment);
+  if (op == "call" && node->text == "if")
+    return evaluateIf(node->operands, environment);
+  if (op == "and" || op == "or")
+    return evaluateLogical(op, node->operands, environment);
   std::vector<ExprValue> values;
   for (const Expr &operand : node->operands) {
     llvm::Expected<ExprValue> value = operand.evaluate(environment);

@@ -276,34 +276,38 @@ private:
     return failure();
   }
 
-  LogicalResult check(pipe::RunOp run) {
-    auto function = module.lookupSymbol<func::FuncOp>(run.getFunction());
-    if (!function)
-      return run.emitOpError("runs '") << run.getFunction() << "', which is no function";
-    FailureOr<Signature> signature = Signature::get(function);
-    if (failed(signature))
-      return failure();
-    SmallVector<Port> operands = signature->getOperands();
+  /// A buffer that a run reads or writes.
+  struct Touched {
+    Value buffer;
+    bool written;
+  };
+
+  /// The buffers of a run. Those that it reads have their contents.
+  FailureOr<SmallVector<Touched>> collectTouched(pipe::RunOp run, const Signature &signature) {
+    SmallVector<Port> operands = signature.getOperands();
     if (operands.size() != run.getBuffers().size())
       return run.emitOpError("passes ") << run.getBuffers().size() << " buffers, '" << run.getFunction()
                                         << "' takes " << operands.size();
-    SmallVector<std::pair<Value, bool>> touched; // With: is it written.
+    SmallVector<Touched> touched;
     for (auto [port, buffer] : llvm::zip(operands, run.getBuffers())) {
       if (!port.isResult && failed(checkRead(run, buffer)))
         return failure();
-      touched.push_back({buffer, port.isResult || signature->isTied(port)});
+      touched.push_back({buffer, port.isResult || signature.isTied(port)});
     }
     auto addSaved = [&](Value buffer, int64_t base) {
       if (!buffer)
         return success();
-      bool makes = llvm::any_of(signature->getResults(), [&](const Port &port) { return port.base == base; });
+      bool makes = llvm::any_of(signature.getResults(), [&](const Port &port) { return port.base == base; });
       touched.push_back({buffer, makes});
       return makes ? success() : checkRead(run, buffer);
     };
     if (failed(addSaved(run.getSaved(), nn::kSavedBase)) ||
         failed(addSaved(run.getSavedInput(), nn::kSavedInputBase)))
       return failure();
+    return touched;
+  }
 
+  LogicalResult checkApart(pipe::RunOp run, ArrayRef<Touched> touched) {
     for (size_t i = 0; i < touched.size(); ++i)
       for (size_t j = 0; j < i; ++j) {
         auto [a, writesA] = touched[i];
@@ -315,10 +319,10 @@ private:
                  << pipe::getExtent(a).buffer.getName() << "' at " << getText(getRange(a)) << " and on '"
                  << pipe::getExtent(b).buffer.getName() << "' at " << getText(getRange(b));
       }
-    for (auto [buffer, writes] : touched)
-      if (writes)
-        memory.write(getRange(buffer), getOwner(buffer));
+    return success();
+  }
 
+  LogicalResult checkWorkspace(pipe::RunOp run, func::FuncOp function, ArrayRef<Touched> touched) {
     int64_t bytes = nn::getWorkspaceBytes(function);
     if (bytes > static_cast<int64_t>(run.getWorkspaceBytes().value_or(0)))
       return run.emitOpError("has a workspace of ") << run.getWorkspaceBytes().value_or(0) << " bytes, '"
@@ -332,12 +336,29 @@ private:
     if (workspace.end > static_cast<int64_t>(*program.getArena()))
       return run.emitOpError("has a workspace that ends at byte ")
              << workspace.end << " of an arena of " << *program.getArena();
-    for (auto [buffer, writes] : touched)
-      if (workspace.overlaps(getRange(buffer)))
+    for (const Touched &item : touched)
+      if (workspace.overlaps(getRange(item.buffer)))
         return run.emitOpError("has its workspace at ")
-               << getText(workspace) << " over buffer '" << pipe::getExtent(buffer).buffer.getName() << "'";
+               << getText(workspace) << " over buffer '" << pipe::getExtent(item.buffer).buffer.getName()
+               << "'";
     memory.write(workspace, run);
     return success();
+  }
+
+  LogicalResult check(pipe::RunOp run) {
+    auto function = module.lookupSymbol<func::FuncOp>(run.getFunction());
+    if (!function)
+      return run.emitOpError("runs '") << run.getFunction() << "', which is no function";
+    FailureOr<Signature> signature = Signature::get(function);
+    if (failed(signature))
+      return failure();
+    FailureOr<SmallVector<Touched>> touched = collectTouched(run, *signature);
+    if (failed(touched) || failed(checkApart(run, *touched)))
+      return failure();
+    for (const Touched &item : *touched)
+      if (item.written)
+        memory.write(getRange(item.buffer), getOwner(item.buffer));
+    return checkWorkspace(run, function, *touched);
   }
 
   pipe::ProgramOp program;

@@ -7,24 +7,29 @@ from common import ROOT, finish, tracked, where
 LIMITS = {".cpp": 800, ".h": 400, ".td": 700, ".mlir": 500, ".py": 400}
 COLUMNS = 120
 TOOL = 50
-# Twice what the longest tenth of functions of the best projects has (tests may hold tables).
-FUNCTION = 120
-# The first line of a function's body, as clang-format leaves it: at most one level of a class around it.
-BODY = re.compile(r"^( {0,4})(?!namespace|class|struct|enum|union|extern|\})\S.*\).*\{$")
+# 60 lines are a screen; the rest is for tables, which are read entry by entry (tests may hold longer ones).
+FUNCTION = 70
+# The first line of a function, as clang-format leaves it: at most one level of a class around it.
+HEAD = re.compile(r"^( {0,4})(?!namespace|class|struct|enum|union|extern|\}|/)\S")
+# The last line of its head.
+BODY = re.compile(r"^ *\S.*\).*\{$")
 
 
 def functions(lines):
     """Number of the first line and of lines of every function."""
     at = 0
     while at < len(lines):
-        match = BODY.match(lines[at])
-        end = at
-        if match and not re.search(r"\b(class|struct)\b[^()]*\{$", lines[at]):
-            # Initializers of a constructor stand four columns to the right of its body.
-            indent = match.group(1)[4:] if lines[at].lstrip().startswith(":") else match.group(1)
-            while end + 1 < len(lines) and not lines[end].startswith(indent + "}"):
+        end = first = at
+        if BODY.match(lines[at]) and not re.search(r"\b(class|struct)\b[^()]*\{$", lines[at]):
+            # Parameters that did not fit stand below the first one, initializers of a constructor four columns
+            # to the right of its body.
+            while first and (lines[first].startswith("     ") or lines[first].lstrip().startswith(":")):
+                first -= 1
+            match = HEAD.match(lines[first])
+            while match and end + 1 < len(lines) and not lines[end].startswith(match.group(1) + "}"):
                 end += 1
-            yield at + 1, end - at + 1
+            if match:
+                yield first + 1, end - first + 1
         at = end + 1
 
 

@@ -133,65 +133,73 @@ bool isExpensive(Operation *op) {
              math::CosOp, math::SqrtOp, math::RsqrtOp, arith::DivFOp>(op);
 }
 
-FailureOr<RegionInfo> RegionInfo::get(nn::KernelOp op) {
-  RegionInfo info;
+LogicalResult RegionInfo::findUsed(nn::KernelOp op) {
   mlir::Block &body = op.getBody().front();
   bool oneColumn = op.getDomain().back() == 1;
-  // Backwards: what is used.
   for (Value value : body.getTerminator()->getOperands())
-    info.used.insert(value);
+    used.insert(value);
   for (Operation &inner : llvm::reverse(body.without_terminator())) {
-    if (!llvm::any_of(inner.getResults(), [&](Value value) { return info.isUsed(value); }))
+    if (!llvm::any_of(inner.getResults(), [&](Value value) { return isUsed(value); }))
       continue;
     bool elementwise = inner.getNumResults() == 1 && inner.getNumRegions() == 0 &&
                        (OpTrait::hasElementwiseMappableTraits(&inner) || isa<arith::ConstantOp>(inner));
     if (!elementwise && !isa<nn::RowSumOp, nn::RowMaxOp, nn::DomainIndexOp>(inner))
       return inner.emitOpError() << "is not an operation of kernel regions";
     for (Value operand : inner.getOperands())
-      info.used.insert(operand);
+      used.insert(operand);
     if (isa<nn::RowSumOp, nn::RowMaxOp>(inner) && !oneColumn)
-      info.reductions.push_back(&inner);
+      reductions.push_back(&inner);
   }
-  std::reverse(info.reductions.begin(), info.reductions.end());
+  std::reverse(reductions.begin(), reductions.end());
+  return success();
+}
+
+LogicalResult RegionInfo::follow(Operation &inner) {
+  int64_t resultPhase = 0;
+  bool differs = false;
+  for (Value operand : inner.getOperands()) {
+    resultPhase = std::max(resultPhase, phase(operand));
+    differs |= isPerColumn(operand);
+  }
+  if (auto index = dyn_cast<nn::DomainIndexOp>(inner)) {
+    if (index.getDim() >= shape.dims.size())
+      return inner.emitOpError() << "names dimension " << index.getDim() << " of a domain of "
+                                 << shape.dims.size();
+    differs = shape.dims[index.getDim()].isFunctionOfDim(shape.sizes.size() - 1);
+  }
+  if (isReduction(&inner)) {
+    ++resultPhase;
+    differs = false;
+  }
+  Value result = inner.getResult(0);
+  phases[result] = resultPhase;
+  if (differs) {
+    perColumn.insert(result);
+    instructions += isExpensive(&inner) ? 16 : 1;
+    cost += isExpensive(&inner) ? 4 : 0;
+  }
+  return success();
+}
+
+FailureOr<RegionInfo> RegionInfo::get(nn::KernelOp op) {
+  RegionInfo info;
+  if (failed(info.findUsed(op)))
+    return failure();
   // Symbols belong to rows: what is a column must not become a row, nor the other way round.
   bool gathers = llvm::any_of(
       op.getGathers(), [](Attribute gather) { return !llvm::cast<DenseI64ArrayAttr>(gather).empty(); });
   info.shape =
       getShape(op, gathers || !info.reductions.empty() || isa<nn::ColumnReduceAnchorAttr>(op.getAnchor()));
 
-  // Forwards: what changes along the row, and when it can be had.
+  mlir::Block &body = op.getBody().front();
   for (BlockArgument argument : body.getArguments())
     if (info.isUsed(argument) && info.shape.isPerColumn(argument.getArgNumber())) {
       info.perColumn.insert(argument);
       info.cost += 4;
     }
-  for (Operation &inner : body.without_terminator()) {
-    Value result = inner.getResult(0);
-    if (!info.isUsed(result))
-      continue;
-    int64_t phase = 0;
-    bool perColumn = false;
-    for (Value operand : inner.getOperands()) {
-      phase = std::max(phase, info.phase(operand));
-      perColumn |= info.isPerColumn(operand);
-    }
-    if (auto index = dyn_cast<nn::DomainIndexOp>(inner)) {
-      if (index.getDim() >= info.shape.dims.size())
-        return inner.emitOpError() << "names dimension " << index.getDim() << " of a domain of "
-                                   << info.shape.dims.size();
-      perColumn = info.shape.dims[index.getDim()].isFunctionOfDim(info.shape.sizes.size() - 1);
-    }
-    if (info.isReduction(&inner)) {
-      ++phase;
-      perColumn = false;
-    }
-    info.phases[result] = phase;
-    if (perColumn) {
-      info.perColumn.insert(result);
-      info.instructions += isExpensive(&inner) ? 16 : 1;
-      info.cost += isExpensive(&inner) ? 4 : 0;
-    }
-  }
+  for (Operation &inner : body.without_terminator())
+    if (info.isUsed(inner.getResult(0)) && failed(info.follow(inner)))
+      return failure();
   for (unsigned i = 0; i < op.getNumResults(); ++i)
     if (info.shape.isPerColumn(op.getNumInputs() + i))
       info.cost += 4;

@@ -64,6 +64,11 @@ public:
   int64_t instructionsPerColumn() const { return instructions; }
 
 private:
+  /// Backwards from the results: what is used, and which of it are reductions.
+  mlir::LogicalResult findUsed(nn::KernelOp op);
+  /// Of an operation whose operands are known: whether it changes along the row, and when it can be had.
+  mlir::LogicalResult follow(mlir::Operation &inner);
+
   llvm::DenseSet<mlir::Value> used, perColumn;
   llvm::DenseMap<mlir::Value, int64_t> phases;
   int64_t cost = 0, instructions = 0;

@@ -97,6 +97,24 @@ private:
   /// Whether the token (i64) counts in loads; null where all do.
   Value isValid(Emitter &e, const Task &task, Value token);
 
+  // Of the sort. Its blocks depend on the shape only.
+  int64_t blockTokens() const;
+  int64_t blocks() const { return llvm::divideCeil(tokens, blockTokens()); }
+  int64_t rows() const { return tokens * topK; }
+  Value routing(const Task &task) { return task.operands[op.getNumInputs() + 1]; }
+  /// First token of the block of a task, and the one after its last.
+  std::pair<Value, Value> blockRange(Emitter &e, const Task &task);
+  /// In the workspace, of every block: the rows of each expert, and the valid tokens of each expert.
+  Value rowCounts(Emitter &e, const Task &task, Value number);
+  Value validCounts(Emitter &e, const Task &task, Value number);
+  /// Choice and gates of a vector of tokens.
+  void emitChoice(Emitter &e, const Task &task, Value first);
+  void emitBlockCounts(Emitter &e, const Task &task, Value begin, Value end);
+  /// Turns the counts into the number of the first row of every expert in every block, and writes the loads.
+  void emitFirstPositions(Emitter &e, const Task &task);
+  /// Numbers the rows of a block.
+  void emitNumbers(Emitter &e, const Task &task);
+
   KernelEmission &kernel;
   nn::KernelOp op;
   nn::RouteAnchorAttr anchor;
@@ -200,107 +218,128 @@ Value RouteEmitter::isValid(Emitter &e, const Task &task, Value token) {
   return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::sge, id, e.constantI32(0));
 }
 
-LogicalResult RouteEmitter::emitRouting() {
+int64_t RouteEmitter::blockTokens() const {
   int64_t block = llvm::alignTo(std::max<int64_t>(kTaskSteps / experts, 1), lanes);
-  block =
-      std::max<int64_t>(block, llvm::alignTo(llvm::divideCeil(tokens * experts * 8, kMostCountBytes), lanes));
-  int64_t blocks = llvm::divideCeil(tokens, block), rows = tokens * topK;
-  unsigned gates = op.getNumInputs(), routing = gates + 1, load = gates + 2;
-  // Of every block: the rows of each expert, and the valid tokens of each expert.
-  if (failed(kernel.requestWorkspace(blocks * experts * 8)))
-    return failure();
-  auto rowCounts = [&](Emitter &e, const Task &task, Value number) {
-    return e.offset(task.workspace, e.mul(number, experts));
-  };
-  auto validCounts = [&](Emitter &e, const Task &task, Value number) {
-    return e.offset(task.workspace, e.add(e.mul(number, experts), blocks * experts));
-  };
+  return std::max<int64_t>(block,
+                           llvm::alignTo(llvm::divideCeil(tokens * experts * 8, kMostCountBytes), lanes));
+}
 
-  LogicalResult emitted = kernel.parallel(blocks, selectionBytes(), [&](Emitter &e, const Task &task) {
-    Value begin = e.mul(task.index, block), end = e.min(e.add(begin, block), e.constant(tokens));
-    e.forLoop(begin, end, lanes, [&](Value first) {
-      LaneIndex token = LaneIndex::consecutive(lanes, first, lanes);
-      LaneMask mask = tokens % lanes ? LaneMask::below(e.sub(e.constant(tokens), first)) : LaneMask();
-      SmallVector<Value> chosen = select(e, task, token, mask), scores;
-      Value sum;
-      for (auto [k, expert] : llvm::enumerate(chosen)) {
-        LaneIndex table = LaneIndex::constant(lanes, 0);
-        table.base = e.mul(first, topK);
-        table.divisor = 1;
-        for (int64_t lane = 0; lane < lanes; ++lane)
-          table.pattern[lane] = lane * topK + k;
-        storeLanes(e, expert, task.operands[routing], table, mask);
-        LaneIndex owner = zero();
-        owner.varying = expert;
-        scores.push_back(loadLanes(e, task.operands[0], at(e, 0, token, owner, zero()), e.f32(), mask));
-        sum = sum ? e.addf(sum, scores.back()) : scores.back();
-      }
-      Value divisor = e.addf(sum, e.splat(1e-20f));
-      Value scale = e.splat(anchor.getScale().getValueAsDouble());
-      for (auto [k, value] : llvm::enumerate(scores)) {
-        Value gate = e.mulf(anchor.getNormalize() ? e.divf(value, divisor) : value, scale);
-        storeLanes(e, gate, task.operands[gates], at(e, gates, token, zero(), LaneIndex::constant(lanes, k)),
-                   mask);
-      }
+std::pair<Value, Value> RouteEmitter::blockRange(Emitter &e, const Task &task) {
+  Value begin = e.mul(task.index, blockTokens());
+  return {begin, e.min(e.add(begin, blockTokens()), e.constant(tokens))};
+}
+
+Value RouteEmitter::rowCounts(Emitter &e, const Task &task, Value number) {
+  return e.offset(task.workspace, e.mul(number, experts));
+}
+
+Value RouteEmitter::validCounts(Emitter &e, const Task &task, Value number) {
+  return e.offset(task.workspace, e.add(e.mul(number, experts), blocks() * experts));
+}
+
+void RouteEmitter::emitChoice(Emitter &e, const Task &task, Value first) {
+  unsigned gates = op.getNumInputs();
+  LaneIndex token = LaneIndex::consecutive(lanes, first, lanes);
+  LaneMask mask = tokens % lanes ? LaneMask::below(e.sub(e.constant(tokens), first)) : LaneMask();
+  SmallVector<Value> chosen = select(e, task, token, mask), scores;
+  Value sum;
+  for (auto [k, expert] : llvm::enumerate(chosen)) {
+    LaneIndex table = LaneIndex::constant(lanes, 0);
+    table.base = e.mul(first, topK);
+    table.divisor = 1;
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      table.pattern[lane] = lane * topK + k;
+    storeLanes(e, expert, routing(task), table, mask);
+    LaneIndex owner = zero();
+    owner.varying = expert;
+    scores.push_back(loadLanes(e, task.operands[0], at(e, 0, token, owner, zero()), e.f32(), mask));
+    sum = sum ? e.addf(sum, scores.back()) : scores.back();
+  }
+  Value divisor = e.addf(sum, e.splat(1e-20f));
+  Value scale = e.splat(anchor.getScale().getValueAsDouble());
+  for (auto [k, value] : llvm::enumerate(scores)) {
+    Value gate = e.mulf(anchor.getNormalize() ? e.divf(value, divisor) : value, scale);
+    storeLanes(e, gate, task.operands[gates], at(e, gates, token, zero(), LaneIndex::constant(lanes, k)),
+               mask);
+  }
+}
+
+void RouteEmitter::emitBlockCounts(Emitter &e, const Task &task, Value begin, Value end) {
+  Value counts = rowCounts(e, task, task.index), valids = validCounts(e, task, task.index);
+  e.forLoop(e.constant(0), e.constant(experts), 1, [&](Value expert) {
+    e.store(e.constantI32(0), e.offset(counts, expert));
+    e.store(e.constantI32(0), e.offset(valids, expert));
+  });
+  e.forLoop(begin, end, 1, [&](Value token) {
+    Value valid = isValid(e, task, token);
+    Value one = valid ? e.select(valid, e.constantI32(1), e.constantI32(0)) : e.constantI32(1);
+    Value row = e.mul(token, topK);
+    e.forLoop(row, e.add(row, topK), 1, [&](Value i) {
+      Value expert = e.toI64(e.loadI32(e.offset(routing(task), i)));
+      Value count = e.offset(counts, expert), validCount = e.offset(valids, expert);
+      e.store(e.add(e.loadI32(count), e.constantI32(1)), count);
+      e.store(e.add(e.loadI32(validCount), one), validCount);
     });
-    // Count.
-    Value counts = rowCounts(e, task, task.index), valids = validCounts(e, task, task.index);
-    e.forLoop(e.constant(0), e.constant(experts), 1, [&](Value expert) {
-      e.store(e.constantI32(0), e.offset(counts, expert));
-      e.store(e.constantI32(0), e.offset(valids, expert));
-    });
-    e.forLoop(begin, end, 1, [&](Value token) {
-      Value valid = isValid(e, task, token);
-      Value one = valid ? e.select(valid, e.constantI32(1), e.constantI32(0)) : e.constantI32(1);
-      Value row = e.mul(token, topK);
-      e.forLoop(row, e.add(row, topK), 1, [&](Value i) {
-        Value expert = e.toI64(e.loadI32(e.offset(task.operands[routing], i)));
-        Value count = e.offset(counts, expert), validCount = e.offset(valids, expert);
-        e.store(e.add(e.loadI32(count), e.constantI32(1)), count);
-        e.store(e.add(e.loadI32(validCount), one), validCount);
-      });
-    });
+  });
+}
+
+void RouteEmitter::emitFirstPositions(Emitter &e, const Task &task) {
+  unsigned load = op.getNumInputs() + 2;
+  Value offsets = e.offset(routing(task), 3 * rows());
+  auto sumBlocks = [&](Value expert, Value before) {
+    return e.forLoop(e.constant(0), e.constant(blocks()), 1, {before, e.constantI32(0)},
+                     [&](Value number, ValueRange sums) {
+                       Value count = e.offset(rowCounts(e, task, number), expert);
+                       Value here = e.loadI32(count);
+                       e.store(sums[0], count);
+                       Value valid = e.loadI32(e.offset(validCounts(e, task, number), expert));
+                       return SmallVector<Value>{e.add(sums[0], here), e.add(sums[1], valid)};
+                     });
+  };
+  SmallVector<Value> total = e.forLoop(e.constant(0), e.constant(experts), 1, ValueRange(e.constantI32(0)),
+                                       [&](Value expert, ValueRange before) {
+                                         e.store(before[0], e.offset(offsets, expert));
+                                         SmallVector<Value> after = sumBlocks(expert, before[0]);
+                                         LaneIndex index =
+                                             at(e, load, zero(), LaneIndex::uniform(lanes, expert), zero());
+                                         e.store(arith::SIToFPOp::create(e.builder, e.loc, e.f32(), after[1]),
+                                                 uniformAddress(e, task.operands[load], index));
+                                         return SmallVector<Value>{after[0]};
+                                       });
+  e.store(total[0], e.offset(offsets, experts));
+}
+
+void RouteEmitter::emitNumbers(Emitter &e, const Task &task) {
+  auto [begin, end] = blockRange(e, task);
+  Value table = routing(task), next = rowCounts(e, task, task.index);
+  e.forLoop(e.mul(begin, topK), e.mul(end, topK), 1, [&](Value i) {
+    Value slot = e.offset(next, e.toI64(e.loadI32(e.offset(table, i))));
+    Value row = e.loadI32(slot);
+    e.store(e.add(row, e.constantI32(1)), slot);
+    e.store(row, e.offset(table, e.add(i, rows())));
+    e.store(e.toI32(i), e.offset(table, e.add(e.toI64(row), 2 * rows())));
+  });
+}
+
+LogicalResult RouteEmitter::emitRouting() {
+  if (failed(kernel.requestWorkspace(blocks() * experts * 8)))
+    return failure();
+  LogicalResult emitted = kernel.parallel(blocks(), selectionBytes(), [&](Emitter &e, const Task &task) {
+    auto [begin, end] = blockRange(e, task);
+    e.forLoop(begin, end, lanes, [&](Value first) { emitChoice(e, task, first); });
+    emitBlockCounts(e, task, begin, end);
     return success();
   });
   if (failed(emitted))
     return failure();
-
   emitted = kernel.parallel(1, 0, [&](Emitter &e, const Task &task) {
-    Value offsets = e.offset(task.operands[routing], 3 * rows);
-    SmallVector<Value> total =
-        e.forLoop(e.constant(0), e.constant(experts), 1, ValueRange(e.constantI32(0)),
-                  [&](Value expert, ValueRange before) {
-                    e.store(before[0], e.offset(offsets, expert));
-                    SmallVector<Value> after =
-                        e.forLoop(e.constant(0), e.constant(blocks), 1, {before[0], e.constantI32(0)},
-                                  [&](Value number, ValueRange sums) {
-                                    Value count = e.offset(rowCounts(e, task, number), expert);
-                                    Value here = e.loadI32(count);
-                                    e.store(sums[0], count);
-                                    Value valid = e.loadI32(e.offset(validCounts(e, task, number), expert));
-                                    return SmallVector<Value>{e.add(sums[0], here), e.add(sums[1], valid)};
-                                  });
-                    LaneIndex index = at(e, load, zero(), LaneIndex::uniform(lanes, expert), zero());
-                    e.store(arith::SIToFPOp::create(e.builder, e.loc, e.f32(), after[1]),
-                            uniformAddress(e, task.operands[load], index));
-                    return SmallVector<Value>{after[0]};
-                  });
-    e.store(total[0], e.offset(offsets, experts));
+    emitFirstPositions(e, task);
     return success();
   });
   if (failed(emitted))
     return failure();
-
-  return kernel.parallel(blocks, 0, [&](Emitter &e, const Task &task) {
-    Value begin = e.mul(task.index, block), end = e.min(e.add(begin, block), e.constant(tokens));
-    Value table = task.operands[routing], next = rowCounts(e, task, task.index);
-    e.forLoop(e.mul(begin, topK), e.mul(end, topK), 1, [&](Value i) {
-      Value slot = e.offset(next, e.toI64(e.loadI32(e.offset(table, i))));
-      Value row = e.loadI32(slot);
-      e.store(e.add(row, e.constantI32(1)), slot);
-      e.store(row, e.offset(table, e.add(i, rows)));
-      e.store(e.toI32(i), e.offset(table, e.add(e.toI64(row), 2 * rows)));
-    });
+  return kernel.parallel(blocks(), 0, [&](Emitter &e, const Task &task) {
+    emitNumbers(e, task);
     return success();
   });
 }

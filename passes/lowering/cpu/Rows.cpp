@@ -113,8 +113,31 @@ private:
                            ArrayRef<Operation *> reductions, bool store);
   Accumulators emitSegment(RegionEvaluator &region, Emitter &e, Value begin, Value end, bool wholeRow,
                            ArrayRef<Operation *> reductions, bool store);
+  /// Vectors begin, begin + lanes, ... of `steps` vectors a time, each with its own accumulators.
+  Accumulators emitVectors(RegionEvaluator &region, Emitter &e, Value begin, Value end, int64_t steps,
+                           ArrayRef<Operation *> reductions, bool store, ArrayRef<Value> inits);
+  Value combineTree(Emitter &e, Operation *reduction, Accumulators tree);
+  /// The columns that do not fill a vector.
+  Accumulators emitTail(RegionEvaluator &region, Emitter &e, ArrayRef<Operation *> reductions, bool store,
+                        ValueRange before);
   /// Values that more than one loop needs, with the first of these loops.
   SmallVector<std::pair<Value, int64_t>> findKept();
+
+  /// How every row is cut.
+  struct Pieces {
+    /// Of a piece.
+    int64_t columns;
+    /// Of a row.
+    int64_t count;
+  };
+  Pieces cutRows() const;
+  /// Element of the workspace that holds the first piece of a reduction in a row.
+  Value getPartials(Emitter &e, const Task &task, const Pieces &pieces, Operation *reduction, Value row);
+  Value combinePartials(Emitter &e, Operation *reduction, Value memory, int64_t count);
+  /// Combines the pieces of all reductions that are over before `phase`, and computes the row's values.
+  void startPhase(RegionEvaluator &region, Emitter &e, const Task &task, const Pieces &pieces, Value row,
+                  int64_t phase);
+  LogicalResult emitPhase(const Pieces &pieces, int64_t phase);
 
   KernelEmission &kernel;
   nn::KernelOp op;
@@ -169,73 +192,78 @@ Accumulators RowsEmitter::emitVector(RegionEvaluator &region, Emitter &e, Region
   return result;
 }
 
+Accumulators RowsEmitter::emitVectors(RegionEvaluator &region, Emitter &e, Value begin, Value end,
+                                      int64_t steps, ArrayRef<Operation *> reductions, bool store,
+                                      ArrayRef<Value> inits) {
+  int64_t count = reductions.size();
+  return e.forLoop(begin, end, steps * lanes, inits, [&](Value column, ValueRange sums) {
+    SmallVector<Value> next;
+    for (int64_t step = 0; step < steps; ++step) {
+      region.dims.back() = LaneIndex::consecutive(lanes, column, lanes);
+      for (int64_t &number : region.dims.back().pattern)
+        number += step * lanes;
+      region.mask = LaneMask();
+      RegionEvaluator::Block block;
+      llvm::append_range(next, emitVector(region, e, block, reductions, store, /*masked=*/false,
+                                          sums.slice(step * count, count)));
+    }
+    return next;
+  });
+}
+
+Value RowsEmitter::combineTree(Emitter &e, Operation *reduction, Accumulators tree) {
+  while (tree.size() > 1) {
+    Accumulators above;
+    for (size_t i = 0; i + 1 < tree.size(); i += 2)
+      above.push_back(combine(e, reduction, tree[i], tree[i + 1]));
+    tree = above;
+  }
+  return tree[0];
+}
+
+Accumulators RowsEmitter::emitTail(RegionEvaluator &region, Emitter &e, ArrayRef<Operation *> reductions,
+                                   bool store, ValueRange before) {
+  int64_t columns = shape.columns(), rest = columns % lanes;
+  region.dims.back() = LaneIndex::consecutive(lanes, {}, 0);
+  for (int64_t &number : region.dims.back().pattern)
+    number += columns - rest;
+  region.mask = LaneMask::first(rest);
+  RegionEvaluator::Block block;
+  Accumulators result = emitVector(region, e, block, reductions, store, /*masked=*/true, before);
+  region.mask = LaneMask();
+  return result;
+}
+
 Accumulators RowsEmitter::emitSegment(RegionEvaluator &region, Emitter &e, Value begin, Value end,
                                       bool wholeRow, ArrayRef<Operation *> reductions, bool store) {
-  int64_t count = reductions.size(), columns = shape.columns();
-  Accumulators identities;
+  int64_t count = reductions.size(), columns = shape.columns(), vectors = columns / lanes;
+  Accumulators sums;
   for (Operation *reduction : reductions)
-    identities.push_back(identity(e, reduction));
+    sums.push_back(identity(e, reduction));
 
-  // Vectors begin, begin + lanes, ... of `steps` vectors a time, each with its own accumulators.
-  auto loop = [&](Value from, Value to, int64_t steps, ArrayRef<Value> inits) {
-    return e.forLoop(from, to, steps * lanes, inits, [&](Value column, ValueRange sums) {
-      SmallVector<Value> next;
-      for (int64_t step = 0; step < steps; ++step) {
-        region.dims.back() = LaneIndex::consecutive(lanes, column, lanes);
-        for (int64_t &number : region.dims.back().pattern)
-          number += step * lanes;
-        region.mask = LaneMask();
-        RegionEvaluator::Block block;
-        llvm::append_range(next, emitVector(region, e, block, reductions, store, /*masked=*/false,
-                                            sums.slice(step * count, count)));
-      }
-      return next;
-    });
-  };
-
-  Accumulators sums = identities;
-  int64_t vectors = columns / lanes;
   Value done = begin;
   if (unroll > 1 && vectors >= unroll) {
     SmallVector<Value> inits;
     for (int64_t step = 0; step < unroll; ++step)
-      llvm::append_range(inits, identities);
+      llvm::append_range(inits, sums);
     Value length = e.sub(end, begin);
     done = e.add(begin, e.mul(e.div(length, unroll * lanes), unroll * lanes));
-    SmallVector<Value> partial = loop(begin, done, unroll, inits);
+    SmallVector<Value> partial = emitVectors(region, e, begin, done, unroll, reductions, store, inits);
     for (int64_t k = 0; k < count; ++k) {
-      SmallVector<Value> tree;
+      Accumulators tree;
       for (int64_t step = 0; step < unroll; ++step)
         tree.push_back(partial[step * count + k]);
-      while (tree.size() > 1) {
-        SmallVector<Value> above;
-        for (size_t i = 0; i + 1 < tree.size(); i += 2)
-          above.push_back(combine(e, reductions[k], tree[i], tree[i + 1]));
-        tree = above;
-      }
-      sums[k] = tree[0];
+      sums[k] = combineTree(e, reductions[k], tree);
     }
   }
   Value full = e.mul(e.div(end, lanes), lanes);
   if (vectors > 0 && (unroll == 1 || vectors % unroll != 0))
-    sums = loop(done, full, 1, sums);
+    sums = emitVectors(region, e, done, full, 1, reductions, store, sums);
 
-  // The columns that do not fill a vector.
-  int64_t rest = columns % lanes;
-  if (rest == 0)
+  if (columns % lanes == 0)
     return sums;
-  auto tail = [&](ValueRange before) {
-    region.dims.back() = LaneIndex::consecutive(lanes, {}, 0);
-    for (int64_t &number : region.dims.back().pattern)
-      number += columns - rest;
-    region.mask = LaneMask::first(rest);
-    RegionEvaluator::Block block;
-    Accumulators result = emitVector(region, e, block, reductions, store, /*masked=*/true, before);
-    region.mask = LaneMask();
-    return result;
-  };
   if (wholeRow)
-    return tail(sums);
+    return emitTail(region, e, reductions, store, sums);
   Value atEnd = e.equal(end, e.constant(columns));
   SmallVector<Type> types(count, e.vec());
   auto branch = scf::IfOp::create(e.builder, e.loc, types, atEnd, /*withElseRegion=*/true);
@@ -246,7 +274,7 @@ Accumulators RowsEmitter::emitSegment(RegionEvaluator &region, Emitter &e, Value
     if (block->empty() || !block->back().hasTrait<OpTrait::IsTerminator>())
       scf::YieldOp::create(e.builder, e.loc, values);
   };
-  fill(branch.thenBlock(), [&] { return tail(sums); });
+  fill(branch.thenBlock(), [&] { return emitTail(region, e, reductions, store, sums); });
   fill(branch.elseBlock(), [&] { return sums; });
   return SmallVector<Value>(branch.getResults());
 }
@@ -398,75 +426,87 @@ LogicalResult RowsEmitter::emitWholeRows() {
 // Pieces of long rows
 //===----------------------------------------------------------------------===//
 
-LogicalResult RowsEmitter::emitPieces() {
-  int64_t rows = shape.rows(), columns = shape.columns();
+RowsEmitter::Pieces RowsEmitter::cutRows() const {
+  int64_t columns = shape.columns();
   int64_t vectors = std::max<int64_t>(kTaskCost / (info.costPerColumn() * lanes), 1);
   if (!info.reductions.empty())
     vectors = std::max<int64_t>(vectors, llvm::divideCeil(columns, kMostPieces * lanes));
   int64_t piece = llvm::alignTo(vectors, unroll) * lanes;
-  int64_t pieces = llvm::divideCeil(columns, piece);
-  if (!info.reductions.empty() && failed(kernel.requestWorkspace(info.reductions.size() * rows * pieces * 4)))
-    return failure();
+  return {piece, static_cast<int64_t>(llvm::divideCeil(columns, piece))};
+}
 
-  // Element of the workspace that holds the first piece of a reduction in a row.
-  auto partials = [&](Emitter &e, const Task &task, int64_t reduction, Value row) {
-    return e.offset(task.workspace, e.add(e.mul(row, pieces), reduction * rows * pieces));
-  };
-  auto position = [&](Operation *reduction) {
-    return llvm::find(info.reductions, reduction) - info.reductions.begin();
-  };
-  // Combines the pieces of all reductions that are over before `phase`, and computes the row's values.
-  auto begin = [&](RegionEvaluator &region, Emitter &e, const Task &task, Value row, int64_t phase) {
-    setRow(region, e, row);
-    region.phase = phase;
-    for (int64_t before = 0; before < phase; ++before) {
-      region.computeRow(before);
-      for (Operation *reduction : reductionsOf(before)) {
-        Value memory = partials(e, task, position(reduction), row);
-        SmallVector<Value> sum{identity(e, reduction)};
-        int64_t full = pieces / lanes * lanes;
-        if (full > 0)
-          sum = e.forLoop(e.constant(0), e.constant(full), lanes, sum, [&](Value i, ValueRange sums) {
-            return SmallVector<Value>{combine(e, reduction, sums[0], e.loadVec(e.offset(memory, i)))};
-          });
-        if (full < pieces) {
-          LaneMask mask = LaneMask::first(pieces - full);
-          Value rest = e.loadMasked(e.offset(memory, full), mask.get(e));
-          rest = e.select(mask.get(e), rest, identity(e, reduction));
-          sum[0] = combine(e, reduction, sum[0], rest);
-        }
-        region.setReduction(reduction, reduce(e, reduction, sum[0]));
-      }
-    }
-    region.computeRow(phase);
-  };
+Value RowsEmitter::getPartials(Emitter &e, const Task &task, const Pieces &pieces, Operation *reduction,
+                               Value row) {
+  int64_t position = llvm::find(info.reductions, reduction) - info.reductions.begin();
+  return e.offset(task.workspace, e.add(e.mul(row, pieces.count), position * shape.rows() * pieces.count));
+}
 
-  for (int64_t phase = 0; phase <= lastPhase; ++phase) {
-    SmallVector<Operation *> reductions = reductionsOf(phase);
-    bool store = phase == columnPhase && !columnResults.empty();
-    if (reductions.empty() && !store)
-      continue;
-    LogicalResult emitted = kernel.parallel(rows * pieces, 0, [&](Emitter &e, const Task &task) {
-      Value row = e.div(task.index, pieces), number = rows == 1 ? task.index : e.rem(task.index, pieces);
-      if (rows == 1)
-        row = e.constant(0);
-      RegionEvaluator region(e, op, info, task.operands, /*vectorRows=*/false);
-      begin(region, e, task, row, phase);
-      Value from = e.mul(number, piece);
-      Value to = e.min(e.add(from, piece), e.constant(columns));
-      Accumulators sums = emitColumns(region, e, from, to, /*wholeRow=*/false, reductions, store);
-      for (auto [k, reduction] : llvm::enumerate(reductions))
-        e.store(reduce(e, reduction, sums[k]), e.offset(partials(e, task, position(reduction), row), number));
-      return success();
+Value RowsEmitter::combinePartials(Emitter &e, Operation *reduction, Value memory, int64_t count) {
+  SmallVector<Value> sum{identity(e, reduction)};
+  int64_t full = count / lanes * lanes;
+  if (full > 0)
+    sum = e.forLoop(e.constant(0), e.constant(full), lanes, sum, [&](Value i, ValueRange sums) {
+      return SmallVector<Value>{combine(e, reduction, sums[0], e.loadVec(e.offset(memory, i)))};
     });
-    if (failed(emitted))
-      return failure();
+  if (full < count) {
+    LaneMask mask = LaneMask::first(count - full);
+    Value rest = e.loadMasked(e.offset(memory, full), mask.get(e));
+    rest = e.select(mask.get(e), rest, identity(e, reduction));
+    sum[0] = combine(e, reduction, sum[0], rest);
   }
+  return reduce(e, reduction, sum[0]);
+}
+
+void RowsEmitter::startPhase(RegionEvaluator &region, Emitter &e, const Task &task, const Pieces &pieces,
+                             Value row, int64_t phase) {
+  setRow(region, e, row);
+  region.phase = phase;
+  for (int64_t before = 0; before < phase; ++before) {
+    region.computeRow(before);
+    for (Operation *reduction : reductionsOf(before)) {
+      Value memory = getPartials(e, task, pieces, reduction, row);
+      region.setReduction(reduction, combinePartials(e, reduction, memory, pieces.count));
+    }
+  }
+  region.computeRow(phase);
+}
+
+LogicalResult RowsEmitter::emitPhase(const Pieces &pieces, int64_t phase) {
+  int64_t rows = shape.rows();
+  SmallVector<Operation *> reductions = reductionsOf(phase);
+  bool store = phase == columnPhase && !columnResults.empty();
+  if (reductions.empty() && !store)
+    return success();
+  return kernel.parallel(rows * pieces.count, 0, [&](Emitter &e, const Task &task) {
+    Value row = e.div(task.index, pieces.count);
+    Value number = rows == 1 ? task.index : e.rem(task.index, pieces.count);
+    if (rows == 1)
+      row = e.constant(0);
+    RegionEvaluator region(e, op, info, task.operands, /*vectorRows=*/false);
+    startPhase(region, e, task, pieces, row, phase);
+    Value from = e.mul(number, pieces.columns);
+    Value to = e.min(e.add(from, pieces.columns), e.constant(shape.columns()));
+    Accumulators sums = emitColumns(region, e, from, to, /*wholeRow=*/false, reductions, store);
+    for (auto [k, reduction] : llvm::enumerate(reductions))
+      e.store(reduce(e, reduction, sums[k]), e.offset(getPartials(e, task, pieces, reduction, row), number));
+    return success();
+  });
+}
+
+LogicalResult RowsEmitter::emitPieces() {
+  Pieces pieces = cutRows();
+  int64_t rows = shape.rows();
+  if (!info.reductions.empty() &&
+      failed(kernel.requestWorkspace(info.reductions.size() * rows * pieces.count * 4)))
+    return failure();
+  for (int64_t phase = 0; phase <= lastPhase; ++phase)
+    if (failed(emitPhase(pieces, phase)))
+      return failure();
   if (rowResults.empty())
     return success();
   return kernel.parallel(rows, 0, [&](Emitter &e, const Task &task) {
     RegionEvaluator region(e, op, info, task.operands, /*vectorRows=*/false);
-    begin(region, e, task, task.index, lastPhase + 1);
+    startPhase(region, e, task, pieces, task.index, lastPhase + 1);
     for (int64_t phase = 0; phase <= rowPhase; ++phase)
       region.computeRow(phase);
     storeRowResults(region, e);
