@@ -121,7 +121,8 @@ LogicalResult FunctionLowering::lower(nn::ConstantTableOp op) {
     return success();
   auto type = llvm::cast<nn::TensorType>(op.getType());
   Type array = type.getElementType();
-  for (int64_t size : llvm::reverse(type.getStaticShape()))
+  SmallVector<int64_t> shape = type.getStaticShape();
+  for (int64_t size : llvm::reverse(shape))
     array = LLVM::LLVMArrayType::get(array, size);
   OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
   LLVM::GlobalOp::create(builder, op.getLoc(), array, /*isConstant=*/true, LLVM::Linkage::Internal,
