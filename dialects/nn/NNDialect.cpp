@@ -5,6 +5,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 
 using namespace mlir;
 using namespace contraflow::nn;
@@ -91,7 +92,10 @@ LogicalResult check(Operation *op, NamedAttribute attribute, ArrayRef<AttributeR
 LogicalResult NNDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
   if (isa<ModuleOp>(op))
     return check(op, attribute, kModuleRules, "modules");
-  return check(op, attribute, kFunctionRules, "functions");
+  if (isa<FunctionOpInterface>(op))
+    return check(op, attribute, kFunctionRules, "functions");
+  return op->emitError("no attribute '")
+         << attribute.getName().getValue() << "' here, expected it of a module or a function";
 }
 
 LogicalResult NNDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsigned,

@@ -45,7 +45,8 @@ std::string print(const Polynomial &polynomial) {
       text += coefficient < 0 ? "-" : "";
     else
       text += coefficient < 0 ? " - " : " + ";
-    uint64_t magnitude = coefficient < 0 ? -coefficient : coefficient;
+    // Of the smallest integer too, which has no negative.
+    uint64_t magnitude = coefficient < 0 ? 0 - static_cast<uint64_t>(coefficient) : coefficient;
     if (magnitude != 1 || factors.empty())
       text += std::to_string(magnitude) + (factors.empty() ? "" : "*");
     text += llvm::join(factors, "*");

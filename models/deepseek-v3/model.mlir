@@ -50,7 +50,7 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
   nn.config route_scale = "routed_scaling_factor" : float default if(v3, 2.5, 1.0)
   nn.let selection_bias = method == "noaux_tc"
   nn.let groups      = if(method == "greedy" or not has(n_group), 1, n_group)
-  nn.let group_limit = if(method == "greedy" or not has(topk_group), 1, topk_group)
+  nn.let group_limit = if(groups == 1 and not has(topk_group), 1, if(method == "greedy" or not has(n_group), 1, topk_group))
   nn.let group_score = if(selection_bias and (groups > 1), "top2sum", "max")
   nn.let normalize   = norm_topk and v3
 

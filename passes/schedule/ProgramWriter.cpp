@@ -174,8 +174,8 @@ LogicalResult ProgramWriter::completeGradients(const Signature &signature, const
         addBuffer(BufferKind::activation_grad, pipe::getExtent(state.values.lookup(output)).buffer.getName(),
                   port.type.getNumBytes());
     state.gradients[output] = zeros;
-    if (failed(runOfGraph(context.getZeroFunction(port.type), Direction::backward_input, state.microBatch,
-                          {zeros})))
+    FailureOr<std::string> zero = context.getZeroFunction(port.type);
+    if (failed(zero) || failed(runOfGraph(*zero, Direction::backward_input, state.microBatch, {zeros})))
       return failure();
   }
   return success();
@@ -335,8 +335,9 @@ LogicalResult ProgramWriter::writeForwardOnly(ArrayRef<Instance> instances, Stri
     Value losses = getRegion(BufferKind::losses, "losses", context.lossBytes);
     auto type = nn::TensorType::get(builder.getContext(), ArrayRef<int64_t>{context.lossBytes / 4},
                                     builder.getF32Type());
-    if (failed(run(context.getZeroFunction(type), Direction::begin, -1, "step", 0,
-                   [&](const Port &) { return losses; })))
+    FailureOr<std::string> zero = context.getZeroFunction(type);
+    if (failed(zero) ||
+        failed(run(*zero, Direction::begin, -1, "step", 0, [&](const Port &) { return losses; })))
       return failure();
   }
   if (failed(forwardGraph(instances, state, "evaluate")))

@@ -82,7 +82,7 @@ const Signature *StepContext::findFunction(const Twine &name) {
   return entry == signatures.end() ? nullptr : &*entry->second;
 }
 
-std::string StepContext::getZeroFunction(nn::TensorType type) {
+FailureOr<std::string> StepContext::getZeroFunction(nn::TensorType type) {
   std::string name = "graph.zero." + getShapeName(type);
   if (findFunction(name))
     return name;
@@ -94,13 +94,14 @@ std::string StepContext::getZeroFunction(nn::TensorType type) {
   // Fusion is over, so the kernel is asked for here.
   auto zero = nn::ZeroOp::create(inside, loc, type);
   SmallVector<Value> replacement;
-  if (succeeded(cast<nn::KernelizableOp>(zero.getOperation()).buildKernels(inside, replacement))) {
-    zero.erase();
-    func::ReturnOp::create(inside, loc, replacement);
-  } else {
-    func::ReturnOp::create(inside, loc, zero->getResults());
-  }
-  signatures[name] = *Signature::get(function);
+  if (failed(cast<nn::KernelizableOp>(zero.getOperation()).buildKernels(inside, replacement)))
+    return zero.emitOpError("has no kernel for ") << type;
+  zero.erase();
+  func::ReturnOp::create(inside, loc, replacement);
+  FailureOr<Signature> signature = Signature::get(function);
+  if (failed(signature))
+    return failure();
+  signatures[name] = *signature;
   return name;
 }
 

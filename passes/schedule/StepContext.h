@@ -33,7 +33,7 @@ public:
   /// Null where the module has no such function.
   const nn::Signature *findFunction(const llvm::Twine &name);
   /// The function that fills a tensor of `type` with zeros; made on first use.
-  std::string getZeroFunction(nn::TensorType type);
+  mlir::FailureOr<std::string> getZeroFunction(nn::TensorType type);
 
   mlir::ModuleOp module;
   nn::ParameterLayout layout;

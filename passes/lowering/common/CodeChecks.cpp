@@ -143,6 +143,16 @@ LogicalResult CodeCheck::checkOrder(Operation *op) {
   return success();
 }
 
+/// Intrinsics and remainders that some processor has no instruction for. Functions of the math dialect are
+/// expanded later, or refused by name.
+bool mayCallLibm(Operation *op) {
+  if (isa<LLVM::FRemOp, arith::RemFOp>(op))
+    return true;
+  return op->getName().getStringRef().starts_with("llvm.intr.") &&
+         !isa<LLVM::FMAOp, LLVM::SqrtOp, LLVM::FAbsOp, LLVM::Prefetch, LLVM::MaskedLoadOp,
+              LLVM::MaskedStoreOp, LLVM::masked_gather, LLVM::masked_scatter>(op);
+}
+
 LogicalResult CodeCheck::checkInside(Operation *op) {
   // verify_code_c1
   if (!isa_and_nonnull<LLVM::LLVMDialect, arith::ArithDialect, math::MathDialect, scf::SCFDialect,
@@ -151,6 +161,9 @@ LogicalResult CodeCheck::checkInside(Operation *op) {
   // verify_code_c3
   if (isa<LLVM::MemcpyOp, LLVM::MemcpyInlineOp, LLVM::MemmoveOp, LLVM::MemsetOp, LLVM::MemsetInlineOp>(op))
     return op->emitOpError("(C3) becomes a call of libc");
+  if (mayCallLibm(op))
+    return op->emitOpError(
+        "(C3) may become a call of libm, expected what is an instruction on every processor");
   if (isa<LLVM::InvokeOp, LLVM::CallIntrinsicOp>(op))
     return op->emitOpError("(C3) is a call, expected llvm.call");
   if (auto call = dyn_cast<LLVM::CallOp>(op))

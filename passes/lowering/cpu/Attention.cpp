@@ -82,9 +82,10 @@ private:
   void emitSoftmax(Value head, Value row) {
     Value line = e.offset(scores, e.mul(row, t.stride));
     AttentionTask::Visible keys = t.visible(row);
-    // The score whose product with the scale is largest.
+    // The score whose product with the scale is largest. It starts from infinity, so that a row whose scores
+    // all overflowed becomes NaN and is noticed, as in other rows that are not finite.
     bool positive = shape.scale >= 0.0f;
-    float least = positive ? -std::numeric_limits<float>::max() : std::numeric_limits<float>::max();
+    float infinity = std::numeric_limits<float>::infinity(), least = positive ? -infinity : infinity;
     auto better = [&](Value a, Value b) {
       auto greater = positive ? arith::CmpFPredicate::OGT : arith::CmpFPredicate::OLT;
       return e.select(arith::CmpFOp::create(e.builder, e.loc, greater, b, a), b, a);

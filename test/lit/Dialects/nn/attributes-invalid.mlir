@@ -36,6 +36,13 @@ func.func private @place() attributes {nn.batch = 1 : i64}
 
 // -----
 
+func.func @elsewhere() {
+  // expected-error @below {{no attribute 'nn.flops' here, expected it of a module or a function}}
+  return {nn.flops = 1 : i64}
+}
+
+// -----
+
 // expected-error @below {{attribute 'nn.role' is "param", expected an #nn.role}}
 func.func private @argument(!nn.tensor<4> {nn.role = "param"})
 

@@ -167,3 +167,21 @@ llvm.mlir.global internal @state(0 : i64) : i64
 
 // expected-error@+1 {{'llvm.mlir.global' op (C7) is visible outside, expected an internal constant}}
 llvm.mlir.global external constant @table(0 : i64) : i64
+
+// -----
+
+llvm.func @f(%bases: !llvm.ptr) {
+  %x = llvm.load %bases : !llvm.ptr -> f32
+  // expected-error@+1 {{'llvm.intr.exp' op (C3) may become a call of libm, expected what is an instruction on every processor}}
+  %y = llvm.intr.exp(%x) : (f32) -> f32
+  llvm.return
+}
+
+// -----
+
+llvm.func @f(%bases: !llvm.ptr) {
+  %x = llvm.load %bases : !llvm.ptr -> f32
+  // expected-error@+1 {{'arith.remf' op (C3) may become a call of libm, expected what is an instruction on every processor}}
+  %y = arith.remf %x, %x : f32
+  llvm.return
+}

@@ -166,4 +166,19 @@ TEST(Attention, LargeScores) {
                 false);
 }
 
+/// A row whose scores all overflowed is not a number, where a row that sees nothing would be zero.
+TEST(Attention, OverflowedScores) {
+  for (double scale : {0.5, -0.5}) {
+    Case p{1, 20, 1, 1, 1, 3, true, false, scale};
+    std::mt19937 random(1);
+    AttentionText text(p);
+    std::vector<Array> inputs = makeInputs(p, text, random);
+    for (double &key : inputs[1].data)
+      key = 1.0;
+    inputs[0][7] = scale > 0 ? -INFINITY : INFINITY;
+    for (const cpu::CpuMachine &machine : machines())
+      expectMatches(text.parse("attention", "qkv", "ol"), inputs, machine, 2e-6, false);
+  }
+}
+
 } // namespace
