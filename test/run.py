@@ -84,8 +84,10 @@ def run_unit(build, pattern):
                     results.failures.append((name, "\n".join(f["failure"] for f in case["failures"])))
                 elif case.get("result") == "SKIPPED":
                     results.skip(name, skip_reason(result.stdout, f"{suite['name']}.{case['name']}"))
-                else:
+                elif case.get("result") == "COMPLETED":
                     results.passed += 1
+                else:  # DISABLED_ cases are SUPPRESSED
+                    results.failures.append((name, f"did not run: {case.get('result')}"))
         if result.returncode and not any(name.startswith(program.name) for name, _ in results.failures):
             results.failures.append((program.name, result.stdout))
     return results

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <set>
@@ -178,7 +179,7 @@ float halfToFloat(uint16_t half) {
     return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
   if (exponent != 0)
     return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
-  float value = float(fraction) * 0x1p-24f;
+  float value = std::ldexp(float(fraction), -24);
   return sign ? -value : value;
 }
 

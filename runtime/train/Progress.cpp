@@ -2,11 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/train/Progress.h"
 #include "runtime/base/Error.h"
+#include "runtime/base/File.h"
 
 #include <nlohmann/json.hpp>
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <string_view>
 
 namespace contraflow::train {
 
@@ -16,6 +19,22 @@ template <typename... Values> std::string format(const char *pattern, Values... 
   char buffer[256];
   std::snprintf(buffer, sizeof(buffer), pattern, values...);
   return buffer;
+}
+
+/// The lines of `content` that are whole and of no step after `step`.
+std::string linesUntil(int64_t step, std::string_view content, const std::string &path) {
+  std::string kept;
+  for (size_t number = 1, end; (end = content.find('\n')) != std::string_view::npos; ++number) {
+    std::string_view line = content.substr(0, end);
+    content.remove_prefix(end + 1);
+    nlohmann::json value = nlohmann::json::parse(line, nullptr, false);
+    if (!value.is_object() || !value.contains("step") || !value["step"].is_number_integer())
+      throw base::Error(base::text("'", path, "' is no file of metrics: line ", number, " has no step"),
+                        "name another file with --metrics");
+    if (value["step"].get<int64_t>() <= step)
+      kept += base::text(line, "\n");
+  }
+  return kept;
 }
 
 } // namespace
@@ -38,9 +57,28 @@ std::string progressLine(const StepReport &report) {
                 report.tokensPerSecond, durationText(report.secondsLeft).c_str());
 }
 
-MetricsFile::MetricsFile(const std::string &path) : path(path), file(std::fopen(path.c_str(), "ae")) {
+MetricsFile::MetricsFile(const std::string &path) : path(path) { open(); }
+
+void MetricsFile::open() {
+  file.reset(std::fopen(path.c_str(), "ae"));
   if (!file)
     throw base::Error(base::text("cannot write '", path, "': ", std::strerror(errno)));
+}
+
+void MetricsFile::keepUntil(int64_t step) {
+  std::error_code error;
+  std::filesystem::file_status status = std::filesystem::symlink_status(path, error);
+  if (!std::filesystem::is_regular_file(status))
+    return;
+  std::string content = base::readFile(path);
+  // A new run keeps nothing, whatever the file holds.
+  std::string kept = step == 0 ? "" : linesUntil(step, content, path);
+  if (kept == content)
+    return;
+  base::AtomicFile replacement(path, unsigned(status.permissions()) & 0777);
+  replacement.write(kept);
+  replacement.commit();
+  open();
 }
 
 void MetricsFile::write(const StepReport &report, bool validated) {

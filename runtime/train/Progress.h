@@ -35,8 +35,12 @@ std::string progressLine(const StepReport &report);
 /// Lines of JSON, one a step, with enough digits that equal text means equal bits.
 class MetricsFile {
 public:
-  /// Appends to the file where it exists. Throws base::Error.
+  /// Leaves a file that exists as it is. Throws base::Error.
   explicit MetricsFile(const std::string &path);
+  /// Drops the lines of steps after `step`, which a run that goes on from there writes again, and a last line
+  /// that a crash cut. What is no regular file (a pipe, a link like /dev/stdout) stays as it is. Throws
+  /// base::Error.
+  void keepUntil(int64_t step);
   /// A file that cannot be written any more is no reason to end a run: it gets a warning, once.
   void write(const StepReport &report, bool validated);
 
@@ -44,6 +48,8 @@ private:
   struct Close {
     void operator()(FILE *file) const { std::fclose(file); }
   };
+  void open();
+
   std::string path;
   std::unique_ptr<FILE, Close> file;
   bool warned = false;

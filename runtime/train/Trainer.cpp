@@ -61,6 +61,16 @@ std::pair<std::string, std::string> choosePrompt(const std::vector<data::Documen
   return {bytes.substr(begin, end - begin), document.path};
 }
 
+/// The folder takes files, or can be made.
+bool isWritable(fs::path folder) {
+  std::error_code error;
+  folder = fs::absolute(folder, error);
+  // A link to nothing is there, and no folder can be made of it.
+  while (!fs::exists(fs::symlink_status(folder, error)) && folder.has_relative_path())
+    folder = folder.parent_path();
+  return fs::is_directory(folder, error) && access(folder.c_str(), W_OK | X_OK) == 0;
+}
+
 } // namespace
 
 Trainer::Trainer(executor::Executor &executor, Settings settingsGiven, TrainOptions optionsGiven)
@@ -105,6 +115,8 @@ void Trainer::begin() {
   readText();
   std::ranges::fill(step.getStarts(), 0);
   unusedStarts.resize(size_t(manifest.seq));
+  if (metrics)
+    metrics->keepUntil(firstStep);
   installStopHandler();
 }
 
@@ -113,13 +125,22 @@ void Trainer::checkArguments() {
   data::checkOptions(corpusOptions(settings));
   if (options.resume || options.initialize)
     source.emplace(checkpoint::fileOf(options.resume ? *options.resume : *options.initialize));
-  std::error_code error;
-  fs::create_directories(options.checkpoint, error);
-  if (!fs::is_directory(options.checkpoint, error) || access(options.checkpoint.c_str(), W_OK) != 0)
+  if (options.resume)
+    checkResumed();
+  if (!isWritable(options.checkpoint))
     throw Error(text("cannot write checkpoints to '", options.checkpoint, "'"),
                 "name another folder with --checkpoint");
   if (!options.metrics.empty())
     metrics = std::make_unique<MetricsFile>(options.metrics);
+}
+
+void Trainer::checkResumed() {
+  std::error_code error;
+  ownsCheckpoint = fs::equivalent(source->getPath(), checkpoint::fileOf(options.checkpoint), error);
+  std::optional<checkpoint::TrainingState> resumed = checkpoint::stateOf(*source);
+  if (resumed && resumed->step > settings.steps)
+    throw Error(text("the checkpoint is at step ", resumed->step, ", --steps is ", settings.steps),
+                "ask for more steps, or begin a new run from its parameters with --initialize");
 }
 
 void Trainer::loadParameters() {
@@ -174,14 +195,16 @@ void Trainer::resumeFrom(const abi::SafetensorsFile &file) {
 // A step
 //===----------------------------------------------------------------------===//
 
+void Trainer::readSequence(data::Sequences &sequences, int64_t number, int64_t row) {
+  size_t at = size_t(row * manifest.seq), seq = size_t(manifest.seq);
+  bool masked = settings.documentMask && !step.getStarts().empty();
+  sequences.read(number, step.getTokens().subspan(at, seq),
+                 masked ? step.getStarts().subspan(at, seq) : std::span<int32_t>(unusedStarts));
+}
+
 void Trainer::readBatch() {
-  int64_t count = manifest.microBatches * manifest.batch;
-  for (int64_t i = 0; i < count; ++i) {
-    size_t at = size_t(i * manifest.seq), seq = size_t(manifest.seq);
-    bool masked = settings.documentMask && !step.getStarts().empty();
-    training->read(state.dataPosition + i, step.getTokens().subspan(at, seq),
-                   masked ? step.getStarts().subspan(at, seq) : std::span<int32_t>(unusedStarts));
-  }
+  for (int64_t i = 0; i < manifest.microBatches * manifest.batch; ++i)
+    readSequence(*training, state.dataPosition + i, i);
 }
 
 void Trainer::trainStep(int64_t number) {
@@ -223,13 +246,8 @@ double Trainer::validate() {
   int64_t batches = std::max<int64_t>(tokens / (manifest.batch * manifest.seq), 1);
   double sum = 0;
   for (int64_t batch = 0; batch < batches; ++batch) {
-    for (int64_t i = 0; i < manifest.batch; ++i) {
-      int64_t n = (batch * manifest.batch + i) % validation->getPerEpoch();
-      size_t at = size_t(i * manifest.seq), seq = size_t(manifest.seq);
-      bool masked = settings.documentMask && !step.getStarts().empty();
-      validation->read(n, step.getTokens().subspan(at, seq),
-                       masked ? step.getStarts().subspan(at, seq) : std::span<int32_t>(unusedStarts));
-    }
+    for (int64_t i = 0; i < manifest.batch; ++i)
+      readSequence(*validation, (batch * manifest.batch + i) % validation->getPerEpoch(), i);
     step.runEvaluate();
     sum += step.readLosses(1).main;
   }
@@ -281,7 +299,7 @@ void Trainer::save() {
   requireSoundModel();
   fs::path file = checkpoint::fileOf(options.checkpoint);
   // The checkpoint of another run is kept once, under another name.
-  if (!options.resume && savedStep < 0 && fs::exists(file)) {
+  if (!ownsCheckpoint && fs::exists(file)) {
     fs::path previous = file.parent_path() / "previous.safetensors";
     std::error_code error;
     fs::remove(previous, error);
@@ -294,6 +312,7 @@ void Trainer::save() {
     say(text("kept the checkpoint of an earlier run as '", previous.string(), "'"));
   }
   checkpoint::save(executor, options.checkpoint, state);
+  ownsCheckpoint = true;
   savedStep = state.step;
 }
 

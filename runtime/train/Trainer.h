@@ -43,9 +43,12 @@ public:
 private:
   void begin();
   void checkArguments();
+  void checkResumed();
   void loadParameters();
   void resumeFrom(const abi::SafetensorsFile &file);
   void readText();
+  /// Sequence `number` into row `row` of the batch.
+  void readSequence(data::Sequences &sequences, int64_t number, int64_t row);
   void readBatch();
   void trainStep(int64_t number);
   [[noreturn]] void refuseNonFinite(int64_t number);
@@ -81,6 +84,8 @@ private:
   std::optional<double> validationLoss;
   int64_t firstStep = 0;
   int64_t savedStep = -1;
+  /// The checkpoint in the folder is this run's: the one it continues or one that it wrote.
+  bool ownsCheckpoint = false;
   double beginSeconds = 0;
   /// Time in steps alone, since the last progress line and altogether.
   double stepSeconds = 0, totalStepSeconds = 0;

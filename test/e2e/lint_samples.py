@@ -47,6 +47,38 @@ def build(folder):
     (folder / "compile_commands.json").write_text(json.dumps(commands))
 
 
+def git(folder, *arguments):
+    identity = ["-c", "user.name=x", "-c", "user.email=x", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True)
+
+
+def commit(folder, name):
+    (folder / name).write_text("")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", name)
+
+
+def edited(folder):
+    """What check_tidy.py takes for edited."""
+    program = "import check_tidy\nfor p in sorted(check_tidy.changed()): print(p.relative_to(check_tidy.ROOT))"
+    subprocess.run([sys.executable, "-B", "-c", program], cwd=folder / "test/lint", check=True)
+
+
+def show_edited(folder):
+    shutil.rmtree(folder / "test/lint/__pycache__", ignore_errors=True)
+    git(folder, "checkout", "-q", "-B", "main")
+    commit(folder, "first.cpp")
+    commit(folder, "second.cpp")
+    print("edited on main:", flush=True)
+    edited(folder)
+    git(folder, "checkout", "-q", "-b", "topic")
+    commit(folder, "third.cpp")
+    commit(folder, "fourth.cpp")
+    print("edited in a clone of a branch:", flush=True)
+    git(folder, "clone", "-q", "-b", "topic", str(folder), str(folder / "clone"))
+    edited(folder / "clone")
+
+
 def main():
     folder = pathlib.Path(sys.argv[1]).resolve()
     build(folder)
@@ -55,6 +87,7 @@ def main():
         result = subprocess.run([sys.executable, str(script), "--build", str(folder)], text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         print(f"{name}: exit status {result.returncode}\n{result.stdout}", end="")
+    show_edited(folder)
 
 
 main()

@@ -1,5 +1,6 @@
 """Whole programs: compile, train, resume, verify. Each test is a .test file with RUN lines."""
 import os
+import platform
 
 import lit.formats
 
@@ -10,6 +11,8 @@ config.excludes = ["Inputs"]
 config.test_source_root = os.path.dirname(__file__)
 config.environment["PATH"] = os.pathsep.join([config.contraflow_tools_dir, config.llvm_tools_dir, os.environ["PATH"]])
 config.environment["FILECHECK_OPTS"] = "-enable-var-scope --dump-input=fail"
+if platform.machine() in ("x86_64", "i686"):
+    config.available_features.add("machine-x86")
 config.substitutions.append(("%models", os.path.join(config.contraflow_source_dir, "models")))
 config.substitutions.append(("%root", config.contraflow_source_dir))
 config.substitutions.append(("%golden", os.path.join(config.contraflow_source_dir, "test", "numerics", "golden")))

@@ -12,6 +12,7 @@ PROGRAM = """#!/usr/bin/env python3
 import json, pathlib, sys
 cases = [{"name": "Passes", "result": "COMPLETED"},
          {"name": "Fails", "result": "COMPLETED", "failures": [{"failure": "two is not one"}]},
+         {"name": "DISABLED_Rests", "status": "NOTRUN", "result": "SUPPRESSED"},
          {"name": "WantsMore", "result": "SKIPPED"}, {"name": "WantsTool", "result": "SKIPPED"}]
 for case, reason in (("WantsMore", "this machine lacks avx512f"), ("WantsTool", "there is no FileCheck")):
     print(f"[ RUN      ] Suite.{case}\\nx.cpp:3: Skipped\\n{reason}\\n[  SKIPPED ] Suite.{case} (0 ms)")

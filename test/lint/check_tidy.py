@@ -47,11 +47,17 @@ def headers_unit(build, commands):
 
 
 def changed():
-    """Sources that differ from main or are not committed; none where there is no main to compare with."""
+    """Sources that differ from the last common commit with main, or on main itself from the commit before; and those
+    that are not committed. A clone of a branch has no main of its own, but the one it was cloned from."""
     def git(*arguments):
         return subprocess.run(["git", *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL).stdout
-    base = git("merge-base", "HEAD", "main").strip() or "HEAD"
+    def commit(name):
+        return git("rev-parse", "--verify", "-q", f"{name}^{{commit}}").strip()
+    main = commit("origin/main") or commit("main")
+    base = git("merge-base", "HEAD", main).strip() if main else ""
+    if base in ("", commit("HEAD")):
+        base = commit("HEAD~1") or "HEAD"
     names = git("diff", "--name-only", base) + git("ls-files", "-o", "--exclude-standard")
     return {ROOT / name for name in names.splitlines()}
 
@@ -80,4 +86,5 @@ def main():
     finish(sorted(findings))
 
 
-main()
+if __name__ == "__main__":
+    main()

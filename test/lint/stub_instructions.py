@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Reads `objdump -d` of the stub (x86) and refuses sums in single precision.
+"""Reads `objdump -d` of the stub (x86) and refuses sums and products in single precision.
 
-Tensors are float, and every product of matrices, norm or update adds floats. The runtime's own numbers (times,
-losses, probabilities) are double.
+Tensors are float, and every product of matrices, norm or update adds and multiplies floats. The runtime's own numbers
+(times, losses, probabilities) are double.
+
+Not seen: arithmetic in double precision, also on floats that were widened; differences, quotients, roots and maxima;
+x87 instructions; integer arithmetic on the bits of numbers; and what a library outside the stub computes.
 """
 import collections
 import re
 import sys
 
-SUM = re.compile(r"v?addss|v?addps|vfn?m(?:add|sub)\w*|v?dpps|v?haddps")
+FLOAT = re.compile(r"v?addss|v?addps|v?mulss|v?mulps|vfn?m(?:add|sub)\w*|v?dpps|v?haddps")
 counts = collections.Counter()
 function, bad = "", []
 for line in sys.stdin:
@@ -16,7 +19,7 @@ for line in sys.stdin:
         function = match.group(1)
     elif match := re.match(r"\s+[0-9a-f]+:\t(\w+)", line):
         counts[match.group(1)] += 1
-        if SUM.fullmatch(match.group(1)):
+        if FLOAT.fullmatch(match.group(1)):
             bad.append(f"{function}: {line.strip()}")
 if bad:
     sys.exit("\n".join(bad))

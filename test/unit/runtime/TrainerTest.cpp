@@ -159,6 +159,52 @@ TEST_F(Trainer, KeepsTheCheckpointOfAnEarlierRun) {
   EXPECT_EQ(test::read(folder / "a/model.safetensors"), second.first);
 }
 
+TEST_F(Trainer, KeepsTheCheckpointOfAnotherRunWhenItResumes) {
+  train("a", "--steps 2");
+  auto other = train("b", "--steps 3 --seed 5");
+  const std::string arguments = " --sample-length 0 --set train.checkpoint_every=1 --data text";
+  CommandResult result = run("--resume a --checkpoint b --steps 5" + arguments);
+  EXPECT_CONTAINS(result.text, "kept the checkpoint of an earlier run as 'b/previous.safetensors'");
+  EXPECT_EQ(test::read(folder / "b/previous.safetensors"), other.first);
+  // The checkpoint that a run continues is its own, by whatever name.
+  EXPECT_EQ(run("--resume ./b/model.safetensors --checkpoint b --steps 7" + arguments).code, 0);
+  EXPECT_EQ(test::read(folder / "b/previous.safetensors"), other.first);
+}
+
+TEST_F(Trainer, RefusesToResumeBeyondTheLastStep) {
+  train("a", "--steps 3");
+  CommandResult result = run("--data text --steps 2 --resume a --checkpoint b --metrics b.json");
+  EXPECT_EQ(result.code, 1) << result.text;
+  EXPECT_CONTAINS(result.text, "error: the checkpoint is at step 3, --steps is 2; ask for more steps, or");
+  EXPECT_FALSE(std::filesystem::exists(folder / "b"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "b.json"));
+}
+
+TEST_F(Trainer, MakesTheCheckpointFolderWhenItSaves) {
+  EXPECT_EQ(run("--data text --steps 0 --sample-length 0 --checkpoint new/a").code, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder / "new"));
+  EXPECT_EQ(run("--data text --steps 1 --sample-length 0 --checkpoint new/a").code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder / "new/a/model.safetensors"));
+  CommandResult result = run("--data text --checkpoint trainer/a");
+  EXPECT_CONTAINS(result.text, "cannot write checkpoints to 'trainer/a'");
+  EXPECT_EQ(result.text.find("data: "), std::string::npos) << result.text;
+}
+
+TEST_F(Trainer, WritesTheMetricsOfEachStepOnce) {
+  auto whole = train("whole", "--steps 6");
+  auto first = train("a", "--steps 4");
+  EXPECT_TRUE(first == train("a", "--steps 4"));
+  // A crash after step 5: its line is there and a part of the next one, but no checkpoint.
+  std::string lines = test::read(folder / "a.json");
+  folder.write("a.json", lines + "{\"step\":5,\"loss\":1.0}\n{\"step\":6,\"lo");
+  EXPECT_TRUE(whole == train("a", "--steps 6 --resume"));
+  folder.write("notes", "one\n");
+  CommandResult result = run("--data text --steps 7 --resume a --metrics notes");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_CONTAINS(result.text, "error: 'notes' is no file of metrics: line 1 has no step; name another");
+  EXPECT_EQ(test::read(folder / "notes"), "one\n");
+}
+
 TEST_F(Trainer, WritesPublishedNamesAndState) {
   train("a", "--steps 3 --set train.checkpoint_every=2");
   abi::SafetensorsFile file(folder / "a/model.safetensors");
