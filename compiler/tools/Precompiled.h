@@ -2,6 +2,12 @@
 #ifndef CONTRAFLOW_COMPILER_TOOLS_PRECOMPILED_H
 #define CONTRAFLOW_COMPILER_TOOLS_PRECOMPILED_H
 
+// Debian's libMLIR is built without statistics, and a pass that counts has them as members: our layout of
+// mlir::Pass::Statistic must be the library's, whose constructor would otherwise leave ours half initialized.
+#define NDEBUG
+#include "llvm/ADT/Statistic.h"
+#undef NDEBUG
+
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
