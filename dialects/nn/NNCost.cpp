@@ -61,7 +61,8 @@ template <typename AttentionLikeOp> static int64_t countScores(AttentionLikeOp o
 int64_t AttentionOp::getFlops() { return countScores(*this) * (2 * getHeadDim() + 2 * getValueDim() + 5); }
 // q k^T again, grad v^T; dq, dk, dv; and per score: scale, subtract, exp, subtract, product, scale.
 int64_t AttentionInputGradOp::getFlops() {
-  return countScores(*this) * (6 * getHeadDim() + 4 * getValueDim() + 6) + 2 * elements(getGrad());
+  return countScores(*this) * (6 * getHeadDim() + 4 * getValueDim() + 6) + 2 * elements(getGrad()) +
+         (getLseGrad() ? elements(getLseGrad()) : 0);
 }
 
 //===----------------------------------------------------------------------===//
@@ -129,7 +130,12 @@ int64_t BiasUpdateOp::getFlops() { return 5 * elements(getBias()); }
 
 // maximum, subtract, exp, sum
 int64_t CrossEntropyOp::getFlops() { return 4 * elements(getLogits()); }
-int64_t CrossEntropyInputGradOp::getFlops() { return 4 * elements(getLogits()); }
+// subtract, exp, times, subtract; both factors of a row added
+int64_t CrossEntropyInputGradOp::getFlops() {
+  return 4 * elements(getLogits()) + (getLseGrad() ? elements(getLseGrad()) : 0);
+}
+int64_t MeanOp::getFlops() { return elements(getInput()); }
+int64_t MeanInputGradOp::getFlops() { return 0; }
 int64_t SumSquaresOp::getFlops() { return 2 * elements(getInput()); }
 int64_t ClipFactorOp::getFlops() { return 4; }
 // clip; 3 for m, 4 for v; 2 for decay; 2 quotients, root, sum, product, difference

@@ -15,11 +15,11 @@ using namespace mlir;
 
 namespace contraflow::nn {
 
-/// Fails where a gradient arrives at a result through which none can go.
-static LogicalResult refuseGradient(Operation *op, ValueRange resultGrads, unsigned result, StringRef name) {
-  if (!resultGrads[result])
-    return success();
-  return op->emitOpError("has no gradient through its result '") << name << "', but a gradient arrives there";
+/// The gradient of a result, zeros where only other results have one.
+static Value gradientOrZero(OpBuilder &builder, Value gradient, Value result) {
+  if (gradient)
+    return gradient;
+  return ZeroOp::create(builder, result.getLoc(), result.getType());
 }
 
 //===----------------------------------------------------------------------===//
@@ -82,11 +82,10 @@ LogicalResult RopeOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads
 
 LogicalResult AttentionOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                            MutableArrayRef<Value> operandGrads) {
-  if (failed(refuseGradient(*this, resultGrads, 1, "lse")))
-    return failure();
+  Value grad = gradientOrZero(builder, resultGrads[0], getOutput());
   auto gradients = AttentionInputGradOp::create(
-      builder, getLoc(), TypeRange{getQuery().getType(), getKey().getType(), getValue().getType()},
-      resultGrads[0], getQuery(), getKey(), getValue(), getOutput(), getLse(), getStarts(), getCausalAttr(),
+      builder, getLoc(), TypeRange{getQuery().getType(), getKey().getType(), getValue().getType()}, grad,
+      getQuery(), getKey(), getValue(), getOutput(), getLse(), resultGrads[1], getStarts(), getCausalAttr(),
       getHeadsAttr(), getKvHeadsAttr(), getSeqAttr(), getScaleAttr());
   llvm::copy(gradients.getResults(), operandGrads.begin());
   return success();
@@ -252,10 +251,16 @@ LogicalResult BalanceLossOp::buildInputGrads(OpBuilder &builder, ValueRange resu
 
 LogicalResult CrossEntropyOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                               MutableArrayRef<Value> operandGrads) {
-  if (failed(refuseGradient(*this, resultGrads, 1, "lse")))
-    return failure();
-  operandGrads[0] = CrossEntropyInputGradOp::create(builder, getLoc(), getLogits().getType(), resultGrads[0],
-                                                    getLogits(), getTargets(), getLse());
+  Value grad = gradientOrZero(builder, resultGrads[0], getLoss());
+  operandGrads[0] = CrossEntropyInputGradOp::create(builder, getLoc(), getLogits().getType(), grad,
+                                                    getLogits(), getTargets(), getLse(), resultGrads[1]);
+  return success();
+}
+
+LogicalResult MeanOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                      MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] =
+      MeanInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getValid());
   return success();
 }
 

@@ -60,8 +60,17 @@ LogicalResult RopeInputGradOp::verify() {
 }
 
 LogicalResult AttentionInputGradOp::verify() {
-  return verifyAttention(*this, {getQuery(), getKey(), getValue(), getOutput(), getLse(), getStarts(),
-                                 getHeads(), getKvHeads(), getSeq(), getScale()});
+  if (failed(verifyAttention(*this, {getQuery(), getKey(), getValue(), getOutput(), getLse(), getStarts(),
+                                     getHeads(), getKvHeads(), getSeq(), getScale()})))
+    return failure();
+  if (!getLseGrad())
+    return success();
+  // attention_input_grad_c7
+  Check check(*this);
+  return failure(failed(check.equal(7, "rows of lse_grad", getDim(getLseGrad(), 0), "rows of lse",
+                                    getDim(getLse(), 0))) ||
+                 failed(check.equal(7, "columns of lse_grad", getDim(getLseGrad(), 1), "columns of lse",
+                                    getDim(getLse(), 1))));
 }
 
 //===----------------------------------------------------------------------===//
@@ -182,8 +191,12 @@ LogicalResult CrossEntropyInputGradOp::verify() {
   ExprAttr rows = getDim(getLogits(), 0);
   return failure(
       failed(check.equal(1, "elements of targets", getDim(getTargets(), 0), "rows of logits", rows)) ||
-      failed(check.equal(1, "elements of lse", getDim(getLse(), 0), "rows of logits", rows)));
+      failed(check.equal(1, "elements of lse", getDim(getLse(), 0), "rows of logits", rows)) ||
+      (getLseGrad() &&
+       failed(check.equal(1, "elements of lse_grad", getDim(getLseGrad(), 0), "rows of logits", rows))));
 }
+
+LogicalResult MeanInputGradOp::verify() { return verifyMean(*this, "output", getOutput(), getValid()); }
 
 //===----------------------------------------------------------------------===//
 // Optimizer

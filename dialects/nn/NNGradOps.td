@@ -180,26 +180,33 @@ def NN_RopeInputGradOp : NN_RopeLikeOp<"rope_input_grad", ["input_grad"], [AllTy
 }
 
 def NN_AttentionInputGradOp : NN_AttentionLikeOp<"attention_input_grad", ["query_grad", "key_grad", "value_grad"],
-    [AllTypesMatch<["grad", "output"]>, AllTypesMatch<["query", "query_grad"]>,
+    [AttrSizedOperandSegments, AllTypesMatch<["grad", "output"]>, AllTypesMatch<["query", "query_grad"]>,
      AllTypesMatch<["key", "key_grad"]>, AllTypesMatch<["value", "value_grad"]>]> {
   let summary = "gradients of query, key and value of nn.attention";
   let description = [{
     With `P = exp(scale * q k^T - lse)` computed again tile by tile, `dV = P^T grad`, `dP = grad V^T`,
     `dS = P * (dP - rowsum(grad * output))`, `dQ = scale * dS k` and `dK = scale * dS^T q`; key and value heads sum over
-    the query heads that share them (arXiv 2307.08691, algorithm 2).
+    the query heads that share them (arXiv 2307.08691, algorithm 2). Where `lse_grad`, the gradient of lse, is given,
+    `dS = P * (dP - (rowsum(grad * output) - lse_grad))`, for P is the derivative of lse by the scaled scores.
 
     ```mlir
     %dq, %dk, %dv = nn.attention_input_grad %grad, %q, %k, %v, %o, %lse causal heads(4) kv_heads(2) seq(64) scale(0.25)
         : <128 x 32>, <128 x 64>, <128 x 32>, <128 x 16>, <128 x 4>
+    %a, %b, %c = nn.attention_input_grad %grad, %q, %k, %v, %o, %lse lse_grad(%d : <128 x 4>) heads(4) kv_heads(2) seq(64)
+        scale(0.25) : <128 x 32>, <128 x 64>, <128 x 32>, <128 x 16>, <128 x 4>
     ```
 
-    The types are those of grad, query, key, value and lse. Constraints: (C1) to (C6) of `nn.attention`.
+    The types are those of grad, query, key, value and lse.
+
+    Constraints: (C1) to (C6) of `nn.attention`, and
+    - (C7) rows and columns of lse_grad are those of lse
   }];
   let arguments = (ins NN_Matrix:$grad, NN_Matrix:$query, NN_Matrix:$key, NN_Matrix:$value, NN_Matrix:$output,
-                       NN_Matrix:$lse, Optional<NN_Ids>:$starts, UnitAttr:$causal, NN_ExprAttr:$heads,
-                       NN_ExprAttr:$kv_heads, NN_Seq:$seq, NN_ExprAttr:$scale);
+                       NN_Matrix:$lse, Optional<NN_Matrix>:$lse_grad, Optional<NN_Ids>:$starts, UnitAttr:$causal,
+                       NN_ExprAttr:$heads, NN_ExprAttr:$kv_heads, NN_Seq:$seq, NN_ExprAttr:$scale);
   let results = (outs NN_Matrix:$query_grad, NN_Matrix:$key_grad, NN_Matrix:$value_grad);
   let assemblyFormat = "$grad `,` $query `,` $key `,` $value `,` $output `,` $lse " #
+                       NN_OptionalOperand<"lse_grad", "lse_grad">.text #
                        NN_OptionalOperand<"starts", "starts">.text # "(`causal` $causal^)? " #
                        NN_Arg<"heads">.text # NN_Arg<"kv_heads">.text # NN_OptionalArg<"seq">.text # NN_Arg<"scale">.text #
                        "attr-dict `:` " # NN_TypesOf<["grad", "query", "key", "value", "lse"]>.text;
@@ -483,19 +490,41 @@ def NN_CrossEntropyInputGradOp : NN_ComputeOp<"cross_entropy_input_grad", ["logi
   let summary = "gradient of the logits of nn.cross_entropy";
   let description = [{
     With n the number of rows that have a target, `output[t, v] = grad / n * (exp(logits[t, v] - lse[t]) - [v == targets[t]])`,
-    and zeros where `targets[t] < 0`.
+    and zeros where `targets[t] < 0`. Where `lse_grad`, the gradient of lse, is given, `lse_grad[t] * exp(logits[t, v] - lse[t])`
+    is added in every row, for lse is a value of every row.
 
     ```mlir
     %d = nn.cross_entropy_input_grad %grad, %logits, %targets, %lse : <128 x 512>, <128 : i32>, <128>
+    %e = nn.cross_entropy_input_grad %grad, %logits, %targets, %lse lse_grad(%g : <128>) : <128 x 512>, <128 : i32>, <128>
     ```
 
     Constraints:
-    - (C1) rows of logits, targets and lse agree
+    - (C1) rows of logits, targets, lse and lse_grad agree
   }];
-  let arguments = (ins NN_Scalar:$grad, NN_Matrix:$logits, NN_Ids:$targets, NN_Vector:$lse);
+  let arguments = (ins NN_Scalar:$grad, NN_Matrix:$logits, NN_Ids:$targets, NN_Vector:$lse,
+                       Optional<NN_Vector>:$lse_grad);
   let results = (outs NN_Matrix:$output);
-  let assemblyFormat = "$grad `,` $logits `,` $targets `,` $lse attr-dict `:` " #
-                       NN_TypesOf<["logits", "targets", "lse"]>.text;
+  let assemblyFormat = "$grad `,` $logits `,` $targets `,` $lse " # NN_OptionalOperand<"lse_grad", "lse_grad">.text #
+                       "attr-dict `:` " # NN_TypesOf<["logits", "targets", "lse"]>.text;
+  let hasVerifier = 1;
+}
+
+def NN_MeanInputGradOp : NN_ComputeOp<"mean_input_grad", ["input_grad"], [NN_Cost]> {
+  let summary = "gradient of the input of nn.mean";
+  let description = [{
+    With n the number of elements that `nn.mean` takes the mean of, every one of them is `grad / n`; zeros in rows that are
+    not valid.
+
+    ```mlir
+    %d = nn.mean_input_grad %grad valid(%ids : <128 : i32>) : <128 x 8>
+    ```
+
+    Constraints: (C1) of `nn.mean`.
+  }];
+  let arguments = (ins NN_Scalar:$grad, Optional<NN_Ids>:$valid);
+  let results = (outs NN_Rows:$output);
+  let assemblyFormat = "$grad " # NN_OptionalOperand<"valid", "valid">.text #
+                       "attr-dict `:` custom<TensorType>(type($output))";
   let hasVerifier = 1;
 }
 

@@ -187,6 +187,23 @@ LogicalResult verifyBody(KernelOp op) {
   return success();
 }
 
+LogicalResult verifyAttentionGradInputs(KernelOp op) {
+  auto anchor = llvm::dyn_cast<AttentionGradAnchorAttr>(op.getAnchor());
+  if (!anchor)
+    return success();
+  // kernel_c6
+  unsigned found = op.getNumInputs(), wanted = anchor.getLseGrad() ? 7 : 6;
+  if (found != wanted && found != wanted + 1)
+    return op.emitOpError() << "(C6) attention_grad " << (wanted == 7 ? "with" : "without") << " lseGrad has "
+                            << found << " inputs, expected " << wanted << ", or " << wanted + 1
+                            << " with starts";
+  if (found > wanted && !op.getInputType(wanted).getElementType().isInteger(32))
+    return op.emitOpError() << "(C6) input " << wanted << " holds the starts of attention_grad "
+                            << (wanted == 7 ? "with" : "without") << " lseGrad and must be i32, found "
+                            << op.getInputType(wanted);
+  return success();
+}
+
 } // namespace
 
 LogicalResult KernelOp::verify() {
@@ -202,9 +219,8 @@ LogicalResult KernelOp::verify() {
   if (!llvm::isa<RowsAnchorAttr, ColumnReduceAnchorAttr, MatmulAnchorAttr, GroupedMatmulAnchorAttr,
                  AttentionAnchorAttr, AttentionGradAnchorAttr, RouteAnchorAttr>(getAnchor()))
     return emitOpError() << "unknown anchor " << getAnchor();
-  if (failed(verifyMaps(*this)) || failed(verifyTied(*this)) || failed(verifyGathers(*this)))
-    return failure();
-  return verifyBody(*this);
+  return failure(failed(verifyMaps(*this)) || failed(verifyTied(*this)) || failed(verifyGathers(*this)) ||
+                 failed(verifyBody(*this)) || failed(verifyAttentionGradInputs(*this)));
 }
 
 //===----------------------------------------------------------------------===//

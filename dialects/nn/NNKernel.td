@@ -64,10 +64,10 @@ def NN_GroupedMatmulAnchor : AttrDef<NN_Dialect, "GroupedMatmulAnchor"> {
   let assemblyFormat = "`<` $ragged `>`";
 }
 
-class NN_AttentionLikeAnchor<string name, string mnem> : AttrDef<NN_Dialect, name> {
+class NN_AttentionLikeAnchor<string name, string mnem, dag more = (ins)> : AttrDef<NN_Dialect, name> {
   let mnemonic = mnem;
-  let parameters = (ins "int64_t":$heads, "int64_t":$kvHeads, "int64_t":$seq,
-                        "::mlir::FloatAttr":$scale, "bool":$causal);
+  let parameters = !con((ins "int64_t":$heads, "int64_t":$kvHeads, "int64_t":$seq,
+                             "::mlir::FloatAttr":$scale, "bool":$causal), more);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
@@ -83,10 +83,12 @@ def NN_AttentionAnchor : NN_AttentionLikeAnchor<"AttentionAnchor", "attention"> 
   }];
 }
 
-def NN_AttentionGradAnchor : NN_AttentionLikeAnchor<"AttentionGradAnchor", "attention_grad"> {
+def NN_AttentionGradAnchor : NN_AttentionLikeAnchor<"AttentionGradAnchor", "attention_grad",
+    (ins DefaultValuedParameter<"bool", "false">:$lseGrad)> {
   let summary = "gradients of q, k and v";
   let description = [{
-    Domain as `attention`. Inputs q, k, v, o, lse, d_o and optionally starts; results d_q, d_k, d_v.
+    Domain as `attention`. Inputs q, k, v, o, lse, d_o, then d_lse where `lseGrad`, and optionally starts; results d_q,
+    d_k, d_v.
     Example: `#nn.attention_grad<heads = 4, kvHeads = 4, seq = 512, scale = 1.250000e-01 : f32, causal = true>`
   }];
 }
@@ -149,6 +151,7 @@ def NN_KernelOp : NN_Op<"kernel", [IsolatedFromAbove, Pure]> {
     - (C3) a tied input has the type of its result, and is tied to one result
     - (C4) gathered inputs are i32 and have maps without symbols
     - (C5) region arguments and yielded values are as the anchor wants
+    - (C6) `attention_grad` has the inputs that its `lseGrad` wants, and no more than i32 starts after them
   }];
   let arguments = (ins StrAttr:$label, AnyAttr:$anchor, DenseI64ArrayAttr:$domain,
                        Variadic<NN_Tensor>:$inputs, AffineMapArrayAttr:$maps,

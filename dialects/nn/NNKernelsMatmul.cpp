@@ -144,10 +144,10 @@ struct AttentionDomain {
   SmallVector<AffineExpr> value(KernelBuilder &k) const { return {row(k)[0], k.d(2) * vSize + k.d(4)}; }
   SmallVector<AffineExpr> lse(KernelBuilder &k) const { return {row(k)[0], k.d(2)}; }
 
-  template <typename Anchor, typename Op> Anchor anchor(Op op) const {
+  template <typename Anchor, typename Op, typename... More> Anchor anchor(Op op, More... more) const {
     Builder builder(op.getContext());
     return Anchor::get(op.getContext(), heads, kvHeads, seq, builder.getF32FloatAttr(getFloat(op.getScale())),
-                       op.getCausal());
+                       op.getCausal(), more...);
   }
 
   int64_t seq, heads, kvHeads, size, vSize, rows;
@@ -171,14 +171,17 @@ LogicalResult AttentionOp::buildKernels(OpBuilder &builder, Replacements &replac
 
 LogicalResult AttentionInputGradOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
   AttentionDomain domain(*this);
-  KernelBuilder k(builder, getLoc(), "attention_input_grad", domain.anchor<AttentionGradAnchorAttr>(*this),
-                  domain.sizes());
+  bool hasLseGrad = !!getLseGrad();
+  KernelBuilder k(builder, getLoc(), "attention_input_grad",
+                  domain.anchor<AttentionGradAnchorAttr>(*this, hasLseGrad), domain.sizes());
   k.input(getQuery(), domain.query(k));
   k.input(getKey(), domain.query(k));
   k.input(getValue(), domain.value(k));
   k.input(getOutput(), domain.value(k));
   k.input(getLse(), domain.lse(k));
   k.input(getGrad(), domain.value(k));
+  if (hasLseGrad)
+    k.input(getLseGrad(), domain.lse(k));
   if (getStarts())
     k.input(getStarts(), domain.row(k));
   k.result(llvm::cast<TensorType>(getQueryGrad().getType()), domain.query(k));

@@ -170,24 +170,91 @@ LogicalResult CrossEntropyOp::buildKernels(OpBuilder &builder, Replacements &rep
   return success();
 }
 
-LogicalResult CrossEntropyInputGradOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
-  KernelBuilder mean(builder, getLoc(), "cross_entropy_factor", {1, rowsOf(getLogits())});
-  mean.input(getGrad(), {mean.c(0)});
-  mean.input(getTargets(), {mean.d(1)});
+/// The gradient of a mean, divided by the number of valid rows times `columns`.
+static Value buildMeanFactor(OpBuilder &builder, Location loc, StringRef name, Value grad, Value valid,
+                             int64_t columns = 1) {
+  KernelBuilder mean(builder, loc, name, {1, shapeOf(valid)[0]});
+  mean.input(grad, {mean.c(0)});
+  mean.input(valid, {mean.d(1)});
   mean.result({1}, {mean.c(0)});
-  KernelOp factor = mean.build([](Region &, ArrayRef<Scalar> in) -> Scalars {
-    return {in[0] / max(rowSum(select(isValid(in[1]), 1.0, 0.0)), 1.0)};
+  KernelOp factor = mean.build([&](Region &, ArrayRef<Scalar> in) -> Scalars {
+    Scalar count = max(rowSum(select(isValid(in[1]), 1.0, 0.0)), 1.0);
+    return {in[0] / (columns == 1 ? count : count * columns)};
   });
+  return factor.getResult(0);
+}
+
+LogicalResult CrossEntropyInputGradOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  Value factor = buildMeanFactor(builder, getLoc(), "cross_entropy_factor", getGrad(), getTargets());
   KernelBuilder k(builder, getLoc(), "cross_entropy_input_grad", shapeOf(getLogits()));
   k.input(getLogits(), {k.d(0), k.d(1)});
   k.input(getTargets(), {k.d(0)});
   k.input(getLse(), {k.d(0)});
-  k.input(factor.getResult(0), {k.c(0)});
+  k.input(factor, {k.c(0)});
+  if (getLseGrad())
+    k.input(getLseGrad(), {k.d(0)});
   k.result(shapeOf(getOutput()), {k.d(0), k.d(1)});
   KernelOp kernel = k.build([](Region &region, ArrayRef<Scalar> in) -> Scalars {
     Scalar indicator = select(equal(region.index(1), in[1]), 1.0, 0.0);
     Scalar factor = select(isValid(in[1]), in[3], 0.0);
-    return {factor * (exp(in[0] - in[2]) - indicator)};
+    Scalar probability = exp(in[0] - in[2]);
+    if (in.size() > 4)
+      return {(factor + in[4]) * probability - factor * indicator};
+    return {factor * (probability - indicator)};
+  });
+  replacements.push_back(kernel.getResult(0));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// mean
+//===----------------------------------------------------------------------===//
+
+/// One kernel for the sums of the rows of a matrix, one for their mean.
+LogicalResult MeanOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  SmallVector<int64_t> shape = shapeOf(getInput());
+  int64_t rows = shape[0], columns = shape.size() > 1 ? shape[1] : 1;
+  Value sums = getInput();
+  if (shape.size() > 1) {
+    KernelBuilder k(builder, getLoc(), "mean_rows", shape);
+    k.input(sums, {k.d(0), k.d(1)});
+    k.result({rows}, {k.d(0)});
+    sums = k.build([](Region &, ArrayRef<Scalar> in) -> Scalars { return {rowSum(in[0])}; }).getResult(0);
+  }
+  KernelBuilder k(builder, getLoc(), "mean", {1, rows});
+  k.input(sums, {k.d(1)});
+  if (getValid())
+    k.input(getValid(), {k.d(1)});
+  k.result({1}, {k.c(0)});
+  KernelOp kernel = k.build([&](Region &, ArrayRef<Scalar> in) -> Scalars {
+    if (in.size() == 1)
+      return {rowSum(in[0]) * (1.0 / (rows * columns))};
+    Scalar valid = isValid(in[1]);
+    Scalar count = max(rowSum(select(valid, 1.0, 0.0)), 1.0);
+    return {rowSum(select(valid, in[0], 0.0)) / (count * columns)};
+  });
+  replacements.push_back(kernel.getResult(0));
+  return success();
+}
+
+LogicalResult MeanInputGradOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  SmallVector<int64_t> shape = shapeOf(getOutput());
+  int64_t rows = shape[0], columns = shape.size() > 1 ? shape[1] : 1;
+  Value factor = getGrad();
+  if (getValid())
+    factor = buildMeanFactor(builder, getLoc(), "mean_factor", factor, getValid(), columns);
+  KernelBuilder k(builder, getLoc(), "mean_input_grad", shape);
+  SmallVector<AffineExpr> element;
+  for (unsigned i = 0; i < shape.size(); ++i)
+    element.push_back(k.d(i));
+  k.input(factor, {k.c(0)});
+  if (getValid())
+    k.input(getValid(), {k.d(0)});
+  k.result(shape, element);
+  KernelOp kernel = k.build([&](Region &, ArrayRef<Scalar> in) -> Scalars {
+    if (in.size() == 1)
+      return {in[0] * (1.0 / (rows * columns))};
+    return {select(isValid(in[1]), in[0], 0.0)};
   });
   replacements.push_back(kernel.getResult(0));
   return success();

@@ -23,6 +23,7 @@ def NN_Floats : NN_TensorOf<"type.getElementType().isF32()", "tensor of f32">;
 def NN_Vector : NN_TensorOf<"type.getRank() == 1 && type.getElementType().isF32()", "f32 vector">;
 def NN_Matrix : NN_TensorOf<"type.getRank() == 2 && type.getElementType().isF32()",
                             "f32 matrix <rows x columns>">;
+def NN_Rows : NN_TensorOf<"type.getRank() <= 2 && type.getElementType().isF32()", "f32 vector or matrix">;
 def NN_Stack : NN_TensorOf<"type.getRank() == 3 && type.getElementType().isF32()",
                            "f32 stack of matrices <experts x out x in>">;
 def NN_Ids : NN_TensorOf<"type.getRank() == 1 && type.getElementType().isInteger(32)", "i32 vector">;

@@ -275,6 +275,8 @@ LogicalResult CrossEntropyOp::verify() {
   return Check(*this).results(2);
 }
 
+LogicalResult MeanOp::verify() { return verifyMean(*this, "input", getInput(), getValid()); }
+
 //===----------------------------------------------------------------------===//
 // Elementwise
 //===----------------------------------------------------------------------===//

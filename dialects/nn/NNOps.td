@@ -179,7 +179,8 @@ def NN_AttentionOp : NN_AttentionLikeOp<"attention", ["attention", "lse"],
     `h / (heads / kv_heads)`; sizes of query/key heads and of value heads may differ (multi-head latent attention, arXiv
     2412.19437 section 2.1.1). A position sees the keys of its own sequence: all of them, or where `causal` those up to itself; where
     `starts` is given, only those with index `>= starts[t]` (documents packed into one sequence do not see each other).
-    The second result is the natural logarithm of the sum of exponentials of each row, which the backward wants.
+    The second result is the natural logarithm of the sum of exponentials of each row, which the backward wants; gradients
+    go through it as well.
 
     ```mlir
     %o, %lse = nn.attention %q, %k, %v causal heads(heads) kv_heads(kv) scale(scale)
@@ -216,7 +217,8 @@ def NN_CrossEntropyOp : NN_ComputeOp<"cross_entropy", ["cross_entropy", "lse"],
   let summary = "mean negative log-likelihood of the targets";
   let description = [{
     The mean over the rows with `targets[t] >= 0` of `lse[t] - logits[t, targets[t]]`, and 0 where there is no such row;
-    lse, the second result, is the natural logarithm of the sum of exponentials of each row (subtracting the maximum first).
+    lse, the second result, is the natural logarithm of the sum of exponentials of each row (subtracting the maximum first),
+    of rows without a target too.
 
     ```mlir
     %loss, %lse = nn.cross_entropy %logits, %targets : <tokens x vocab>, <tokens : i32>
@@ -229,6 +231,30 @@ def NN_CrossEntropyOp : NN_ComputeOp<"cross_entropy", ["cross_entropy", "lse"],
   let arguments = (ins NN_Matrix:$logits, NN_Ids:$targets);
   let results = (outs NN_Scalar:$loss, NN_Vector:$lse);
   let assemblyFormat = "$logits `,` $targets attr-dict `:` " # NN_TypesOf<["logits", "targets"]>.text;
+  let hasVerifier = 1;
+}
+
+def NN_MeanOp : NN_ComputeOp<"mean", ["mean"], [NN_Cost, NN_Gradient]> {
+  let summary = "mean of all elements, or of those of some rows";
+  let description = [{
+    The mean of the elements of a vector or of a matrix; where `valid` is given, of the rows (elements of a vector) t with
+    `valid[t] >= 0`, and 0 where there is no such row. Makes a loss of a value per token, for example the z-loss of
+    arXiv 2202.08906, equation 5:
+
+    ```mlir
+    %loss, %lse = nn.cross_entropy %logits, %targets : <tokens x vocab>, <tokens : i32>
+    %square = nn.mul %lse, %lse : <tokens>
+    %z = nn.mean %square valid(%targets : <tokens : i32>) : <tokens>
+    nn.loss "z" weight(1.0e-4) %z : <1>
+    ```
+
+    Constraints:
+    - (C1) `dim(valid, 0) == dim(input, 0)`
+  }];
+  let arguments = (ins NN_Rows:$input, Optional<NN_Ids>:$valid);
+  let results = (outs NN_Scalar:$output);
+  let assemblyFormat = "$input " # NN_OptionalOperand<"valid", "valid">.text #
+                       "attr-dict `:` custom<TensorType>(type($input))";
   let hasVerifier = 1;
 }
 

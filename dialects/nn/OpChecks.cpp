@@ -279,6 +279,14 @@ LogicalResult verifyAttention(Operation *op, const AttentionShape &shape) {
   return check.number(6, "scale", shape.scale);
 }
 
+LogicalResult verifyMean(Operation *op, StringRef name, Value tensor, Value valid) {
+  // mean_c1
+  if (!valid)
+    return success();
+  return Check(op).equal(1, "elements of valid", getDim(valid, 0), "rows of " + name.str(),
+                         getDim(tensor, 0));
+}
+
 LogicalResult verifyBalanceLoss(Operation *op, Value scores, Value valid, ExprAttr topK, ExprAttr seq) {
   Check check(op);
   // balance_loss_c1

@@ -93,6 +93,8 @@ struct AttentionShape {
   ExprAttr heads, kvHeads, seq, scale;
 };
 mlir::LogicalResult verifyAttention(mlir::Operation *op, const AttentionShape &shape);
+mlir::LogicalResult verifyMean(mlir::Operation *op, llvm::StringRef name, mlir::Value tensor,
+                               mlir::Value valid);
 mlir::LogicalResult verifyBalanceLoss(mlir::Operation *op, mlir::Value scores, mlir::Value valid,
                                       ExprAttr topK, ExprAttr seq);
 

@@ -29,7 +29,8 @@ SEQ, BATCH, ALPHA, MTP_WEIGHT = 13, 3, 0.01, 0.3
 CUTS = [(0, 1, 6), (0, 9, 11), (0,)]
 VARIANTS = {"none": Variant(), "qk-norm": Variant(qk_norm=True), "parallel": Variant(parallel=True),
             "third-range": Variant(wide_last=1), "activation": Variant(activation="relu_squared_like"),
-            "sandwich": Variant(sandwich=True), "gated": Variant(gated=True), "alternating": Variant(alternating=True)}
+            "sandwich": Variant(sandwich=True), "gated": Variant(gated=True), "alternating": Variant(alternating=True),
+            "zloss": Variant(zloss=0.05)}
 # FP32 against FP64 on a model of this size; the goldens differ by 1e-7 and 1e-6 in their own frameworks.
 LOSS_BOUND, GRADIENT_BOUND = 3e-6, 2e-5
 
@@ -139,7 +140,7 @@ def main():
     exact = {name: value.astype(np.float64) for name, value in parameters.items()}
     loss = lambda p: Model(config, p, SEQ, variant, ALPHA, MTP_WEIGHT, starts).losses(ids.ravel())
     reference = loss(exact)
-    for name in ("main", "mtp", "balance", "total"):
+    for name in ("main", "mtp", "balance", "total") + (("z",) if variant.zloss else ()):
         found = float(out["loss." + name].ravel()[0])
         if not abs(found - reference[name]) <= LOSS_BOUND * abs(reference[name]):  # NaN fails
             failures.append(f"loss {name}: found {found}, reference {reference[name]}")

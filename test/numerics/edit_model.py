@@ -82,8 +82,17 @@ def alternating(text):
                    "      nn.yield %y : <tokens x hidden>\n    }\n")
 
 
+def zloss(text):
+    """A second loss on the logits: the mean square of their log-sum-exp (PaLM, arXiv 2204.02311 section 5)."""
+    return replace(text, r'    nn\.loss "main" weight\(1\) %loss : <1>\n',
+                   r'\g<0>    %square = nn.mul %lse, %lse : <tokens>\n'
+                   '    %z = nn.mean %square valid(%targets : <tokens : i32>) : <tokens>\n'
+                   '    nn.loss "z" weight(0.05) %z : <1>\n')
+
+
 EDITS = {"none": lambda text: text, "qk-norm": qk_norm, "parallel": parallel, "third-range": third_range,
-         "activation": activation, "sandwich": sandwich, "gated": gated, "alternating": alternating}
+         "activation": activation, "sandwich": sandwich, "gated": gated, "alternating": alternating,
+         "zloss": zloss}
 
 if __name__ == "__main__":
     source, edit, target = sys.argv[1:]

@@ -17,6 +17,7 @@ class Variant:
     sandwich: bool = False     # an rms_norm behind attention and behind feed-forward too
     gated: bool = False        # attention's output, times the sigmoid of a projection of its input
     alternating: bool = False  # dense and MoE layers take turns
+    zloss: float = 0.0         # weight of the mean square of the logits' log-sum-exp
 
 
 def sigmoid(x):
@@ -63,6 +64,12 @@ def cross_entropy(logits, targets):
     shifted = logits - logits.max(-1, keepdims=True)
     log_probability = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
     return -log_probability[valid, targets[valid]].mean()
+
+
+def z_loss(logits, targets):
+    largest = logits.max(-1)
+    lse = largest + np.log(np.exp(logits - largest[:, None]).sum(-1))
+    return (lse[targets >= 0] ** 2).mean()
 
 
 def shift(ids, k, seq, starts):
@@ -179,7 +186,8 @@ class Model:
         h = embed(ids)
         for index in range(layers):
             h = self.layer(h, index, self.is_dense(index), ids)
-        main = cross_entropy(self.linear(self.norm(h, "model.norm"), "lm_head"), ahead(1))
+        logits = self.linear(self.norm(h, "model.norm"), "lm_head")
+        main, z = cross_entropy(logits, ahead(1)), z_loss(logits, ahead(1))
         mtp = 0.0
         for k in range(1, c.get("num_nextn_predict_layers", 0) + 1):
             prefix = f"model.layers.{layers + k - 1}."
@@ -188,5 +196,5 @@ class Model:
             h = self.layer(self.linear(joined, prefix + "eh_proj"), layers + k - 1, False, shifted)
             logits = self.linear(self.norm(h, prefix + "shared_head.norm"), "lm_head")
             mtp += cross_entropy(logits, ahead(k + 1)) / c["num_nextn_predict_layers"]
-        total = main + self.mtp_weight * mtp + self.alpha * self.balance
-        return {"main": main, "mtp": mtp, "balance": self.balance, "total": total}
+        total = main + self.mtp_weight * mtp + self.alpha * self.balance + self.variant.zloss * z
+        return {"main": main, "mtp": mtp, "balance": self.balance, "z": z, "total": total}

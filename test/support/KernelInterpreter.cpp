@@ -394,6 +394,8 @@ struct AttentionShape {
   int64_t batch, seq, heads, qkSize, vSize, kvHeads;
   double scale;
   bool causal, hasStarts;
+  /// Of the gradient.
+  bool hasLseGrad = false;
 };
 
 /// First and one past the last key that query `s` sees.
@@ -439,7 +441,7 @@ LogicalResult runAttention(const AttentionShape &shape, Access &access) {
   return success(!access.failed());
 }
 
-/// d_s = p * (d_p - sum(d_o * o)) with p from lse; d_q, d_k, d_v are sums in order of (b, s, h).
+/// d_s = p * (d_p - sum(d_o * o) + d_lse) with p from lse; d_q, d_k, d_v are sums in order of (b, s, h).
 LogicalResult runAttentionGrad(const AttentionShape &shape, Access &access) {
   auto clear = [&](unsigned result, int64_t heads, bool value) {
     forEachPoint({shape.batch, shape.seq, heads, value ? shape.vSize : shape.qkSize},
@@ -459,11 +461,13 @@ LogicalResult runAttentionGrad(const AttentionShape &shape, Access &access) {
   forEachPoint({shape.batch, shape.seq, shape.heads}, [&](ArrayRef<int64_t> point) {
     int64_t b = point[0], s = point[1], h = point[2];
     int64_t kvHead = h / (shape.heads / shape.kvHeads);
-    auto keys = visible(shape, access, 6, b, s);
+    auto keys = visible(shape, access, shape.hasLseGrad ? 7 : 6, b, s);
     std::vector<double> p = scores(shape, access, b, s, h, keys);
     double lse = access.read(4, {b, s, h, 0, 0}), delta = 0;
     for (int64_t d = 0; d < shape.vSize; ++d)
       delta += access.read(3, {b, s, h, 0, d}) * access.read(5, {b, s, h, 0, d});
+    if (shape.hasLseGrad)
+      delta -= access.read(6, {b, s, h, 0, 0});
     for (int64_t j = keys.first; j < keys.second; ++j) {
       double probability = std::exp(p[j - keys.first] - lse), dP = 0;
       for (int64_t d = 0; d < shape.vSize; ++d) {
@@ -627,7 +631,9 @@ LogicalResult interpretKernel(nn::KernelOp kernel, ArrayRef<const Array *> input
         return runAttention(attentionShape(kernel, anchor, 3), access);
       })
       .Case([&](nn::AttentionGradAnchorAttr anchor) {
-        return runAttentionGrad(attentionShape(kernel, anchor, 6), access);
+        AttentionShape shape = attentionShape(kernel, anchor, anchor.getLseGrad() ? 7 : 6);
+        shape.hasLseGrad = anchor.getLseGrad();
+        return runAttentionGrad(shape, access);
       })
       .Case([&](nn::RouteAnchorAttr anchor) { return runRoute(kernel, anchor, access, results); })
       .Default([&](Attribute) { return kernel.emitOpError("unknown anchor"); });

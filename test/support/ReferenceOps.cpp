@@ -4,6 +4,7 @@
 #include "test/support/ReferenceOps.h"
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace contraflow::test::reference {
 
@@ -113,24 +114,44 @@ Array rope(const Array &x, const Rope &options) {
   return y;
 }
 
+/// Exponentials of the scaled scores of row t and head h against every key of its sequence, 0 where it sees
+/// none.
+static std::vector<double> attentionWeights(const Array &q, const Array &k, const Array *starts,
+                                            const Attention &options, int64_t t, int64_t h) {
+  int64_t size = q.shape[1] / options.heads;
+  int64_t sequence = t / options.seq * options.seq, kvHead = h / (options.heads / options.kvHeads);
+  std::vector<double> weights(options.seq, 0);
+  for (int64_t j = 0; j < options.seq; ++j) {
+    if ((options.causal && sequence + j > t) || (starts && j < (*starts)[t]))
+      continue;
+    double dot = 0;
+    for (int64_t d = 0; d < size; ++d)
+      dot += q(t, h * size + d) * k(sequence + j, kvHead * size + d);
+    weights[j] = std::exp(dot * options.scale);
+  }
+  return weights;
+}
+
+Array attentionLse(const Array &q, const Array &k, const Array *starts, const Attention &options) {
+  Array y({q.shape[0], options.heads});
+  for (int64_t t = 0; t < q.shape[0]; ++t)
+    for (int64_t h = 0; h < options.heads; ++h) {
+      std::vector<double> weights = attentionWeights(q, k, starts, options, t, h);
+      y(t, h) = std::log(std::accumulate(weights.begin(), weights.end(), 0.0));
+    }
+  return y;
+}
+
 Array attention(const Array &q, const Array &k, const Array &v, const Array *starts,
                 const Attention &options) {
-  int64_t size = q.shape[1] / options.heads, vSize = v.shape[1] / options.kvHeads;
+  int64_t vSize = v.shape[1] / options.kvHeads;
   int64_t perKvHead = options.heads / options.kvHeads;
   Array y({q.shape[0], options.heads * vSize});
   for (int64_t t = 0; t < q.shape[0]; ++t)
     for (int64_t h = 0; h < options.heads; ++h) {
       int64_t sequence = t / options.seq * options.seq, kvHead = h / perKvHead;
-      std::vector<double> weights(options.seq, 0);
-      double total = 0;
-      for (int64_t j = 0; j < options.seq; ++j) {
-        if ((options.causal && sequence + j > t) || (starts && j < (*starts)[t]))
-          continue;
-        double dot = 0;
-        for (int64_t d = 0; d < size; ++d)
-          dot += q(t, h * size + d) * k(sequence + j, kvHead * size + d);
-        total += weights[j] = std::exp(dot * options.scale);
-      }
+      std::vector<double> weights = attentionWeights(q, k, starts, options, t, h);
+      double total = std::accumulate(weights.begin(), weights.end(), 0.0);
       for (int64_t j = 0; j < options.seq; ++j)
         for (int64_t d = 0; d < vSize; ++d)
           y(t, h * vSize + d) += weights[j] / total * v(sequence + j, kvHead * vSize + d);
@@ -318,6 +339,28 @@ Array crossEntropy(const Array &logits, const Array &targets) {
     count += 1;
   }
   return Array({1}, std::vector<double>{count ? loss / count : 0});
+}
+
+Array logSumExp(const Array &logits) {
+  Array y({rowsOf(logits)});
+  for (int64_t t = 0; t < rowsOf(logits); ++t) {
+    for (int64_t v = 0; v < logits.shape[1]; ++v)
+      y[t] += std::exp(logits(t, v));
+    y[t] = std::log(y[t]);
+  }
+  return y;
+}
+
+Array mean(const Array &x, const Array *valid) {
+  int64_t columns = x.size() / x.shape[0];
+  double sum = 0, count = 0;
+  for (int64_t i = 0; i < x.size(); ++i) {
+    if (valid && (*valid)[i / columns] < 0)
+      continue;
+    sum += x[i];
+    count += 1;
+  }
+  return Array({1}, std::vector<double>{count ? sum / count : 0});
 }
 
 Array shift(const Array &ids, int64_t by, int64_t seq, const Array *starts) {

@@ -36,6 +36,8 @@ struct Attention {
   bool causal;
 };
 /// `starts` may be null.
+/// The logarithm of the sum of exponentials of each row and head: the second result of attention.
+Array attentionLse(const Array &q, const Array &k, const Array *starts, const Attention &options);
 Array attention(const Array &q, const Array &k, const Array &v, const Array *starts,
                 const Attention &options);
 
@@ -65,6 +67,10 @@ Array unpermute(const Array &y, const Array &routing, const Array &gates);
 /// Mean over sequences of sum_i f_i P_i; `valid` may be null.
 Array balanceLoss(const Array &scores, const Array *valid, int64_t topK, int64_t seq);
 Array crossEntropy(const Array &logits, const Array &targets);
+/// Logarithm of the sum of exponentials of each row.
+Array logSumExp(const Array &logits);
+/// Mean of the elements of the rows that are valid; `valid` may be null.
+Array mean(const Array &x, const Array *valid);
 Array shift(const Array &ids, int64_t by, int64_t seq, const Array *starts = nullptr);
 
 struct AdamW {

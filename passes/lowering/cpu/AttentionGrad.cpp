@@ -5,7 +5,7 @@
 // d_k and d_v is summed by one task, in order of heads and queries. Per block of queries:
 //
 //   s  = q k^T               p   = exp(scale * s - lse)                 recomputed, cheaper than saving it
-//   dp = d_o v^T             ds  = scale * p * (dp - sum(d_o * o))      in place of dp
+//   dp = d_o v^T             ds  = scale * p * (dp - sum(d_o * o))      in place of dp; the sum less d_lse
 //   d_v += p^T d_o           d_k += ds^T q                              tiles of keys, p and ds read across
 //   d_q  = ds k
 //
@@ -22,13 +22,16 @@ namespace contraflow::cpu {
 
 namespace {
 
-enum Operand : unsigned { kQuery, kKey, kValue, kOutput, kLse, kOutputGrad, kInputs };
+enum Operand : unsigned { kQuery, kKey, kValue, kOutput, kLse, kOutputGrad, kLseGrad };
+
+bool readsLseGrad(nn::KernelOp op) { return cast<nn::AttentionGradAnchorAttr>(op.getAnchor()).getLseGrad(); }
 
 /// Emits one task of the gradient.
 class BackwardTask {
 public:
   BackwardTask(KernelEmission &kernel, Emitter &e, const AttentionShape &shape, const Task &task, Value batch)
-      : e(e), shape(shape), t(kernel, e, shape, task, batch), gradients(kernel.op.getNumInputs()) {}
+      : e(e), shape(shape), t(kernel, e, shape, task, batch), gradients(kernel.op.getNumInputs()),
+        hasLseGrad(readsLseGrad(kernel.op)) {}
 
   /// The scratch that a task takes; the pieces lie at the same offsets in every task.
   struct Layout {
@@ -128,7 +131,10 @@ private:
   /// Scores become probabilities, gradients of probabilities those of scores.
   void emitRow(Value head, Value row) {
     Value lse = e.broadcast(e.loadF32(t.rowElement(kLse, head, e.add(t.first, row))));
-    Value mean = e.broadcast(emitOutputProduct(head, row));
+    Value mean = emitOutputProduct(head, row);
+    if (hasLseGrad)
+      mean = e.subf(mean, e.loadF32(t.rowElement(kLseGrad, head, e.add(t.first, row))));
+    mean = e.broadcast(mean);
     Value p = e.offset(probabilities, e.mul(row, t.stride)), ds = e.offset(scoreGrads, e.mul(row, t.stride));
     Value scale = e.splat(shape.scale), none = e.splat(0.0f);
     AttentionTask::Visible keys = t.visible(row);
@@ -152,6 +158,7 @@ private:
   AttentionTask t;
   /// The number of the first result.
   unsigned gradients;
+  bool hasLseGrad;
   Value probabilities, scoreGrads;
 };
 
@@ -159,7 +166,8 @@ private:
 
 LogicalResult emitAttentionGrad(KernelEmission &kernel) {
   unsigned gradients = kernel.op.getNumInputs();
-  FailureOr<AttentionShape> read = AttentionShape::read(kernel.op, kInputs,
+  unsigned inputs = readsLseGrad(kernel.op) ? kLseGrad + 1 : kLseGrad;
+  FailureOr<AttentionShape> read = AttentionShape::read(kernel.op, inputs,
                                                         {{gradients, kSize},
                                                          {gradients + 1, kSize},
                                                          {gradients + 2, kValueSize},

@@ -238,3 +238,19 @@ func.func @cross_entropy_c2(%l: !nn.tensor<4 x 8>, %t: !nn.tensor<4 : i32>) {
   %a, %b = "nn.cross_entropy"(%l, %t) : (!nn.tensor<4 x 8>, !nn.tensor<4 : i32>) -> (!nn.tensor<1>, !nn.tensor<8>)
   return
 }
+
+// -----
+
+func.func @mean_c1(%x: !nn.tensor<4 x 8>, %t: !nn.tensor<8 : i32>) {
+  // expected-error @below {{'nn.mean' op (C1) elements of valid must equal rows of input, found 8 and 4}}
+  %a = nn.mean %x valid(%t : <8 : i32>) : <4 x 8>
+  return
+}
+
+// -----
+
+func.func @mean_wants_rows(%x: !nn.tensor<4 x 8 x 2>) {
+  // expected-error @below {{'nn.mean' op operand #0 must be f32 vector or matrix, but got '!nn.tensor<4 x 8 x 2>'}}
+  %a = nn.mean %x : <4 x 8 x 2>
+  return
+}

@@ -82,3 +82,12 @@ func.func @cross_entropy(%logits: !nn.tensor<tokens x vocab>, %targets: !nn.tens
   %loss, %lse = nn.cross_entropy %logits, %targets : <tokens x vocab>, <tokens : i32>
   return
 }
+
+// CHECK-LABEL: func.func @mean
+func.func @mean(%x: !nn.tensor<tokens x vocab>, %v: !nn.tensor<tokens>, %ids: !nn.tensor<tokens : i32>) {
+  // CHECK: %{{.*}} = nn.mean %{{.*}} : <tokens x vocab>
+  %a = nn.mean %x : <tokens x vocab>
+  // CHECK: %{{.*}} = nn.mean %{{.*}} valid(%{{.*}} : <tokens : i32>) : <tokens>
+  %b = nn.mean %v valid(%ids : <tokens : i32>) : <tokens>
+  return
+}

@@ -137,6 +137,22 @@ func.func @attention_input_grad_c3(%q: !nn.tensor<4 x 8>, %k: !nn.tensor<4 x 4>,
 
 // -----
 
+func.func @attention_input_grad_c7_rows(%q: !nn.tensor<4 x 4>, %l: !nn.tensor<4 x 2>, %d: !nn.tensor<5 x 2>) {
+  // expected-error @below {{'nn.attention_input_grad' op (C7) rows of lse_grad must equal rows of lse, found 5 and 4}}
+  %a, %b, %c = nn.attention_input_grad %q, %q, %q, %q, %q, %l lse_grad(%d : <5 x 2>) heads(2) kv_heads(2) seq(4) scale(1.0) : <4 x 4>, <4 x 4>, <4 x 4>, <4 x 4>, <4 x 2>
+  return
+}
+
+// -----
+
+func.func @attention_input_grad_c7_columns(%q: !nn.tensor<4 x 4>, %l: !nn.tensor<4 x 2>, %d: !nn.tensor<4 x 1>) {
+  // expected-error @below {{'nn.attention_input_grad' op (C7) columns of lse_grad must equal columns of lse, found 1 and 2}}
+  %a, %b, %c = nn.attention_input_grad %q, %q, %q, %q, %q, %l lse_grad(%d : <4 x 1>) heads(2) kv_heads(2) seq(4) scale(1.0) : <4 x 4>, <4 x 4>, <4 x 4>, <4 x 4>, <4 x 2>
+  return
+}
+
+// -----
+
 func.func @gelu_input_grad_c1(%x: !nn.tensor<4 x 8>) {
   // expected-error @below {{'nn.gelu_input_grad' op (C1) approximate must be "none" or "tanh", found "erf"}}
   %z = nn.gelu_input_grad %x, %x approximate("erf") : <4 x 8>
@@ -292,6 +308,22 @@ func.func @balance_loss_input_grad_c2(%g: !nn.tensor<1>, %s: !nn.tensor<4 x 8>) 
 func.func @cross_entropy_input_grad_c1(%g: !nn.tensor<1>, %l: !nn.tensor<4 x 8>, %t: !nn.tensor<4 : i32>, %e: !nn.tensor<5>) {
   // expected-error @below {{'nn.cross_entropy_input_grad' op (C1) elements of lse must equal rows of logits, found 5 and 4}}
   %d = nn.cross_entropy_input_grad %g, %l, %t, %e : <4 x 8>, <4 : i32>, <5>
+  return
+}
+
+// -----
+
+func.func @cross_entropy_input_grad_c1_lse_grad(%g: !nn.tensor<1>, %l: !nn.tensor<4 x 8>, %t: !nn.tensor<4 : i32>, %e: !nn.tensor<4>, %h: !nn.tensor<8>) {
+  // expected-error @below {{'nn.cross_entropy_input_grad' op (C1) elements of lse_grad must equal rows of logits, found 8 and 4}}
+  %d = nn.cross_entropy_input_grad %g, %l, %t, %e lse_grad(%h : <8>) : <4 x 8>, <4 : i32>, <4>
+  return
+}
+
+// -----
+
+func.func @mean_input_grad_c1(%g: !nn.tensor<1>, %t: !nn.tensor<8 : i32>) {
+  // expected-error @below {{'nn.mean_input_grad' op (C1) elements of valid must equal rows of output, found 8 and 4}}
+  %d = nn.mean_input_grad %g valid(%t : <8 : i32>) : <4 x 8>
   return
 }
 

@@ -50,6 +50,10 @@ func.func @attention_input_grad(%g: !nn.tensor<128 x 32>, %q: !nn.tensor<128 x 6
   %a, %b, %c = nn.attention_input_grad %g, %q, %k, %v, %g, %l causal heads(4) kv_heads(2) seq(64) scale(0.25) : <128 x 32>, <128 x 64>, <128 x 32>, <128 x 16>, <128 x 4>
   // CHECK: %{{.*}}, %{{.*}}, %{{.*}} = nn.attention_input_grad %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} starts(%{{.*}} : <128 : i32>) heads(4) kv_heads(2) seq(64) scale(0.25) : <128 x 32>, <128 x 64>, <128 x 32>, <128 x 16>, <128 x 4>
   %d, %e, %f = nn.attention_input_grad %g, %q, %k, %v, %g, %l starts(%s : <128 : i32>) heads(4) kv_heads(2) seq(64) scale(0.25) : <128 x 32>, <128 x 64>, <128 x 32>, <128 x 16>, <128 x 4>
+  // CHECK: nn.attention_input_grad {{.*}} lse_grad(%{{.*}} : <128 x 4>) heads(4)
+  %h, %i, %j = nn.attention_input_grad %g, %q, %k, %v, %g, %l lse_grad(%l : <128 x 4>) heads(4) kv_heads(2) seq(64) scale(0.25) : <128 x 32>, <128 x 64>, <128 x 32>, <128 x 16>, <128 x 4>
+  // CHECK: nn.attention_input_grad {{.*}} lse_grad(%{{.*}} : <128 x 4>) starts(%{{.*}} : <128 : i32>) causal
+  %m, %n, %o = nn.attention_input_grad %g, %q, %k, %v, %g, %l lse_grad(%l : <128 x 4>) starts(%s : <128 : i32>) causal heads(4) kv_heads(2) seq(64) scale(0.25) : <128 x 32>, <128 x 64>, <128 x 32>, <128 x 16>, <128 x 4>
   return
 }
 
@@ -123,6 +127,12 @@ func.func @loss_grads(%g: !nn.tensor<1>, %s: !nn.tensor<128 x 8>, %ids: !nn.tens
   %b = nn.balance_loss_input_grad %g, %s top_k(2) : <128 x 8>
   // CHECK: %{{.*}} = nn.cross_entropy_input_grad %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} : <128 x 8>, <128 : i32>, <128>
   %c = nn.cross_entropy_input_grad %g, %s, %ids, %lse : <128 x 8>, <128 : i32>, <128>
+  // CHECK: %{{.*}} = nn.cross_entropy_input_grad %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} lse_grad(%{{.*}} : <128>) : <128 x 8>, <128 : i32>, <128>
+  %d = nn.cross_entropy_input_grad %g, %s, %ids, %lse lse_grad(%lse : <128>) : <128 x 8>, <128 : i32>, <128>
+  // CHECK: %{{.*}} = nn.mean_input_grad %{{.*}} : <128>
+  %e = nn.mean_input_grad %g : <128>
+  // CHECK: %{{.*}} = nn.mean_input_grad %{{.*}} valid(%{{.*}} : <128 : i32>) : <128 x 8>
+  %f = nn.mean_input_grad %g valid(%ids : <128 : i32>) : <128 x 8>
   return
 }
 

@@ -235,6 +235,40 @@ func.func @kernel_c5_region_of_matmul(%x: !nn.tensor<4 x 4>) {
 
 // -----
 
+#query = affine_map<(b, s, h, d, e) -> (b * 64 + s, h * 8 + d)>
+#value = affine_map<(b, s, h, d, e) -> (b * 64 + s, h * 4 + e)>
+#lse = affine_map<(b, s, h, d, e) -> (b * 64 + s, h)>
+
+func.func @kernel_c6(%q: !nn.tensor<128 x 32>, %v: !nn.tensor<128 x 16>, %l: !nn.tensor<128 x 4>) {
+  // expected-error @below {{'nn.kernel' op (C6) attention_grad with lseGrad has 6 inputs, expected 7, or 8 with starts}}
+  %d:3 = nn.kernel "attention_input_grad" #nn.attention_grad<heads = 4, kvHeads = 4, seq = 64, scale = 0.25 : f32, causal = true, lseGrad = true>
+    domain [2, 64, 4, 8, 4] ins(%q, %q, %v, %v, %l, %v : <128 x 32>, <128 x 32>, <128 x 16>, <128 x 16>, <128 x 4>, <128 x 16>)
+    maps [#query, #query, #value,
+          #value, #lse, #value,
+          #query, #query, #value]
+    gathers [[], [], [], [], [], [], [], [], []] tied [-1, -1, -1] -> <128 x 32>, <128 x 32>, <128 x 16>
+  return
+}
+
+// -----
+
+#query = affine_map<(b, s, h, d, e) -> (b * 64 + s, h * 8 + d)>
+#value = affine_map<(b, s, h, d, e) -> (b * 64 + s, h * 4 + e)>
+#lse = affine_map<(b, s, h, d, e) -> (b * 64 + s, h)>
+
+func.func @kernel_c6_starts(%q: !nn.tensor<128 x 32>, %v: !nn.tensor<128 x 16>, %l: !nn.tensor<128 x 4>) {
+  // expected-error @below {{'nn.kernel' op (C6) input 6 holds the starts of attention_grad without lseGrad and must be i32, found '!nn.tensor<128 x 4>'}}
+  %d:3 = nn.kernel "attention_input_grad" #nn.attention_grad<heads = 4, kvHeads = 4, seq = 64, scale = 0.25 : f32, causal = true>
+    domain [2, 64, 4, 8, 4] ins(%q, %q, %v, %v, %l, %v, %l : <128 x 32>, <128 x 32>, <128 x 16>, <128 x 16>, <128 x 4>, <128 x 16>, <128 x 4>)
+    maps [#query, #query, #value,
+          #value, #lse, #value, #lse,
+          #query, #query, #value]
+    gathers [[], [], [], [], [], [], [], [], [], []] tied [-1, -1, -1] -> <128 x 32>, <128 x 32>, <128 x 16>
+  return
+}
+
+// -----
+
 func.func @kernel_wants_an_anchor(%x: !nn.tensor<4 x 8>) {
   // expected-error @below {{'nn.kernel' op unknown anchor "rows"}}
   %y = nn.kernel "k" "rows" domain [4, 8] ins(%x : <4 x 8>)

@@ -86,6 +86,24 @@ func.func @attention(%q: !nn.tensor<128 x 32>, %v: !nn.tensor<128 x 16>) -> (!nn
   return %o#0, %o#1 : !nn.tensor<128 x 16>, !nn.tensor<128 x 4>
 }
 
+#query = affine_map<(b, s, h, d, e) -> (b * 64 + s, h * 8 + d)>
+#value = affine_map<(b, s, h, d, e) -> (b * 64 + s, h * 4 + e)>
+#lse = affine_map<(b, s, h, d, e) -> (b * 64 + s, h)>
+
+// CHECK-LABEL: func.func @attention_grad_through_lse
+func.func @attention_grad_through_lse(%q: !nn.tensor<128 x 32>, %v: !nn.tensor<128 x 16>, %l: !nn.tensor<128 x 4>) -> !nn.tensor<128 x 32> {
+  // CHECK: nn.kernel "attention_input_grad"
+  // CHECK-SAME: #nn.attention_grad<heads = 4, kvHeads = 4, seq = 64, scale = 2.500000e-01 : f32, causal = true, lseGrad = true>
+  // CHECK-SAME: domain [2, 64, 4, 8, 4]
+  %d:3 = nn.kernel "attention_input_grad" #nn.attention_grad<heads = 4, kvHeads = 4, seq = 64, scale = 0.25 : f32, causal = true, lseGrad = true>
+    domain [2, 64, 4, 8, 4] ins(%q, %q, %v, %v, %l, %v, %l : <128 x 32>, <128 x 32>, <128 x 16>, <128 x 16>, <128 x 4>, <128 x 16>, <128 x 4>)
+    maps [#query, #query, #value,
+          #value, #lse, #value, #lse,
+          #query, #query, #value]
+    gathers [[], [], [], [], [], [], [], [], [], []] tied [-1, -1, -1] -> <128 x 32>, <128 x 32>, <128 x 16>
+  return %d#0 : !nn.tensor<128 x 32>
+}
+
 // CHECK-LABEL: func.func @route
 func.func @route(%scores: !nn.tensor<16 x 8>) -> !nn.tensor<107 : i32> {
   // CHECK: nn.kernel "route" #nn.route<groups = 1, group_limit = 1, group_top = 1, normalize = true, scale = 2.500000e+00 : f32,

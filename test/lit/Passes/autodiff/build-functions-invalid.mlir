@@ -27,22 +27,6 @@ nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
 
 // -----
 
-nn.block @f(%ids: <3 : i32>) -> () {
-  %w = nn.param "w" : <5 x 2>
-  %x = nn.embedding %ids, %w : (<3 : i32>, <5 x 2>) -> <3 x 2>
-  // expected-error@+1 {{'nn.cross_entropy' op has no gradient through its result 'lse', but a gradient arrives there}}
-  %loss, %lse = nn.cross_entropy %x, %ids : <3 x 2>, <3 : i32>
-  %z = nn.reshape %lse : <3> -> <3 x 1>
-  %l, %m = nn.cross_entropy %z, %ids : <3 x 1>, <3 : i32>
-  nn.loss "z" weight(1) %l : <1>
-  nn.yield
-}
-nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
-  nn.call @f(%tokens) : (<3 : i32>) -> ()
-}
-
-// -----
-
 nn.block @f(%ids: <3 : i32>) -> (<3 x 2>) {
   %w = nn.param "w" : <5 x 2>
   %x = nn.embedding %ids, %w : (<3 : i32>, <5 x 2>) -> <3 x 2>
@@ -96,23 +80,6 @@ nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
 module attributes {nn.micro_batches = 0 : i64} {
   nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
   }
-}
-
-// -----
-
-// A block that trains on the log-sum-exp of its attention: the error is at the attention.
-nn.block @f(%ids: <4 : i32>) -> () {
-  %w = nn.param "w" : <5 x 2>
-  %x = nn.embedding %ids, %w : (<4 : i32>, <5 x 2>) -> <4 x 2>
-  // expected-error@+1 {{'nn.attention' op has no gradient through its result 'lse', but a gradient arrives there}}
-  %o, %lse = nn.attention %x, %x, %x causal heads(1) kv_heads(1) seq(4) scale(1.0)
-           : (<4 x 2>, <4 x 2>, <4 x 2>) -> (<4 x 2>, <4 x 1>)
-  %l, %m = nn.cross_entropy %lse, %ids : <4 x 1>, <4 : i32>
-  nn.loss "z" weight(1) %l : <1>
-  nn.yield
-}
-nn.graph @train(%tokens: <4 : i32>, %starts: <4 : i32>) {
-  nn.call @f(%tokens) : (<4 : i32>) -> ()
 }
 
 // -----

@@ -276,3 +276,45 @@ module {
 // CHECK:         %[[T:.+]] = nn.accumulate %[[S]], %[[DE]]
 // CHECK:         return %[[T]]
 // CHECK-NOT:   @tied.backward_weight
+
+// -----
+
+// A z-loss: the gradient of lse comes to the operation that has the loss's.
+nn.block @z(%ids: <3 : i32>) -> () {
+  %w = nn.param "w" : <5 x 2>
+  %x = nn.embedding %ids, %w : (<3 : i32>, <5 x 2>) -> <3 x 2>
+  %loss, %lse = nn.cross_entropy %x, %ids : <3 x 2>, <3 : i32>
+  nn.loss "main" weight(1.0) %loss : <1>
+  %square = nn.mul %lse, %lse : <3>
+  %z = nn.mean %square valid(%ids : <3 : i32>) : <3>
+  nn.loss "z" weight(0.5) %z : <1>
+  nn.yield
+}
+nn.graph @train(%tokens: <3 : i32>, %starts: <3 : i32>) {
+  nn.call @z(%tokens) : (<3 : i32>) -> ()
+}
+// CHECK-LABEL: func.func @z.backward_input(
+// CHECK-DAG:     %[[LOSS:.+]] = nn.fill with(1.0)
+// CHECK-DAG:     %[[Z:.+]] = nn.fill with(0.5)
+// CHECK:         nn.mean_input_grad %[[Z]] valid(%{{.+}} : <3 : i32>) : <3>
+// CHECK:         nn.cross_entropy_input_grad %[[LOSS]], %{{.+}}, %{{.+}}, %{{.+}} lse_grad(%{{.+}} : <3>)
+
+// -----
+
+// Where lse alone has a gradient, that of the output is zero.
+nn.block @lse(%ids: <4 : i32>) -> () {
+  %w = nn.param "w" : <5 x 2>
+  %x = nn.embedding %ids, %w : (<4 : i32>, <5 x 2>) -> <4 x 2>
+  %o, %lse = nn.attention %x, %x, %x causal heads(1) kv_heads(1) seq(4) scale(1.0)
+           : (<4 x 2>, <4 x 2>, <4 x 2>) -> (<4 x 2>, <4 x 1>)
+  %l, %m = nn.cross_entropy %lse, %ids : <4 x 1>, <4 : i32>
+  nn.loss "z" weight(1) %l : <1>
+  nn.yield
+}
+nn.graph @train(%tokens: <4 : i32>, %starts: <4 : i32>) {
+  nn.call @lse(%tokens) : (<4 : i32>) -> ()
+}
+// CHECK-LABEL: func.func @lse.backward_input(
+// CHECK:         %[[D:.+]] = nn.cross_entropy_input_grad
+// CHECK:         %[[ZERO:.+]] = nn.zero : <4 x 2>
+// CHECK:         nn.attention_input_grad %[[ZERO]], %{{.*}} lse_grad(%[[D]] : <4 x 1>) causal

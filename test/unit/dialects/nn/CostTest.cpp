@@ -87,11 +87,22 @@ const Case kCases[] = {
      "scale(1.0)"
      " : <8 x 16>, <8 x 16>, <8 x 16>, <8 x 16>, <8 x 2>",
      2 * 2 * 10 * (3 * 2 * 8 + 2 * 2 * 8 + 6) + 2 * kInput, 8 * kInput + 8 * 2},
+    // And per row and head the gradient of lse, subtracted.
+    {"%a, %b, %c = nn.attention_input_grad %g, %x, %x, %x, %x, %lse lse_grad(%lse : <8 x 2>) causal heads(2) "
+     "kv_heads(2) seq(4) scale(1.0)"
+     " : <8 x 16>, <8 x 16>, <8 x 16>, <8 x 16>, <8 x 2>",
+     2 * 2 * 10 * (3 * 2 * 8 + 2 * 2 * 8 + 6) + 2 * kInput + 8 * 2, 8 * kInput + 2 * 8 * 2},
     // Maximum, difference, exp, sum.
     {"%a, %b = nn.cross_entropy %logits, %ids : <8 x 4>, <8 : i32>", 4 * kLogits, kLogits + 8 + 1 + 8},
     // Minus lse, exp, minus one or zero, times the gradient.
     {"%y = nn.cross_entropy_input_grad %one, %logits, %ids, %row : <8 x 4>, <8 : i32>, <8>", 4 * kLogits,
      1 + kLogits + 8 + 8 + kLogits},
+    // And per row the sum of both factors.
+    {"%y = nn.cross_entropy_input_grad %one, %logits, %ids, %row lse_grad(%row : <8>) : <8 x 4>, <8 : i32>, "
+     "<8>",
+     4 * kLogits + 8, 1 + kLogits + 8 + 8 + 8 + kLogits},
+    {"%y = nn.mean %x valid(%ids : <8 : i32>) : <8 x 16>", kInput, kInput + 8 + 1},
+    {"%y = nn.mean_input_grad %one valid(%ids : <8 : i32>) : <8 x 16>", 0, 1 + 8 + kInput},
 
     {"%y = nn.add %x, %v : <8 x 16>, <16>", kInput, 2 * kInput + 16},
     {"%y = nn.sub %x, %g : <8 x 16>", kInput, 3 * kInput},
@@ -224,7 +235,7 @@ TEST_F(Cost, EveryKernelizableOperationIsCounted) {
 
 /// Types of results follow from operands and attributes, but where a size is in neither.
 TEST_F(Cost, TypesAreInferredWhereOperandsSayThem) {
-  // A shape that is the operation's own argument; dimensions that a gradient has summed away.
+  // A shape that is the operation's own argument; dimensions that a gradient has summed away or brings back.
   llvm::StringSet<> excused = {"nn.reshape",
                                "nn.zero",
                                "nn.fill",
@@ -234,7 +245,8 @@ TEST_F(Cost, TypesAreInferredWhereOperandsSayThem) {
                                "nn.slice_input_grad",
                                "nn.broadcast_input_grad",
                                "nn.permute_input_grad",
-                               "nn.unpermute_gates_grad"};
+                               "nn.unpermute_gates_grad",
+                               "nn.mean_input_grad"};
   for (RegisteredOperationName name : getKernelizableOps())
     EXPECT_EQ(name.hasInterface<InferTypeOpInterface>(), !excused.contains(name.getStringRef()))
         << name.getStringRef().str();

@@ -5,147 +5,25 @@
 // compared with a reference written from the formula. Gradients are compared with numerical derivatives of
 // the reference along random directions. Sizes are odd: 1, 3, 17, 127. The same cases run compiled, see
 // test/unit/passes/lowering/cpu/OperationsTest.cpp, which defines CONTRAFLOW_COMPILED and includes this file.
+// Losses and the optimizer are in LossKernelsTest.cpp.
 //===----------------------------------------------------------------------===//
-#include "dialects/nn/NN.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/IR/Verifier.h"
-#include "mlir/Parser/Parser.h"
-#include "test/support/ReferenceOps.h"
-#include "gtest/gtest.h"
-#include <random>
+#include "test/unit/dialects/nn/KernelsFixture.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace contraflow;
 using namespace contraflow::test;
 
-namespace {
-
 #ifndef CONTRAFLOW_COMPILED
 /// Kernels hold f32 constants (eps, scales, angles) and everything else is exact to double precision.
-constexpr double kTolerance = 2e-6;
+const double contraflow::test::kTolerance = 2e-6;
 
-FailureOr<std::vector<Array>> execute(func::FuncOp function, ArrayRef<Array> arguments) {
+FailureOr<std::vector<Array>> contraflow::test::execute(func::FuncOp function, ArrayRef<Array> arguments) {
   return interpretFunction(function, arguments);
 }
 #endif
 
-class Kernels : public testing::Test {
-protected:
-  Kernels() {
-    context.loadDialect<nn::NNDialect, func::FuncDialect, arith::ArithDialect, math::MathDialect>();
-  }
-
-  Array normal(std::vector<int64_t> shape, double scale = 1) {
-    Array array(shape);
-    std::normal_distribution<double> distribution(0, scale);
-    for (double &x : array.data)
-      x = distribution(random);
-    return array;
-  }
-  /// Ids in [low, high].
-  Array ids(int64_t count, int64_t low, int64_t high) {
-    Array array({count});
-    std::uniform_int_distribution<int64_t> distribution(low, high);
-    for (double &x : array.data)
-      x = distribution(random);
-    return array;
-  }
-
-  static std::string type(const Array &array, bool isId = false) {
-    std::string text = "<";
-    for (size_t i = 0; i < array.shape.size(); ++i)
-      text += (i ? " x " : "") + std::to_string(array.shape[i]);
-    return text + (isId ? " : i32>" : ">");
-  }
-
-  /// Text of the types of arguments: those at `idArguments` hold ids.
-  struct Call {
-    std::vector<Array> arguments;
-    std::vector<unsigned> idArguments;
-    std::string t(unsigned i) const { return type(arguments[i], llvm::is_contained(idArguments, i)); }
-  };
-
-  /// Runs the lines of a function body that names its arguments %a0, %a1, ... and results as `results` says.
-  std::vector<Array> run(const Call &call, const std::string &body, const std::vector<std::string> &results,
-                         const std::vector<std::string> &resultTypes) {
-    std::string text = "func.func @f(";
-    for (unsigned i = 0; i < call.arguments.size(); ++i)
-      text += (i ? ", %a" : "%a") + std::to_string(i) + ": !nn.tensor" + call.t(i);
-    std::string types;
-    for (size_t i = 0; i < resultTypes.size(); ++i)
-      types += (i ? ", !nn.tensor" : "!nn.tensor") + resultTypes[i];
-    text += ") -> (" + types + ") {\n" + body + "\nreturn ";
-    for (size_t i = 0; i < results.size(); ++i)
-      text += (i ? ", " : "") + results[i];
-    text += " : " + types + "\n}\n";
-    OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
-    if (!module) {
-      ADD_FAILURE() << "does not parse:\n" << text;
-      return {};
-    }
-    auto function = *module->getOps<func::FuncOp>().begin();
-    for (Operation &op : llvm::make_early_inc_range(function.getBody().front())) {
-      auto kernelizable = dyn_cast<nn::KernelizableOp>(op);
-      if (!kernelizable)
-        continue;
-      OpBuilder builder(&op);
-      SmallVector<Value> replacements;
-      EXPECT_TRUE(succeeded(kernelizable.buildKernels(builder, replacements))) << text;
-      op.replaceAllUsesWith(replacements);
-      op.erase();
-    }
-    EXPECT_TRUE(succeeded(verify(*module))) << text;
-    FailureOr<std::vector<Array>> arrays = execute(function, call.arguments);
-    if (failed(arrays)) {
-      ADD_FAILURE() << "does not run:\n" << text;
-      return {};
-    }
-    return *arrays;
-  }
-
-  static void expectNear(const Array &found, const Array &wanted, const std::string &what) {
-    ASSERT_EQ(found.shape, wanted.shape) << what;
-    double max = 1e-12;
-    for (double x : wanted.data)
-      max = std::max(max, std::fabs(x));
-    for (int64_t i = 0; i < wanted.size(); ++i)
-      ASSERT_LE(std::fabs(found[i] - wanted[i]), kTolerance * max)
-          << what << " at " << i << ": found " << found[i] << ", wanted " << wanted[i];
-  }
-
-  /// <gradient, v> is the derivative of <upstream, f> along v, for a few v.
-  void expectGradient(const Array &gradient, const Array &x, const Array &upstream,
-                      const std::function<Array(const Array &)> &f, const std::string &what) {
-    ASSERT_EQ(gradient.shape, x.shape) << what;
-    auto dot = [](const Array &a, const Array &b) {
-      double sum = 0;
-      for (int64_t i = 0; i < a.size(); ++i)
-        sum += a[i] * b[i];
-      return sum;
-    };
-    for (int round = 0; round < 3; ++round) {
-      Array direction = normal(x.shape);
-      double wanted =
-          reference::derivative([&](const Array &at) { return dot(upstream, f(at)); }, x, direction);
-      double size = std::sqrt(dot(gradient, gradient)) + 1e-3;
-      ASSERT_NEAR(dot(gradient, direction), wanted, 5 * kTolerance * size) << what;
-    }
-  }
-
-  MLIRContext context;
-  std::mt19937 random{42};
-};
-
-std::string num(double x) {
-  std::ostringstream stream;
-  stream.precision(9);
-  stream << std::fixed << x;
-  return stream.str();
-}
-
-std::string str(int64_t x) { return std::to_string(x); }
+namespace {
 
 //===----------------------------------------------------------------------===//
 // Matrix products and lookups
@@ -306,6 +184,28 @@ TEST_F(Kernels, Attention) {
         expectGradient(
             d[2], v, grad, [&](const Array &at) { return reference::attention(q, k, at, mask, options); },
             "dv");
+
+        expectNear(found[1], reference::attentionLse(q, k, mask, options), "lse of attention");
+        Array lseGrad = normal({rows, heads});
+        back.arguments.insert(back.arguments.begin() + 6, lseGrad);
+        back.idArguments = {7};
+        std::vector<Array> both =
+            run(back,
+                "%q, %k, %v = nn.attention_input_grad %a0, %a1, %a2, %a3, %a4, %a5 lse_grad(%a6 : " + lse +
+                    ")" + withStarts("%a7") + " : " + back.t(0) + ", " + back.t(1) + ", " + back.t(2) + ", " +
+                    back.t(3) + ", " + back.t(5),
+                {"%q", "%k", "%v"}, {back.t(1), back.t(2), back.t(3)});
+        auto weighted = [&](const Array &query, const Array &key) {
+          Array output = reference::attention(query, key, v, mask, options);
+          Array rowLse = reference::attentionLse(query, key, mask, options);
+          double sum = std::inner_product(output.data.begin(), output.data.end(), grad.data.begin(), 0.0);
+          sum = std::inner_product(rowLse.data.begin(), rowLse.data.end(), lseGrad.data.begin(), sum);
+          return Array({1}, std::vector<double>{sum});
+        };
+        Array one({1}, std::vector<double>{1});
+        expectGradient(both[0], q, one, [&](const Array &at) { return weighted(at, k); }, "dq with lse_grad");
+        expectGradient(both[1], k, one, [&](const Array &at) { return weighted(q, at); }, "dk with lse_grad");
+        EXPECT_EQ(both[2].data, d[2].data) << "dv does not depend on lse_grad";
       }
 }
 
@@ -682,99 +582,6 @@ TEST_F(Kernels, BiasUpdate) {
   });
   expectNear(run(call, "%r = nn.bias_update %a0, %a1 rate(0.25) : <17>", {"%r"}, {"<17>"})[0], wanted,
              "bias_update");
-}
-
-//===----------------------------------------------------------------------===//
-// Loss and optimizer
-//===----------------------------------------------------------------------===//
-
-TEST_F(Kernels, CrossEntropy) {
-  for (auto [tokens, vocab, low] :
-       {std::tuple(1, 1, 0), std::tuple(17, 127, -20), std::tuple(127, 3, 0), std::tuple(3, 17, -1)})
-    for (bool none : {false, true}) {
-      Call call{{normal({tokens, vocab}, 3), none ? ids(tokens, -1, -1) : ids(tokens, low, vocab - 1)}, {1}};
-      const Array &logits = call.arguments[0], &targets = call.arguments[1];
-      std::string lse = "<" + str(tokens) + ">";
-      std::vector<Array> found =
-          run(call, "%r, %l = nn.cross_entropy %a0, %a1 : " + call.t(0) + ", " + call.t(1), {"%r", "%l"},
-              {"<1>", lse});
-      expectNear(found[0], reference::crossEntropy(logits, targets), "cross_entropy");
-      Call back{{normal({1}), logits, targets, found[1]}, {2}};
-      Array d = run(back,
-                    "%r = nn.cross_entropy_input_grad %a0, %a1, %a2, %a3 : " + call.t(0) + ", " + call.t(1) +
-                        ", " + lse,
-                    {"%r"}, {call.t(0)})[0];
-      expectGradient(
-          d, logits, back.arguments[0], [&](const Array &at) { return reference::crossEntropy(at, targets); },
-          "cross_entropy_input_grad");
-    }
-}
-
-TEST_F(Kernels, ZeroAndAccumulate) {
-  for (const std::vector<int64_t> &shape :
-       {std::vector<int64_t>{1}, {17, 3}, {3, 17, 5}, {4096}, {8192}, {12289}}) {
-    Array zero(shape);
-    expectNear(run({{}, {}}, "%r = nn.zero : " + type(zero), {"%r"}, {type(zero)})[0], zero, "zero");
-    Call call{{normal(shape), normal(shape)}, {}};
-    Array wanted =
-        reference::zip(call.arguments[0], call.arguments[1], [](double a, double b) { return a + b; });
-    expectNear(run(call, "%r = nn.accumulate %a0, %a1 : " + call.t(0), {"%r"}, {call.t(0)})[0], wanted,
-               "accumulate");
-    expectNear(run({{}, {}}, "%r = nn.fill with(-0.25) : " + type(zero), {"%r"}, {type(zero)})[0],
-               Array(shape, -0.25), "fill");
-    Call one{{normal(shape)}, {}};
-    expectNear(run(one, "%r = nn.copy %a0 : " + one.t(0), {"%r"}, {one.t(0)})[0], one.arguments[0], "copy");
-  }
-}
-
-TEST_F(Kernels, SumSquares) {
-  for (const std::vector<int64_t> &shape :
-       {std::vector<int64_t>{1}, {17}, {4096}, {4097}, {12289}, {17, 3}, {3, 17, 5}, {5000, 3}}) {
-    Call call{{normal(shape)}, {}};
-    double sum = 0;
-    for (double x : call.arguments[0].data)
-      sum += x * x;
-    Array wanted({1}, std::vector<double>{sum});
-    expectNear(run(call, "%r = nn.sum_squares %a0 : " + call.t(0), {"%r"}, {"<1>"})[0], wanted,
-               "sum_squares");
-  }
-}
-
-TEST_F(Kernels, ClipFactor) {
-  for (double squares : {0.0, 0.25, 9.0})
-    for (double limit : {0.0, 1.0}) {
-      Call call{{Array({1}, std::vector<double>{squares}), normal({16})}, {}};
-      Array wanted = call.arguments[1];
-      wanted[3] = limit == 0 ? 1 : std::min(1.0, limit / (std::sqrt(squares) + 1e-6));
-      wanted[4] = std::sqrt(squares);
-      expectNear(run(call, "%r = nn.clip_factor %a0, %a1 max_norm(" + num(limit) + ")", {"%r"}, {"<16>"})[0],
-                 wanted, "clip_factor");
-    }
-}
-
-TEST_F(Kernels, AdamW) {
-  for (const std::vector<int64_t> &shape : {std::vector<int64_t>{1}, {127}, {17, 3}, {3, 17, 5}}) {
-    Call call{{normal(shape), normal(shape), normal(shape, 0.1), normal(shape), normal({16})}, {}};
-    reference::AdamW options{0.9, 0.95, 1e-3, 0.1, 0.01, 0.3, 0.4, 0.5};
-    Array &scalars = call.arguments[4];
-    scalars[0] = options.lr;
-    scalars[1] = options.correction1;
-    scalars[2] = options.correction2;
-    scalars[3] = options.clip;
-    Array &v = call.arguments[3];
-    v = reference::map(v, [](double x) { return x * x; });
-    std::string t = call.t(0);
-    std::vector<Array> found = run(call,
-                                   "%p, %m, %v = nn.adamw %a0, %a1, %a2, %a3, %a4 beta1(0.9) beta2(0.95) "
-                                   "eps(0.001) weight_decay(0.1) : " +
-                                       t,
-                                   {"%p", "%m", "%v"}, {t, t, t});
-    Array p = call.arguments[0], m = call.arguments[2], second = v;
-    reference::adamw(p, call.arguments[1], m, second, options);
-    expectNear(found[0], p, "param");
-    expectNear(found[1], m, "first moment");
-    expectNear(found[2], second, "second moment");
-  }
 }
 
 } // namespace

@@ -169,21 +169,25 @@ std::vector<Case> makeOperationCases() {
 
   struct Attention {
     int64_t batch, seq, heads, kvHeads, d, dv;
-    bool causal, starts;
+    bool causal, starts, lse = false;
   };
   for (const Attention &a :
        {Attention{1, 1, 1, 1, 3, 1, true, false}, Attention{2, 3, 2, 2, 3, 5, true, false},
         Attention{1, 17, 3, 1, 5, 3, false, false}, Attention{1, 17, 4, 2, 3, 3, true, true},
-        Attention{1, 127, 1, 1, 1, 3, true, false}})
+        Attention{1, 127, 1, 1, 1, 3, true, false}, Attention{1, 3, 2, 2, 3, 5, true, false, true},
+        Attention{2, 17, 4, 2, 3, 3, true, true, true}, Attention{1, 17, 3, 1, 5, 3, false, false, true}})
     cases.push_back(
         {"nn.attention",
-         replace("(%q: <$T x $Q>, %k: <$T x $K>, %v: <$T x $V>, %starts: <$T : i32>) -> (<$T x $O>) {\n"
-                 "%o, %lse = nn.attention %q, %k, %v " +
+         replace("(%q: <$T x $Q>, %k: <$T x $K>, %v: <$T x $V>, %starts: <$T : i32>) -> (<$T x $O>" +
+                     std::string(a.lse ? ", <$T x $H>" : "") +
+                     ") {\n"
+                     "%o, %lse = nn.attention %q, %k, %v " +
                      std::string(a.starts ? "starts(%starts : <$T : i32>) " : "") +
                      (a.causal ? "causal " : "") +
                      "heads($H) kv_heads($G) seq($S) scale(0.6)\n"
                      ": (<$T x $Q>, <$T x $K>, <$T x $V>) -> (<$T x $O>, <$T x $H>)\n"
-                     "nn.yield %o : <$T x $O> }",
+                     "nn.yield " +
+                     (a.lse ? "%o, %lse : <$T x $O>, <$T x $H> }" : "%o : <$T x $O> }"),
                  {{"$T", a.batch * a.seq},
                   {"$Q", a.heads * a.d},
                   {"$K", a.kvHeads * a.d},
@@ -232,6 +236,22 @@ std::vector<Case> makeOperationCases() {
                              "nn.loss \"main\" weight(0.3) %l : <1>\n nn.yield }",
                              {{"$T", rows}, {"$V", vocab}}),
                      vocab});
+  // With its own loss and without; of all rows and of valid ones.
+  for (const char *loss : {"", "nn.loss \"main\" weight(0.3) %l : <1>\n"})
+    for (const char *valid : {"", "valid(%targets : <$T : i32>)"})
+      for (auto [rows, vocab] : {std::pair{1, 3}, {17, 127}, {127, 3}, {3, 1}})
+        cases.push_back({"nn.mean",
+                         replace("(%x: <$T x $V>, %targets: <$T : i32>) -> () {\n"
+                                 "%l, %lse = nn.cross_entropy %x, %targets : <$T x $V>, <$T : i32>\n" +
+                                     std::string(loss) + "%s = nn.mul %lse, %lse : <$T>\n%z = nn.mean %s " +
+                                     valid + " : <$T>\nnn.loss \"z\" weight(0.7) %z : <1>\n nn.yield }",
+                                 {{"$T", rows}, {"$V", vocab}}),
+                         vocab});
+  for (const char *valid : {"", "valid(%ids : <17 : i32>)"})
+    cases.push_back({"nn.mean",
+                     "(%x: <17 x 3>, %ids: <17 : i32>) -> () {\n%z = nn.mean %x " + std::string(valid) +
+                         " : <17 x 3>\nnn.loss \"z\" weight(0.7) %z : <1>\n nn.yield }",
+                     2});
 
   for (const char *valid : {"", "valid(%ids : <$T : i32>)"})
     for (auto [rows, seq, experts, k] : {std::tuple{3, 3, 3, 1}, {34, 17, 8, 2}, {17, 17, 17, 3}})

@@ -15,12 +15,13 @@ struct Case {
   int64_t batch, seq, heads, kvHeads, size, valueSize;
   bool causal = true, documents = false;
   double scale = 0.5;
-};
 
-void PrintTo(const Case &p, std::ostream *out) {
-  *out << "batch " << p.batch << " seq " << p.seq << " heads " << p.heads << "/" << p.kvHeads << " sizes "
-       << p.size << ", " << p.valueSize << (p.causal ? " causal" : "") << (p.documents ? " documents" : "");
-}
+  friend std::ostream &operator<<(std::ostream &out, const Case &p) {
+    return out << "batch " << p.batch << " seq " << p.seq << " heads " << p.heads << "/" << p.kvHeads
+               << " sizes " << p.size << ", " << p.valueSize << (p.causal ? " causal" : "")
+               << (p.documents ? " documents" : "");
+  }
+};
 
 /// Text of the kernel: `inputs` and `results` name the kind of each operand.
 class AttentionText {
@@ -68,10 +69,10 @@ public:
       resultTypes += (resultTypes.empty() ? "" : ", ") + tensorText(shape(kind));
     }
     std::string head =
-        llvm::formatv("#nn.{0}<heads = {1}, kvHeads = {2}, seq = {3}, scale = {4:F6} : f32, causal = {5}> "
+        llvm::formatv("#nn.{0}<heads = {1}, kvHeads = {2}, seq = {3}, scale = {4:F6} : f32, causal = {5}{9}> "
                       "domain [{6}, {3}, {1}, {7}, {8}]",
                       anchor, p.heads, p.kvHeads, p.seq, p.scale, p.causal ? "true" : "false", p.batch,
-                      p.size, p.valueSize);
+                      p.size, p.valueSize, llvm::StringRef(inputs).count('l') > 1 ? ", lseGrad = true" : "");
     std::string rest =
         llvm::formatv("maps [{0}] gathers [{1}] tied [{2}] -> {3}", maps, gathers, tied, resultTypes);
     return parseKernel(context(), head, types, rest);
@@ -113,7 +114,7 @@ void checkForward(const Case &p, const cpu::CpuMachine &machine) {
 }
 
 /// Output and lse come from the interpreter, rounded to f32 as forward would leave them.
-void checkGradient(const Case &p, const cpu::CpuMachine &machine) {
+void checkGradient(const Case &p, const cpu::CpuMachine &machine, bool throughLse) {
   SCOPED_TRACE(testing::PrintToString(p) + " lanes " + std::to_string(machine.target.lanes));
   std::mt19937 random(p.seq);
   AttentionText text(p);
@@ -127,8 +128,13 @@ void checkGradient(const Case &p, const cpu::CpuMachine &machine) {
     for (double &x : output.data)
       x = static_cast<float>(x);
   inputs.insert(inputs.begin() + 3, {outputs[0], outputs[1], randomArray(text.shape('o'), random)});
-  expectMatches(text.parse("attention_grad", p.documents ? "qkvolos" : "qkvolo", "qkv"), inputs, machine,
-                4e-6, false);
+  std::string kinds = "qkvolo";
+  if (throughLse) {
+    inputs.insert(inputs.begin() + 6, randomArray(text.shape('l'), random));
+    kinds += 'l';
+  }
+  expectMatches(text.parse("attention_grad", kinds + (p.documents ? "s" : ""), "qkv"), inputs, machine, 4e-6,
+                false);
 }
 
 const Case kCases[] = {
@@ -155,7 +161,16 @@ void forCases(void (*check)(const Case &, const cpu::CpuMachine &)) {
 
 TEST(Attention, Forward) { forCases(checkForward); }
 
-TEST(Attention, Gradient) { forCases(checkGradient); }
+TEST(Attention, Gradient) {
+  forCases([](const Case &p, const cpu::CpuMachine &machine) { checkGradient(p, machine, false); });
+}
+
+TEST(Attention, GradientThroughLse) {
+  for (int i : {0, 1, 4, 5, 6})
+    checkGradient(kCases[i], machines()[0], true);
+  for (const cpu::CpuMachine &machine : llvm::drop_begin(machines()))
+    checkGradient(kCases[4], machine, true);
+}
 
 /// Scores of hundreds neither overflow nor lose the largest terms.
 TEST(Attention, LargeScores) {

@@ -32,15 +32,15 @@ struct Case {
   int64_t m, n, k;
   Layout a, b, c;
   bool tied = false;
-};
 
-void PrintTo(const Case &p, std::ostream *out) {
-  auto text = [](Layout layout) {
-    return std::string(layout.transposed ? "T" : "N") + (layout.slice ? "s" : "");
-  };
-  *out << p.m << "x" << p.n << "x" << p.k << " A" << text(p.a) << " B" << text(p.b) << " C" << text(p.c)
-       << (p.tied ? " tied" : "");
-}
+  friend std::ostream &operator<<(std::ostream &out, const Case &p) {
+    auto text = [](Layout layout) {
+      return std::string(layout.transposed ? "T" : "N") + (layout.slice ? "s" : "");
+    };
+    return out << p.m << "x" << p.n << "x" << p.k << " A" << text(p.a) << " B" << text(p.b) << " C"
+               << text(p.c) << (p.tied ? " tied" : "");
+  }
+};
 
 void check(const Case &p, const cpu::CpuMachine &machine) {
   SCOPED_TRACE(testing::PrintToString(p) + " lanes " + std::to_string(machine.target.lanes));

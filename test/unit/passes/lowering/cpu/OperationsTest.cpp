@@ -1,23 +1,21 @@
 //===- OperationsTest.cpp - every operation, compiled, against its formula ===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The cases of test/unit/dialects/nn/KernelsTest.cpp, with machine code in the place of the interpreter: what
-// kernels say is proven there, here that what they say is what runs, in single precision.
+// The cases of test/unit/dialects/nn/*KernelsTest.cpp, with machine code in the place of the interpreter:
+// what kernels say is proven there, here that what they say is what runs, in single precision.
 //===----------------------------------------------------------------------===//
 #include "test/support/JitModule.h"
+#include "test/unit/dialects/nn/KernelsFixture.h"
 
 #include <cmath>
-#include <gtest/gtest.h>
 
-namespace {
+namespace contraflow::test {
 
 /// Sums of up to 127 x 17 products of normal numbers, in f32, relative to the largest element.
-constexpr double kTolerance = 1e-5;
+const double kTolerance = 1e-5;
 
 /// Runs on one thread and on two; both must give the same bits.
-mlir::FailureOr<std::vector<contraflow::test::Array>>
-execute(mlir::func::FuncOp function, llvm::ArrayRef<contraflow::test::Array> arguments) {
-  using namespace contraflow::test;
+mlir::FailureOr<std::vector<Array>> execute(mlir::func::FuncOp function, llvm::ArrayRef<Array> arguments) {
   auto jit = JitModule::compile(function->getParentOfType<mlir::ModuleOp>(), machineFor());
   if (!jit)
     return mlir::failure();
@@ -34,7 +32,8 @@ execute(mlir::func::FuncOp function, llvm::ArrayRef<contraflow::test::Array> arg
   return once;
 }
 
-} // namespace
+} // namespace contraflow::test
 
 #define CONTRAFLOW_COMPILED
 #include "test/unit/dialects/nn/KernelsTest.cpp"
+#include "test/unit/dialects/nn/LossKernelsTest.cpp"
