@@ -7,6 +7,7 @@
 #include "mlir/IR/Location.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include <limits>
 
@@ -424,10 +425,13 @@ void ObjectReader::finish() {
     if (known.count(key))
       continue;
     llvm::StringRef nearest = nn::getNearest(key, names);
-    std::string hint = nearest.empty() ? "" : "; did you mean '" + nearest.str() + "'?";
+    std::string hint = nearest.empty() ? ", expected one of " + llvm::join(names, ", ")
+                                       : "; did you mean '" + nearest.str() + "'?";
     // A key with a point in it is no path.
     std::optional<JsonValue> value = key.find('.') == std::string::npos ? object->find(key) : object;
-    diagnostics.push_back({value->getFile(), value->getPosition(), "unknown key '" + key + "'" + hint});
+    JsonDiagnostic diagnostic = object->makeDiagnostic("unknown key '" + key + "'" + hint);
+    diagnostic.position = value->getPosition();
+    diagnostics.push_back(diagnostic);
   }
 }
 

@@ -3,6 +3,7 @@
 #include "compiler/frontend/RunFile.h"
 
 #include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
@@ -27,8 +28,10 @@ void readModel(RunFile &file, ObjectReader &reader, JsonDiagnostics &diagnostics
   if (model->get().is_object()) {
     file.config = *model;
   } else if (model->get().is_string()) {
-    if (auto config =
-            JsonDocument::read(resolvePath(file.path, model->get().get<std::string>()), diagnostics))
+    std::string path = resolvePath(file.path, model->get().get<std::string>());
+    if (!llvm::sys::fs::is_regular_file(path))
+      diagnostics.push_back(model->makeDiagnostic("there is no file '" + path + "'"));
+    else if (std::optional<JsonValue> config = JsonDocument::read(path, diagnostics))
       file.config = *config;
   } else {
     diagnostics.push_back(model->makeDiagnostic(

@@ -285,7 +285,7 @@ ParseResult parseBlock(Parser &parser, ArrayAttr &dims, ArrayAttr &blocks, Array
       return failure();
   }
   if (parseArguments(parser, arguments, &params) || parser.parseArrow() || parseTypeList(parser, results) ||
-      parser.parseRegion(body, arguments))
+      parser.parseRegion(body, arguments, /*enableNameShadowing=*/true))
     return failure();
   dims = builder.getArrayAttr(dimNames);
   blocks = builder.getArrayAttr(blockNames);
@@ -321,7 +321,7 @@ ParseResult parseGraph(Parser &parser, StringAttr &name, ArrayAttr &argNames, Re
   if (failed(parser.parseOptionalSymbolName(name)))
     name = parser.getBuilder().getStringAttr("graph");
   if (parser.parseLParen() || parseArguments(parser, arguments, /*paramArgs=*/nullptr) ||
-      parser.parseRegion(body, arguments))
+      parser.parseRegion(body, arguments, /*enableNameShadowing=*/true))
     return failure();
   if (body.empty())
     body.emplaceBlock();

@@ -40,6 +40,7 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
   // Only these are implemented; anything else in config.json is an error.
   nn.config activation     = "hidden_act"     : one_of["silu"] default "silu"
   nn.config moe_every      = "moe_layer_freq" : one_of[1] default 1
+  nn.config kv_heads       = "num_key_value_heads" : dim min(heads) max(heads) default heads  // a latent has no groups of heads
 
   // Routing. transformers normalises gates in deepseek_v3 only, whatever norm_topk_prob says.
   nn.config score       = "scoring_func"   : one_of["sigmoid", "softmax"] default if(v3, "sigmoid", "softmax")

@@ -397,3 +397,15 @@ nn.block @update_c1(%load: <8>) -> () {
   nn.update %w, %load rate(0.001) : <8>
   nn.yield
 }
+
+// -----
+
+// A block sees none of another's names, nor does a name that one lacks come from the next.
+nn.block @without_ids<hidden>(%x: <tokens x hidden>) -> () {
+  // expected-error @below {{use of undeclared SSA value name}}
+  nn.call @other(%ids) : (<tokens : i32>) -> ()
+  nn.yield
+}
+nn.block @with_ids<hidden>(%ids: <tokens : i32>) -> () {
+  nn.yield
+}

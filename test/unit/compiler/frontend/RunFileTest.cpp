@@ -64,7 +64,7 @@ TEST_F(RunFileTest, ReportsAllErrorsOfAFile) {
       "run.json:3:29: error: batch.tokens: expected a multiple of sequence * micro_batches = 32, found 40\n"
       "run.json:4:17: error: optimizer.lr: expected a number of 0.0 or more, found \"high\"\n"
       "run.json:4:46: error: optimizer.betas[1]: expected a number of 0 or more and below 1, found 1\n"
-      "run.json:4:50: error: unknown key 'schedul'; did you mean 'schedule'?\n"
+      "run.json:4:50: error: optimizer: unknown key 'schedul'; did you mean 'schedule'?\n"
       "run.json:6:3: error: data: expected an object, found 3\n"
       "run.json:2:3: error: unknown key 'modle'; did you mean 'model'?\n");
 }
@@ -88,7 +88,15 @@ TEST_F(RunFileTest, ReadsAConfigurationFromItsFile) {
   ASSERT_TRUE(run) << diagnostics;
   EXPECT_EQ(run->config.find("hidden_size")->get(), 7);
   EXPECT_FALSE(parse(R"({"model": "missing.json", "batch": {"sequence": 1}})"));
-  EXPECT_EQ(diagnostics, "missing.json: error: cannot be read: No such file or directory\n");
+  EXPECT_EQ(std::count(diagnostics.begin(), diagnostics.end(), '\n'), 1);
+  EXPECT_EQ(diagnostics.find("run.json:1:2: error: model: there is no file '"), 0u) << diagnostics;
+  EXPECT_NE(diagnostics.find("missing.json'"), std::string::npos) << diagnostics;
+  EXPECT_FALSE(parse(R"({"model": ".", "batch": {"sequence": 1}})")) << "a folder is no configuration";
+}
+
+TEST_F(RunFileTest, SaysWhichKeysThereAre) {
+  EXPECT_FALSE(parse(R"({"model": {}, "batch": {"sequence": 1}, "init": {"zeta": 1}})"));
+  EXPECT_EQ(diagnostics, "run.json:1:50: error: init: unknown key 'zeta', expected one of std\n");
 }
 
 TEST_F(RunFileTest, EveryRunFileThatIsShippedBuilds) {
