@@ -48,8 +48,6 @@ static unsigned getRank(RoleKind kind) {
 // What the graph knows
 //===----------------------------------------------------------------------===//
 
-static bool isFloat(Value value) { return cast<nn::TensorType>(value.getType()).getElementType().isF32(); }
-
 /// For each argument of a block: whether a gradient comes out, given which outputs one comes in at.
 static SmallVector<bool> computeInputGradients(nn::BlockOp block, const BlockUse &use) {
   llvm::DenseSet<Value> wanted;

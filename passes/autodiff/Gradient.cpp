@@ -11,8 +11,6 @@ namespace contraflow::autodiff {
 
 namespace {
 
-bool isFloat(Value value) { return cast<nn::TensorType>(value.getType()).getElementType().isF32(); }
-
 /// State of one sweep.
 class Sweep {
 public:

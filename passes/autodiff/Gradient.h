@@ -16,6 +16,11 @@
 
 namespace contraflow::autodiff {
 
+/// Whether gradients flow through `value`: ids and routing tables are i32.
+inline bool isFloat(mlir::Value value) {
+  return llvm::cast<nn::TensorType>(value.getType()).getElementType().isF32();
+}
+
 /// A value whose gradient is known before the sweep: a loss or an output.
 struct Seed {
   mlir::Value value;
