@@ -211,6 +211,13 @@ std::vector<Range> getRanges(const abi::Manifest &manifest, bool everything) {
   return ranges;
 }
 
+/// How far the plan is from the bound that no plan can pass.
+std::string getRatioText(const abi::Manifest &manifest) {
+  return llvm::formatv("{0:F4}",
+                       double(manifest.arenaBytes) / double(std::max<int64_t>(manifest.maxLiveBytes, 1)))
+      .str();
+}
+
 void printMemory(const abi::Manifest &manifest, bool everything) {
   llvm::outs() << llvm::formatv("\n{0,20} {1,20} {2,7}  memory\n", "offset", "bytes", "share");
   auto print = [&](StringRef name, int64_t offset, int64_t bytes) {
@@ -220,6 +227,8 @@ void printMemory(const abi::Manifest &manifest, bool everything) {
   for (const Range &range : getRanges(manifest, everything))
     print(range.name, range.offset, range.bytes);
   print("arena", 0, manifest.arenaBytes);
+  print(llvm::formatv("most live bytes of a row; the arena is {0} times that", getRatioText(manifest)).str(),
+        0, manifest.maxLiveBytes);
   llvm::outs() << llvm::formatv("{0,20} {1,20} {0,7}  scratch of each thread\n", "",
                                 group(manifest.scratchBytesPerWorker));
 }
@@ -290,6 +299,7 @@ json toJson(const abi::Manifest &manifest, const abi::Payload &payload, const In
                  {"buffers", buffers},
                  {"blocks", blocks},
                  {"arena_bytes", manifest.arenaBytes},
+                 {"max_live_bytes", manifest.maxLiveBytes},
                  {"scratch_bytes_per_worker", manifest.scratchBytesPerWorker},
                  {"regions", regions},
                  {"programs", programs},

@@ -81,7 +81,68 @@ private:
       addExposed(program, expose);
     // A program without rows is there all the same.
     manifest.programs.try_emplace(program.getSymName().str());
+    addMemory(program);
     return llvm::Error::success();
+  }
+
+  /// Which rows use a buffer, itself or parts of it. `end` is the number of rows.
+  abi::Buffer describe(pipe::BufferOp op, const llvm::DenseMap<Operation *, int64_t> &rows, int64_t end) {
+    abi::Buffer buffer;
+    buffer.name = op.getName().str();
+    buffer.kind = stringifyBufferKind(op.getKind()).str();
+    buffer.offset = op.getOffset().value_or(0);
+    buffer.bytes = op.getBytes();
+    buffer.persistent = op.isPersistent();
+    buffer.first = buffer.persistent ? 0 : end;
+    buffer.last = buffer.persistent ? end : -1;
+    SmallVector<Value> values{op.getResult()};
+    for (size_t i = 0; i < values.size(); ++i)
+      for (Operation *user : values[i].getUsers()) {
+        if (auto view = dyn_cast<pipe::ViewOp>(user)) {
+          values.push_back(view.getResult());
+          continue;
+        }
+        auto row = rows.find(user);
+        buffer.first = std::min(buffer.first, row == rows.end() ? end : row->second);
+        buffer.last = std::max(buffer.last, row == rows.end() ? end : row->second);
+      }
+    if (buffer.last < 0)
+      buffer.first = 0; // Nobody uses it; it has an address all the same.
+    return buffer;
+  }
+
+  void addMemory(pipe::ProgramOp program) {
+    std::vector<abi::Buffer> &buffers = manifest.memory[program.getSymName().str()];
+    llvm::DenseMap<Operation *, int64_t> rows;
+    for (auto run : program.getBody().getOps<pipe::RunOp>())
+      rows.insert({run, int64_t(rows.size())});
+    int64_t end = int64_t(rows.size());
+    for (auto buffer : program.getBody().getOps<pipe::BufferOp>())
+      buffers.push_back(describe(buffer, rows, end));
+    for (auto run : program.getBody().getOps<pipe::RunOp>())
+      if (int64_t bytes = run.getWorkspaceBytes().value_or(0))
+        buffers.push_back({run.getFunction().str(), "workspace",
+                           int64_t(run.getWorkspaceOffset().value_or(0)), bytes, rows[run], rows[run]});
+    llvm::stable_sort(buffers, [](const abi::Buffer &a, const abi::Buffer &b) {
+      return std::tuple(!a.persistent, a.first, a.persistent ? a.offset : 0) <
+             std::tuple(!b.persistent, b.first, b.persistent ? b.offset : 0);
+    });
+    transientBytes = std::max(transientBytes, countTransientBytes(buffers, end));
+  }
+
+  /// The most bytes in use during one row, without what outlives the program.
+  static int64_t countTransientBytes(const std::vector<abi::Buffer> &buffers, int64_t rows) {
+    SmallVector<int64_t> change(rows + 2, 0);
+    for (const abi::Buffer &buffer : buffers) {
+      if (buffer.persistent)
+        continue;
+      change[buffer.first] += llvm::alignTo(buffer.bytes, 64);
+      change[buffer.last + 1] -= llvm::alignTo(buffer.bytes, 64);
+    }
+    int64_t live = 0, most = 0;
+    for (int64_t bytes : change)
+      most = std::max(most, live += bytes);
+    return most;
   }
 
   void addRow(pipe::ProgramOp program, pipe::RunOp run) {
@@ -143,13 +204,14 @@ private:
   void addActivations() {
     int64_t begin = llvm::alignTo(persistentEnd, 64);
     manifest.regions["activations"] = {begin, std::max<int64_t>(manifest.arenaBytes - begin, 0)};
+    manifest.maxLiveBytes = begin + transientBytes;
   }
 
   ModuleOp module;
   abi::Manifest manifest;
   llvm::MapVector<StringRef, int64_t> functions;
   llvm::StringSet<> exposed;
-  int64_t persistentEnd = 0;
+  int64_t persistentEnd = 0, transientBytes = 0;
 };
 
 } // namespace

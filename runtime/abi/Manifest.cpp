@@ -107,6 +107,16 @@ template <typename IO, typename Struct> void mapInputs(IO &io, Struct &inputs) {
   io.optional("generate_starts", inputs.generateStarts, int64_t(-1));
 }
 
+template <typename IO, typename Struct> void mapBuffer(IO &io, Struct &buffer) {
+  io.field("name", buffer.name);
+  io.field("kind", buffer.kind);
+  io.field("offset", buffer.offset);
+  io.field("bytes", buffer.bytes);
+  io.field("first", buffer.first);
+  io.field("last", buffer.last);
+  io.optional("persistent", buffer.persistent, false);
+}
+
 template <typename IO, typename Struct> void mapRow(IO &io, Struct &row) {
   io.field("function", row.function);
   io.field("bases", row.bases);
@@ -138,6 +148,7 @@ template <typename IO, typename Struct> void mapNumbers(IO &io, Struct &manifest
   io.optional("eos", manifest.eos, int64_t(257));
   io.optional("flops_per_step", manifest.flopsPerStep, 0.0);
   io.field("arena_bytes", manifest.arenaBytes);
+  io.field("max_live_bytes", manifest.maxLiveBytes);
   io.field("scratch_bytes_per_worker", manifest.scratchBytesPerWorker);
   io.field("scalars", manifest.scalars);
 }
@@ -191,6 +202,16 @@ void readList(const Json &list, const std::string &path, std::vector<T> &result,
   }
 }
 
+/// The lists of `key`, an object with one list for each program.
+template <typename T, typename Map>
+void readLists(const Json &json, const char *key, std::map<std::string, std::vector<T>> &result, Map map) {
+  for (const auto &[name, value] : objectOf(json, key).items()) {
+    if (!value.is_array())
+      throw Error(text("manifest: ", key, '.', name, " is ", value.type_name(), ", wanted an array"));
+    readList(value, text(key, '.', name), result[name], map);
+  }
+}
+
 /// An array with one compact element a line.
 template <typename T, typename Map> std::string writeList(const std::vector<T> &list, Map map) {
   std::string result = "[";
@@ -200,6 +221,14 @@ template <typename T, typename Map> std::string writeList(const std::vector<T> &
     result += (&element == list.data() ? "\n    " : ",\n    ") + writer.object.dump();
   }
   return result + "]";
+}
+
+template <typename T, typename Map>
+std::string writeLists(const std::map<std::string, std::vector<T>> &lists, Map map) {
+  std::string result = "{";
+  for (const auto &[name, list] : lists)
+    result += text(result.size() > 1 ? ",\n  " : "\n  ", Json(name).dump(), ": ", writeList(list, map));
+  return result + "}";
 }
 
 } // namespace
@@ -230,11 +259,8 @@ std::string Manifest::toJson() const {
   add("loads", writeList(loads, [](Writer &writer, const Load &load) { mapLoad(writer, load); }));
   add("outputs", writeList(outputs, [](Writer &writer, const Output &output) { mapOutput(writer, output); }));
   add("functions", Json(functions).dump());
-  std::string programsJson = "{";
-  for (const auto &[name, program] : programs)
-    programsJson += text(programsJson.size() > 1 ? ",\n  " : "\n  ", Json(name).dump(), ": ",
-                         writeList(program, [](Writer &writer, const Row &row) { mapRow(writer, row); }));
-  add("programs", programsJson + "}");
+  add("programs", writeLists(programs, [](Writer &writer, const Row &row) { mapRow(writer, row); }));
+  add("memory", writeLists(memory, [](Writer &writer, const Buffer &buffer) { mapBuffer(writer, buffer); }));
   return result + "\n}\n";
 }
 
@@ -270,12 +296,9 @@ Manifest Manifest::fromJson(std::string_view source) {
   readList(arrayOf(json, "outputs"), "outputs", result.outputs,
            [](Reader &element, Output &output) { mapOutput(element, output); });
   reader.field("functions", result.functions);
-  for (const auto &[name, value] : objectOf(json, "programs").items()) {
-    if (!value.is_array())
-      throw Error(text("manifest: programs.", name, " is ", value.type_name(), ", wanted an array"));
-    readList(value, "programs." + name, result.programs[name],
-             [](Reader &element, Row &row) { mapRow(element, row); });
-  }
+  readLists(json, "programs", result.programs, [](Reader &element, Row &row) { mapRow(element, row); });
+  readLists(json, "memory", result.memory,
+            [](Reader &element, Buffer &buffer) { mapBuffer(element, buffer); });
   result.validate();
   return result;
 }
@@ -315,6 +338,12 @@ std::string Parameter::pieceName(int64_t index) const {
 
 const Region *Manifest::findRegion(const std::string &name) const { return find(regions, name); }
 const Program *Manifest::findProgram(const std::string &name) const { return find(programs, name); }
+
+const std::vector<Buffer> &Manifest::findMemory(const std::string &program) const {
+  static const std::vector<Buffer> kEmpty;
+  const std::vector<Buffer> *found = find(memory, program);
+  return found ? *found : kEmpty;
+}
 
 const Output *Manifest::findOutput(const std::string &program, const std::string &name) const {
   for (const Output &output : outputs)
@@ -404,6 +433,21 @@ struct Checker {
                            manifest.arenaBytes, " bytes"));
     }
   }
+
+  void memory(const std::string &name, const std::vector<Buffer> &buffers) const {
+    const Program *program = manifest.findProgram(name);
+    if (!program)
+      throw Error(text("manifest: memory.", name, " belongs to no program"));
+    int64_t rows = int64_t(program->size());
+    for (size_t index = 0; index < buffers.size(); ++index) {
+      const Buffer &buffer = buffers[index];
+      std::string what = text("memory.", name, "[", index, "] '", buffer.name, "'");
+      within(what, buffer.offset, buffer.bytes, manifest.arenaBytes);
+      if (buffer.first < 0 || buffer.last < buffer.first - 1 || buffer.last > rows)
+        throw Error(text("manifest: ", what, " is in use from row ", buffer.first, " to ", buffer.last,
+                         ", but there are ", rows, " rows"));
+    }
+  }
 };
 
 } // namespace
@@ -418,6 +462,9 @@ void Manifest::validate() const {
     throw Error(text("manifest: vocab is ", vocab, ", but ids have 32 bits"));
   if (arenaBytes < 0 || scratchBytesPerWorker < 0)
     throw Error("manifest: arena_bytes and scratch_bytes_per_worker must not be negative");
+  if (maxLiveBytes < 0 || maxLiveBytes > arenaBytes)
+    throw Error(
+        text("manifest: max_live_bytes is ", maxLiveBytes, ", but the arena has ", arenaBytes, " bytes"));
   for (const auto &[name, region] : regions)
     check.within("regions." + name, region.offset, region.bytes, arenaBytes);
   for (const Parameter &parameter : parameters)
@@ -436,6 +483,8 @@ void Manifest::validate() const {
     check.floats(text("output '", output.name, "'"), output.offset, product(output.shape));
   for (const auto &[name, program] : programs)
     check.program(name, program);
+  for (const auto &[name, buffers] : memory)
+    check.memory(name, buffers);
 }
 
 } // namespace contraflow::abi

@@ -68,6 +68,22 @@ struct Output {
   std::vector<int64_t> shape;
 };
 
+/// A piece of the arena and the rows of a program during which it holds something.
+struct Buffer {
+  /// What it holds, for people: a value of the model, a region, the function whose workspace it is.
+  std::string name;
+  /// parameters, gradients, ..., activation, saved, workspace.
+  std::string kind;
+  int64_t offset = 0;
+  int64_t bytes = 0;
+  /// The first row that uses it and the last one, both included. One that is read after the program, and one
+  /// that outlives it, is in use up to the number of rows; one that no row uses has `last` = `first` - 1.
+  int64_t first = 0;
+  int64_t last = 0;
+  /// Keeps its contents from program to program, at one address in all of them.
+  bool persistent = false;
+};
+
 /// One call of a function. Everything but `function` and `bases` only describes it.
 struct Row {
   /// Index into Manifest::functions.
@@ -123,6 +139,9 @@ struct Manifest {
   double flopsPerStep = 0;
 
   int64_t arenaBytes = 0;
+  /// The most bytes that are in use during one row of any program, each buffer rounded up to 64: no plan of
+  /// the same programs has a smaller arena.
+  int64_t maxLiveBytes = 0;
   int64_t scratchBytesPerWorker = 0;
   /// parameters, gradients, first_moments, second_moments, activations.
   std::map<std::string, Region> regions;
@@ -140,10 +159,15 @@ struct Manifest {
   std::vector<std::string> functions;
   /// train, evaluate, generate.
   std::map<std::string, Program> programs;
+  /// Everything that a program keeps in the arena: what outlives it, in the order of addresses, then what
+  /// does not, in the order of first use.
+  std::map<std::string, std::vector<Buffer>> memory;
 
   /// Null where there is none.
   const Region *findRegion(const std::string &name) const;
   const Program *findProgram(const std::string &name) const;
+  /// Buffers of a program; empty where there is none of that name.
+  const std::vector<Buffer> &findMemory(const std::string &program) const;
   const Output *findOutput(const std::string &program, const std::string &name) const;
   /// The name of the loss that people watch; empty without losses.
   std::string mainLoss() const;

@@ -66,6 +66,8 @@ void printInfo(const abi::Manifest &manifest) {
               number(manifest.microBatches), number(manifest.batch), number(manifest.seq));
   std::printf("memory         %lld MiB arena, %lld KiB scratch per thread\n",
               number(manifest.arenaBytes >> 20), number(manifest.scratchBytesPerWorker >> 10));
+  std::printf("  %-14s %12lld bytes, %lld live at most\n", "arena", number(manifest.arenaBytes),
+              number(manifest.maxLiveBytes));
   for (const auto &[name, region] : manifest.regions)
     std::printf("  %-14s %12lld bytes at %lld\n", name.c_str(), number(region.bytes), number(region.offset));
   std::printf("functions      %zu\n", manifest.functions.size());

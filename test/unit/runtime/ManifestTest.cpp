@@ -34,6 +34,16 @@ TEST(Manifest, ComesBackFromJson) {
   EXPECT_EQ(row.microBatch, 1);
   EXPECT_EQ(row.layer, "model.layers.0");
   EXPECT_EQ(row.direction, "forward");
+  EXPECT_EQ(copy.maxLiveBytes, manifest.arenaBytes);
+  ASSERT_EQ(copy.findMemory("train").size(), 2u);
+  EXPECT_TRUE(copy.findMemory("train")[0].persistent);
+  const Buffer &workspace = copy.findMemory("train")[1];
+  EXPECT_EQ(workspace.kind, "workspace");
+  EXPECT_EQ(workspace.bytes, 258 * 4);
+  EXPECT_EQ(workspace.first, 1);
+  EXPECT_EQ(workspace.last, 2);
+  EXPECT_FALSE(workspace.persistent);
+  EXPECT_TRUE(copy.findMemory("evaluate").empty());
 }
 
 TEST(Manifest, NamesThePiecesOfSplitParameters) {
@@ -68,7 +78,7 @@ TEST(Manifest, RefusesNumbersThatDoNotFit) {
       {[](Manifest &m) { m.batch = 0; }, "batch is 0"},
       {[](Manifest &m) { m.vocab = int64_t(1) << 40; }, "ids have 32 bits"},
       {[](Manifest &m) { m.arenaBytes = -1; }, "must not be negative"},
-      {[](Manifest &m) { m.arenaBytes = 100; }, "regions."},
+      {[](Manifest &m) { m.arenaBytes = m.maxLiveBytes = 100; }, "regions."},
       {[](Manifest &m) { m.regions["gradients"].bytes = 16; }, "in gradients needs bytes"},
       {[](Manifest &m) { m.regions.erase("parameters"); }, "regions.parameters is missing"},
       {[](Manifest &m) { m.parameters[0].shape = {0}; }, "not positive"},
@@ -83,6 +93,16 @@ TEST(Manifest, RefusesNumbersThatDoNotFit) {
       {[](Manifest &m) { m.outputs[0].shape = {int64_t(1) << 61}; }, "output 'logits'"},
       {[](Manifest &m) { m.programs["train"][1].function = 99; }, "programs.train[1].function is 99"},
       {[](Manifest &m) { m.programs["train"][1].bases[0] = m.arenaBytes + 1; }, "has a base at"},
+      {[](Manifest &m) { m.maxLiveBytes = m.arenaBytes + 1; }, "max_live_bytes is"},
+      {[](Manifest &m) { m.maxLiveBytes = -1; }, "max_live_bytes is -1"},
+      {[](Manifest &m) { m.memory["train"][1].offset = m.arenaBytes; },
+       "memory.train[1] 'table_train' needs bytes"},
+      {[](Manifest &m) { m.memory["train"][1].bytes = -1; }, "memory.train[1] 'table_train' needs bytes"},
+      {[](Manifest &m) { m.memory["train"][0].first = -1; },
+       "is in use from row -1 to 6, but there are 6 rows"},
+      {[](Manifest &m) { m.memory["train"][1].last = 7; }, "is in use from row 1 to 7, but there are 6 rows"},
+      {[](Manifest &m) { m.memory["train"][1].last = -1; }, "is in use from row 1 to -1"},
+      {[](Manifest &m) { m.memory["other"] = m.memory["train"]; }, "memory.other belongs to no program"},
   };
   for (const Case &test : cases) {
     Manifest manifest = programManifest();
@@ -100,12 +120,16 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
   };
   EXPECT_CONTAINS(errorOf([] { Manifest::fromJson(""); }), "not JSON");
   EXPECT_CONTAINS(errorOf([] { Manifest::fromJson("[]"); }), "wanted an object");
-  EXPECT_CONTAINS(errorAfter("\"version\": 1", "\"version\": 999"), "version is 999, this runtime wants");
+  EXPECT_CONTAINS(errorAfter("\"version\": 2", "\"version\": 999"), "version is 999, this runtime wants");
   EXPECT_CONTAINS(errorAfter("\"batch\": 2", "\"batch\": \"2\""), "$.batch has the wrong type (string)");
   EXPECT_CONTAINS(errorAfter("\"batch\": 2,", ""), "$.batch is missing");
   EXPECT_CONTAINS(errorAfter("\"name\":\"main\"", "\"name\":3"), "losses[0].name has the wrong type");
   EXPECT_CONTAINS(errorAfter("\"init\":\"zeros\"", "\"init\":\"threes\""), "parameters[1].init is 'threes'");
   EXPECT_CONTAINS(errorAfter("\"bases\":\\[[^\\]]*\\]", "\"bases\":[\"x\"]"), "bases has the wrong type");
+  EXPECT_CONTAINS(errorAfter("\"kind\":\"workspace\"", "\"kind\":1"),
+                  "memory.train[1].kind has the wrong type");
+  EXPECT_CONTAINS(errorAfter("\"memory\": \\{", "\"memory\": {\"x\": 3, "),
+                  "memory.x is number, wanted an array");
   EXPECT_CONTAINS(errorAfter("\"losses\": \\[", "\"losses\": 3, \"x\": ["),
                   "losses is number, wanted an array");
 }

@@ -102,7 +102,7 @@ inline abi::Manifest programManifest() {
   manifest.inputs.generateTokens = area(seq * 4);
   manifest.scalars = area(CF_SCALAR_COUNT * 4);
   int64_t loss = area(4), workspace = area(vocab * 4), logits = area(batch * seq * vocab * 4);
-  manifest.arenaBytes = at;
+  manifest.arenaBytes = manifest.maxLiveBytes = at;
 
   manifest.parameters = {
       {"table.weight", {vocab, vocab}, 0, false, abi::Init::Normal, true, true, "table"},
@@ -140,6 +140,9 @@ inline abi::Manifest programManifest() {
                                     "evaluate"}};
   manifest.programs["generate"] = {
       {3, {parameters, manifest.inputs.generateTokens, logits}, -1, "table", "", "evaluate"}};
+  manifest.memory["train"] = {
+      {"parameters", "parameters", parameters, bufferOffset + buffer * 4, 0, int64_t(train.size()), true},
+      {"table_train", "workspace", workspace, vocab * 4, 1, microBatches}};
   return manifest;
 }
 

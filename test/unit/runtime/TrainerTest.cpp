@@ -525,7 +525,8 @@ TEST_F(Trainer, RefusesABadPayloadClearly) {
                   "compiled for a processor with avx512er");
   EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.arenaBytes = int64_t(1) << 50; }),
                   "MiB of memory for the arena");
-  EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.programs.erase("train"); }), "no program 'train'");
+  EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.programs.erase("train"), m.memory.clear(); }),
+                  "no program 'train'");
   EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.eos = 300; }), "the vocabulary has 258 ids");
   abi::appendPayload(STUB, folder / "trainer", {"no object", test::programManifest().toJson()});
   EXPECT_CONTAINS(run("--data text").text, "cannot load the generated code");
