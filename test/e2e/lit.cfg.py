@@ -13,6 +13,8 @@ config.environment["PATH"] = os.pathsep.join([config.contraflow_tools_dir, confi
 config.environment["FILECHECK_OPTS"] = "-enable-var-scope --dump-input=fail"
 if platform.machine() in ("x86_64", "i686"):
     config.available_features.add("machine-x86")
+if not config.contraflow_sanitizers:
+    config.available_features.add("uninstrumented")
 config.substitutions.append(("%models", os.path.join(config.contraflow_source_dir, "models")))
 config.substitutions.append(("%root", config.contraflow_source_dir))
 config.substitutions.append(("%golden", os.path.join(config.contraflow_source_dir, "test", "numerics", "golden")))

@@ -211,8 +211,9 @@ protected:
 };
 
 TEST_F(SchemaTest, HasTheKeysOfTheCompiler) {
-  RunFile run = *parse(R"({"model": {}, "batch": {"sequence": 1}})");
-  for (const auto &[key, value] : run.resolve().items()) {
+  // A loop over items() does not keep a temporary alive.
+  nlohmann::json run = parse(R"({"model": {}, "batch": {"sequence": 1}})")->resolve();
+  for (const auto &[key, value] : run.items()) {
     ASSERT_TRUE(schema["properties"].contains(key)) << key;
     // A configuration is Hugging Face's; everything else is closed.
     if (value.is_object() && key != "model")
