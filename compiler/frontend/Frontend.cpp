@@ -98,9 +98,11 @@ OwningOpRef<ModuleOp> buildModel(MLIRContext &context, const RunFile &run) {
   if (!checkArchitecture(context, run))
     return {};
   OwningOpRef<ModuleOp> source = parseSourceFile<ModuleOp>(run.architecture, &context);
-  if (!source)
-    return {};
-  nn::ModelOp model = getModel(*source, run.architecture);
+  return source ? buildModel(*source, run) : OwningOpRef<ModuleOp>();
+}
+
+OwningOpRef<ModuleOp> buildModel(ModuleOp source, const RunFile &run) {
+  nn::ModelOp model = getModel(source, run.architecture);
   if (!model)
     return {};
   FailureOr<BoundConfig> config = bindConfig(model, run);
@@ -108,7 +110,7 @@ OwningOpRef<ModuleOp> buildModel(MLIRContext &context, const RunFile &run) {
     return {};
   ErrorNotes notes(model, *config);
   OwningOpRef<ModuleOp> module = instantiate(model, config->environment);
-  if (!module || failed(checkTokenIds(context, run, getVocabulary(*module))))
+  if (!module || failed(checkTokenIds(*source.getContext(), run, getVocabulary(*module))))
     return {};
   setAttributes(*module, run);
   return module;

@@ -19,6 +19,8 @@ namespace contraflow::frontend {
 /// Null if there is an error; diagnostics go to the context's handler, at lines of the model or of the JSON.
 /// Registers the dialects it needs.
 mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::MLIRContext &context, const RunFile &run);
+/// As above, of an architecture that was read.
+mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::ModuleOp source, const RunFile &run);
 
 /// The architecture file below `modelsFolder` (folder/model.mlir) that serves `modelType`; empty if there is
 /// none. For configurations that come without a run file.

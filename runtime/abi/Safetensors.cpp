@@ -41,6 +41,9 @@ const TypeInfo &infoOf(ElementType type) {
 
 /// As the format's reference implementation: a header is at most 100 MB.
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+/// The lists of a tensor are at depth 3. Messages quote values, and a value that is nested deeply would
+/// exhaust the stack.
+constexpr int kMaxHeaderDepth = 8;
 
 /// Reads and checks the description of one tensor.
 class HeaderEntry {
@@ -119,7 +122,9 @@ private:
 /// error, because readers of the format disagree on which one counts.
 Json parseHeader(const std::string &path, std::string_view bytes) {
   std::vector<std::set<std::string>> keys;
-  auto refuseTwins = [&](int, Json::parse_event_t event, Json &value) {
+  auto refuseTwins = [&](int depth, Json::parse_event_t event, Json &value) {
+    if (depth > kMaxHeaderDepth)
+      throw Error(text("'", path, "' is no safetensors file: its header is nested too deeply"));
     if (event == Json::parse_event_t::object_start)
       keys.emplace_back();
     else if (event == Json::parse_event_t::object_end)

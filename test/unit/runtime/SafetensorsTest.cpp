@@ -105,6 +105,11 @@ TEST(Safetensors, RefusesDamagedFiles) {
   EXPECT_CONTAINS(errorFor(folder, fileWith("{}", "").substr(0, 9)), "is cut");
   EXPECT_CONTAINS(errorFor(folder, fileWith("[]", "")), "not a JSON object");
   EXPECT_CONTAINS(errorFor(folder, fileWith("{", "")), "not a JSON object");
+  // Deep enough to exhaust the stack of whoever walks or prints the value.
+  EXPECT_CONTAINS(errorFor(folder, fileWith(R"({"w": {"shape": )" + std::string(1000000, '[') +
+                                                std::string(1000000, ']') + "}}",
+                                            "")),
+                  "nested too deeply");
   EXPECT_CONTAINS(errorFor(folder, fileWith(R"({"__metadata__": 3})", "")), "__metadata__ is not an object");
   EXPECT_CONTAINS(errorFor(folder, fileWith(R"({"__metadata__": {"a": 3}})", "")),
                   "__metadata__.a is not a string");
