@@ -22,6 +22,7 @@ CompileOptions getCompileOptions(const Options &options) {
   result.startFrom = options.startFrom;
   result.dumpPhases = options.dumpPhases;
   result.reproducer = options.reproducer;
+  result.replayed = options.replayed;
   result.timing = options.timing;
   return result;
 }

@@ -1,6 +1,8 @@
 //===- Main.cpp - contraflow ----------------------------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/driver/Commands.h"
+#include "compiler/driver/CrashReport.h"
+#include "compiler/driver/OptHelp.h"
 #include "compiler/driver/Phases.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -16,6 +18,7 @@ static int run(int argc, char **argv) {
     return fail(error), 2;
   static int anchor;
   std::string executable = llvm::sys::fs::getMainExecutable(argv[0], &anchor);
+  installCrashReports(executable);
   switch (options->command) {
   case Command::Compile:
     return compile(*options, executable);
@@ -26,8 +29,7 @@ static int run(int argc, char **argv) {
   case Command::Verify:
     return verify(*options, executable);
   case Command::Version:
-    llvm::outs() << "contraflow " << CONTRAFLOW_VERSION << " (LLVM " << LLVM_VERSION_STRING << ")\n";
-    return 0;
+    return printVersion("contraflow"), 0;
   case Command::Help:
     llvm::outs() << getHelp(options->helpTopic);
     return 0;
@@ -40,6 +42,9 @@ int main(int argc, char **argv) {
   try {
     return run(argc, argv);
   } catch (const std::exception &error) {
-    return fail(error.what()), 1;
+    fail(error.what());
+    // Nobody expected it; where a phase runs, that is a defect of the compiler.
+    reportFailure();
+    return 1;
   }
 }

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/driver/Options.h"
 
-#include "compiler/driver/Phases.h"
+#include "compiler/driver/PhaseTable.h"
 
 #include <charconv>
 #include <functional>
@@ -10,7 +10,17 @@
 namespace contraflow::driver {
 namespace {
 
-enum CommandBit : unsigned { kCompile = 1, kTrain = 2, kInspect = 4, kVerify = 8, kEvery = 15 };
+/// kOpt: contraflow-opt. kReplayed: decides what is compiled, so that whoever compiles the same again needs
+/// it.
+enum CommandBit : unsigned {
+  kCompile = 1,
+  kTrain = 2,
+  kInspect = 4,
+  kVerify = 8,
+  kOpt = 16,
+  kReplayed = 32,
+  kEvery = kCompile | kTrain | kInspect | kVerify | kOpt
+};
 
 struct CommandInfo {
   Command command;
@@ -62,13 +72,14 @@ const std::vector<Option> &getTable() {
        text(&Options::output)},
       {"--stop-after", "", "PHASE", kCompile,
        "end after a phase and write its IR (to -o, default: standard output)", phase(&Options::stopAfter)},
-      {"--start-from", "", "PHASE", kCompile,
+      {"--start-from", "", "PHASE", kCompile | kReplayed,
        "the input is IR from --dump-phases or --stop-after; continue with this phase",
        phase(&Options::startFrom)},
       {"--dump-phases", "", "DIR", kCompile | kTrain | kVerify, "write NN-<phase>.mlir after every phase",
        text(&Options::dumpPhases)},
-      {"--crash-reproducer", "", "FILE", kCompile | kVerify,
-       "where to write IR and pipeline when a pass fails", text(&Options::reproducer)},
+      {"--crash-reproducer", "", "DIR", kCompile | kVerify,
+       "where to write what replays a phase that crashes or fails (default: contraflow-crash-N, for crashes)",
+       text(&Options::reproducer)},
       {"--timing", "", "", kCompile, "print the time of every phase", flag(&Options::timing)},
       {"--json", "", "", kInspect | kVerify, "print JSON", flag(&Options::json)},
       {"--tensors", "", "", kInspect, "list every parameter", flag(&Options::tensors)},
@@ -92,13 +103,36 @@ const std::vector<Option> &getTable() {
          options.command = Command::Version;
          return true;
        }},
+      {"-o", "", "FILE", kOpt, "where to write the IR (default: standard output)", {}},
+      {"--pass-pipeline", "", "TEXT", kOpt, "passes and their order in one text", {}},
+      {"--split-input-file",
+       "",
+       "",
+       kOpt,
+       "the parts of FILE between lines '// -----' are files of their own",
+       {}},
+      {"--verify-diagnostics", "", "", kOpt, "errors are those that 'expected-error' comments say", {}},
+      {"--verify-roundtrip", "", "", kOpt, "what is printed is read again, and must be the same", {}},
+      {"--mlir-print-ir-after-all", "", "", kOpt, "print the IR after every pass", {}},
+      {"--mlir-print-ir-after-failure", "", "", kOpt, "print the IR after a pass that fails", {}},
+      {"--mlir-print-debuginfo", "", "", kOpt, "print where operations come from", {}},
+      {"--mlir-timing", "", "", kOpt, "print the time of every pass", {}},
+      {"--mlir-pass-statistics", "", "", kOpt, "print what passes count", {}},
+      {"--mlir-pass-pipeline-crash-reproducer",
+       "",
+       "FILE",
+       kOpt,
+       "where to write IR and passes if one crashes",
+       {}},
+      {"--run-reproducer", "", "", kOpt, "run the passes that such a FILE names", {}},
+      {"--help-hidden", "", "", kOpt, "every option of MLIR and LLVM", {}},
   };
   return table;
 }
 
 const Option *findOption(const std::string &name) {
   for (const Option &option : getTable())
-    if (name == option.name || (*option.shortName && name == option.shortName))
+    if (option.commands != kOpt && (name == option.name || (*option.shortName && name == option.shortName)))
       return &option;
   return nullptr;
 }
@@ -192,6 +226,8 @@ private:
     if (!option->assign(options, value))
       return fail("'" + std::string(option->name) + "' got '" + value + "', expected " +
                   (std::string(option->value) == "PHASE" ? "one of " + getPhaseNames() : option->value));
+    if (option->commands & kReplayed)
+      options.replayed.push_back(std::string(option->name) + (*option->value ? "=" + value : ""));
     // Where the help is asked for, nothing else need make sense.
     done = option->commands == kEvery;
     return true;
@@ -248,7 +284,7 @@ std::string getHelp(const std::string &topic) {
            command->help + "\n\noptions:\n";
   }
   for (const Option &option : getTable()) {
-    if (command && !(option.commands & command->bit))
+    if (option.commands == kOpt || (command && !(option.commands & command->bit)))
       continue;
     help += pad(getSpelling(option), 34) + option.help;
     if (!command && option.commands != kEvery) {
@@ -264,6 +300,14 @@ std::string getHelp(const std::string &topic) {
     help += "\n";
   }
   help += "\nphases: " + getPhaseNames() + "\n";
+  return help;
+}
+
+std::string getOptOptionsHelp() {
+  std::string help;
+  for (const Option &option : getTable())
+    if (option.commands & kOpt)
+      help += pad(getSpelling(option), 50) + option.help + "\n";
   return help;
 }
 

@@ -34,6 +34,8 @@ struct Options {
   bool memory = false;
   bool program = false;
   int threads = 0;
+  /// The options of `compile` that decide what is compiled, as they were given.
+  std::vector<std::string> replayed;
   /// What `train` hands on.
   std::vector<std::string> trainerArguments;
 };
@@ -43,6 +45,8 @@ std::optional<Options> parseOptions(const std::vector<std::string> &arguments, s
 
 /// What `--help` prints about a command; empty: about all.
 std::string getHelp(const std::string &topic);
+/// The lines of `contraflow-opt --help` about options; MLIR parses them.
+std::string getOptOptionsHelp();
 
 } // namespace contraflow::driver
 

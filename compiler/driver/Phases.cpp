@@ -6,6 +6,7 @@
 // IR.
 #include "compiler/driver/Phases.h"
 
+#include "compiler/driver/CrashReport.h"
 #include "compiler/frontend/Frontend.h"
 #include "compiler/linker/Linker.h"
 #include "compiler/linker/ManifestWriter.h"
@@ -15,6 +16,7 @@
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
@@ -32,31 +34,6 @@ namespace contraflow::driver {
 bool fail(const std::string &message) {
   llvm::errs() << "contraflow: error: " << message << "\n";
   return false;
-}
-
-const std::vector<Phase> &getPhases() {
-  static const std::vector<Phase> phases = [] {
-    std::vector<Phase> list = {{1, "frontend", "a model with sizes from a run file"}};
-    for (const PhasePipeline &pipeline : getPhasePipelines())
-      list.push_back({unsigned(list.size() + 1), pipeline.name.str(), pipeline.summary.str()});
-    list.push_back({unsigned(list.size() + 1), "link", "a trainer from code, program and runtime"});
-    return list;
-  }();
-  return phases;
-}
-
-const Phase *findPhase(const std::string &name) {
-  for (const Phase &phase : getPhases())
-    if (phase.name == name)
-      return &phase;
-  return nullptr;
-}
-
-std::string getPhaseNames() {
-  std::string names;
-  for (const Phase &phase : getPhases())
-    names += (names.empty() ? "" : ", ") + phase.name;
-  return names;
 }
 
 Compilation::Compilation(CompileOptions options) : options(std::move(options)) {
@@ -105,20 +82,90 @@ static void checkTarget(const frontend::RunFile &run, frontend::JsonDiagnostics 
   diagnostics.push_back((isa ? *isa : run.run).makeDiagnostic(llvm::toString(machine.takeError())));
 }
 
-bool Compilation::load(const std::string &input) {
+/// `text` as the shell reads it.
+static std::string quote(const std::string &text) {
+  bool isPlain =
+      llvm::all_of(text, [](char c) { return llvm::isAlnum(c) || StringRef("/._-=+,").contains(c); });
+  return isPlain ? text : "'" + text + "'";
+}
+
+/// A crash while `source` is read leaves a copy of it, one of the frontend the run file with everything in it
+/// and the architecture beside.
+static Reproducer makeInputReproducer(const CompileOptions &options, const std::string &source,
+                                      const frontend::RunFile *run) {
+  Reproducer reproducer;
+  reproducer.folder = options.reproducer.empty() ? getDefaultReproducerFolder() : options.reproducer;
+  std::string name = llvm::sys::path::filename(source).str();
+  reproducer.subject = "reading '" + source + "'";
+  reproducer.files = {{name, "", source}};
+  if (run) {
+    nlohmann::json json = run->resolve();
+    std::string architecture = llvm::sys::path::filename(run->architecture).str();
+    if (json.contains("architecture"))
+      json["architecture"] = architecture;
+    reproducer.subject = "phase 'frontend'";
+    reproducer.files = {{name, json.dump(2) + "\n", ""}, {architecture, "", run->architecture}};
+  }
+  reproducer.command = "contraflow compile " + quote(reproducer.folder + "/" + name);
+  if (!options.startFrom.empty())
+    reproducer.command += " --start-from=" + options.startFrom;
+  return reproducer;
+}
+
+/// One of any other phase leaves the IR that it began with.
+static Reproducer makePhaseReproducer(const CompileOptions &options, const std::string &input,
+                                      const Phase &phase) {
+  const Phase &before = getPhases()[phase.number - 2];
+  Reproducer reproducer;
+  reproducer.folder = options.reproducer.empty() ? getDefaultReproducerFolder() : options.reproducer;
+  std::string ir = reproducer.folder + "/" + before.getFileName();
+  reproducer.subject = "phase '" + phase.name + "'";
+  reproducer.arguments = {"compile", input};
+  llvm::append_range(reproducer.arguments, options.replayed);
+  llvm::append_range(reproducer.arguments,
+                     std::vector<std::string>{"--stop-after=" + before.name, "--output=" + ir,
+                                              "--crash-reproducer=" + reproducer.folder});
+  reproducer.command = "contraflow compile " + quote(ir) + " --start-from=" + phase.name;
+  return reproducer;
+}
+
+void Compilation::prepareReproducer(const Phase &phase) {
+  setReproducer(phase.number == 1 ? makeInputReproducer(options, input, &*runFile)
+                                  : makePhaseReproducer(options, input, phase));
+}
+
+/// A crash is reported in any case, a failure if it is a defect of the compiler or the user wants to know.
+bool Compilation::failPhase(bool isDefect) {
+  if (isDefect || !options.reproducer.empty())
+    reportFailure();
+  clearReproducer();
+  return false;
+}
+
+bool Compilation::load(const std::string &file) {
+  input = file;
   if (!llvm::sys::fs::exists(input))
     return fail("there is no file '" + input + "'");
-  if (llvm::sys::path::extension(input) != ".mlir") {
-    if (!options.startFrom.empty() && options.startFrom != "frontend")
-      return fail("'" + input + "' is no IR, expected a .mlir file to start from '" + options.startFrom +
-                  "'");
-    frontend::JsonDiagnostics diagnostics;
-    runFile = frontend::RunFile::load(input, diagnostics);
-    if (runFile)
-      checkTarget(*runFile, diagnostics);
-    report(diagnostics);
-    return !frontend::hasErrors(diagnostics);
-  }
+  setReproducer(makeInputReproducer(options, input, nullptr));
+  bool loaded = llvm::sys::path::extension(input) == ".mlir" ? loadModule() : loadRunFile();
+  if (!loaded)
+    return failPhase(/*isDefect=*/false);
+  clearReproducer();
+  return true;
+}
+
+bool Compilation::loadRunFile() {
+  if (!options.startFrom.empty() && options.startFrom != "frontend")
+    return fail("'" + input + "' is no IR, expected a .mlir file to start from '" + options.startFrom + "'");
+  frontend::JsonDiagnostics diagnostics;
+  runFile = frontend::RunFile::load(input, diagnostics);
+  if (runFile)
+    checkTarget(*runFile, diagnostics);
+  report(diagnostics);
+  return !frontend::hasErrors(diagnostics);
+}
+
+bool Compilation::loadModule() {
   module = parseSourceFile<ModuleOp>(input, context.get());
   if (!module)
     return false;
@@ -164,14 +211,28 @@ bool Compilation::runFrontend() {
   return true;
 }
 
+namespace {
+
+/// Notes whether a phase broke its own promise: a pass that refuses a model says what is wrong with the
+/// model, but a pass that verifies what the passes before it did finds a defect of theirs.
+struct DefectInstrumentation : PassInstrumentation {
+  explicit DefectInstrumentation(bool &isDefect) : isDefect(isDefect) {}
+  void runAfterPassFailed(Pass *pass, Operation *) override {
+    isDefect |= pass->getArgument().contains("-verify-");
+  }
+  bool &isDefect;
+};
+
+} // namespace
+
 bool Compilation::runPipeline(const Phase &phase) {
   PassManager passes(context.get());
-  if (!options.reproducer.empty())
-    passes.enableCrashReproducerGeneration(options.reproducer);
+  bool isDefect = false;
+  passes.addInstrumentation(std::make_unique<DefectInstrumentation>(isDefect));
   for (const PhasePipeline &pipeline : getPhasePipelines())
     if (pipeline.name == phase.name)
       pipeline.build(passes);
-  return succeeded(passes.run(*module));
+  return succeeded(passes.run(*module)) || failPhase(isDefect);
 }
 
 bool Compilation::finishPhase(const Phase &phase, double seconds) {
@@ -184,7 +245,7 @@ bool Compilation::finishPhase(const Phase &phase, double seconds) {
   if (std::error_code code = llvm::sys::fs::create_directories(options.dumpPhases))
     return fail("cannot make folder '" + options.dumpPhases + "': " + code.message());
   llvm::SmallString<128> path(options.dumpPhases);
-  llvm::sys::path::append(path, llvm::formatv("{0:D2}-{1}.mlir", phase.number, phase.name).str());
+  llvm::sys::path::append(path, phase.getFileName());
   std::error_code code;
   llvm::raw_fd_ostream stream(path, code);
   if (!code)
@@ -208,12 +269,14 @@ bool Compilation::run() {
   for (const Phase &phase : getPhases()) {
     if (phase.number <= done || phase.name == "link")
       continue;
+    prepareReproducer(phase);
     auto start = std::chrono::steady_clock::now();
-    if (!(phase.number == 1 ? runFrontend() : runPipeline(phase)))
+    if (!(phase.number == 1 ? runFrontend() || failPhase(/*isDefect=*/false) : runPipeline(phase)))
       return false;
     std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     if (!finishPhase(phase, seconds.count()))
       return false;
+    clearReproducer();
     if (phase.name == options.stopAfter)
       return true;
   }
@@ -221,10 +284,12 @@ bool Compilation::run() {
 }
 
 bool Compilation::link(const std::string &stub, const std::string &output) {
+  prepareReproducer(*findPhase("link"));
   auto start = std::chrono::steady_clock::now();
   llvm::Expected<linker::Trainer> trainer = linker::buildTrainer(*module);
   if (!trainer)
-    return fail(llvm::toString(trainer.takeError()));
+    return fail(llvm::toString(trainer.takeError())), failPhase(/*isDefect=*/true);
+  clearReproducer();
   if (llvm::Error error = linker::writeTrainer(stub, output, trainer->sharedObject, trainer->manifest))
     return fail(llvm::toString(std::move(error)));
   std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;

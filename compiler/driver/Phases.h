@@ -3,6 +3,7 @@
 #ifndef CONTRAFLOW_COMPILER_DRIVER_PHASES_H
 #define CONTRAFLOW_COMPILER_DRIVER_PHASES_H
 
+#include "compiler/driver/PhaseTable.h"
 #include "compiler/frontend/RunFile.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -14,27 +15,15 @@
 
 namespace contraflow::driver {
 
-/// A step of the compilation with a name on the command line.
-struct Phase {
-  /// 1 is the first.
-  unsigned number;
-  std::string name;
-  std::string summary;
-};
-
-/// frontend, the pipelines of passes/Pipelines.h, link.
-const std::vector<Phase> &getPhases();
-/// Null where there is none.
-const Phase *findPhase(const std::string &name);
-/// "frontend, autodiff, ...".
-std::string getPhaseNames();
-
 /// What a compilation does besides compiling. Empty members are off.
 struct CompileOptions {
   std::string stopAfter;
   std::string startFrom;
   std::string dumpPhases;
+  /// Folder for what replays a phase that failed.
   std::string reproducer;
+  /// The options of the command line that decide what is compiled, for the process that makes a reproducer.
+  std::vector<std::string> replayed;
   bool timing = false;
 };
 
@@ -59,13 +48,18 @@ public:
   mlir::ModuleOp getModule() { return *module; }
 
 private:
+  bool loadRunFile();
+  bool loadModule();
   bool verifyLoaded();
   bool runFrontend();
   bool runPipeline(const Phase &phase);
   bool finishPhase(const Phase &phase, double seconds);
+  void prepareReproducer(const Phase &phase);
+  bool failPhase(bool isDefect);
   void report(const frontend::JsonDiagnostics &diagnostics);
 
   CompileOptions options;
+  std::string input;
   std::unique_ptr<mlir::MLIRContext> context;
   std::optional<frontend::RunFile> runFile;
   mlir::OwningOpRef<mlir::ModuleOp> module;

@@ -1,5 +1,6 @@
 //===- Main.cpp - the executable that generated code is appended to -------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/abi/Abi.h"
 #include "runtime/abi/Payload.h"
 #include "runtime/base/Error.h"
 #include "runtime/checkpoint/Checkpoint.h"
@@ -95,7 +96,21 @@ void generateText(executor::Executor &executor, const Options &options, const tr
   std::putchar('\n');
 }
 
+/// The stub says it too, before there is a program.
+void printVersion() {
+  std::printf("contraflow trainer %s (ABI %d)", CONTRAFLOW_VERSION, CF_ABI_VERSION);
+  if (std::optional<abi::Payload> payload = abi::readPayload("/proc/self/exe", "")) {
+    abi::Manifest manifest = abi::Manifest::fromJson(payload->manifest);
+    std::printf(", model %s, build %s", manifest.model.c_str(), manifest.buildId.c_str());
+  }
+  std::printf("\n");
+}
+
 int runCommand(const Options &options) {
+  if (options.command == Command::Version) {
+    printVersion();
+    return 0;
+  }
   abi::Payload payload = readOwnPayload();
   abi::Manifest manifest = abi::Manifest::fromJson(payload.manifest);
   if (options.command == Command::Info) {

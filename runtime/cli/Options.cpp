@@ -70,6 +70,10 @@ std::function<void(Options &, const Values &)> list(Values &(*member)(Options &)
   };
 }
 
+std::function<void(Options &, const Values &)> command(Command command) {
+  return [=](Options &options, const Values &) { options.command = command; };
+}
+
 const std::vector<Option> &table() {
   static const std::vector<Option> options = {
       {"--data", "PATH...", kTrain, "text files and folders to train on",
@@ -134,8 +138,9 @@ const std::vector<Option> &table() {
       {"--profile", "", kTrain | kGenerate | kProbe, "print the time of every function and kernel at the end",
        [](Options &o, const Values &) { o.profile = true; }},
       {"--json", "", kInfo, "the whole manifest", [](Options &o, const Values &) { o.json = true; }},
-      {"--info", "", kAll, "the command info", [](Options &o, const Values &) { o.command = Command::Info; }},
-      {"--help", "", kAll, "this text", [](Options &o, const Values &) { o.command = Command::Help; }},
+      {"--version", "", kAll, "the version", command(Command::Version)},
+      {"--info", "", kAll, "the command info", command(Command::Info)},
+      {"--help", "", kAll, "this text", command(Command::Help)},
   };
   return options;
 }

@@ -14,7 +14,7 @@
 
 namespace contraflow::cli {
 
-enum class Command { Train, Generate, Probe, Info, Help };
+enum class Command { Train, Generate, Probe, Info, Version, Help };
 
 struct Options {
   Command command = Command::Train;

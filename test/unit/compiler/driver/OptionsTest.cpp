@@ -55,6 +55,20 @@ TEST(DriverOptions, EveryOptionIsInTheHelpOfItsCommands) {
   }
 }
 
+TEST(DriverOptions, WhatDecidesTheIrIsReplayed) {
+  Options options = parse({"compile", "a.mlir", "--start-from", "fusion", "-o", "t", "--timing"});
+  EXPECT_EQ(options.replayed, (std::vector<std::string>{"--start-from=fusion"}));
+}
+
+TEST(DriverOptions, OptionsOfOptAreNoneOfTheCompiler) {
+  EXPECT_EQ(getHelp("").find("--split-input-file"), std::string::npos);
+  EXPECT_NE(getOptOptionsHelp().find("--split-input-file"), std::string::npos);
+  EXPECT_EQ(getOptOptionsHelp().find("--stop-after"), std::string::npos);
+  std::string error;
+  EXPECT_FALSE(parseOptions({"compile", "a.mlir", "--split-input-file"}, error));
+  EXPECT_EQ(error, "unknown option '--split-input-file'; see contraflow compile --help");
+}
+
 TEST(DriverOptions, ErrorsSayWhatWasFoundAndWanted) {
   auto getError = [](const std::vector<std::string> &arguments) {
     std::string error;
