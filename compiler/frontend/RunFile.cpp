@@ -100,6 +100,8 @@ void readTrain(RunFile::Train &train, std::optional<JsonValue> value, JsonDiagno
   reader.read("validate_every", train.validateEvery);
   reader.read("validation_tokens", train.validationTokens);
   reader.read("checkpoint_every", train.checkpointEvery);
+  reader.read("keep_last", train.keepLast);
+  reader.read("keep_every", train.keepEvery);
   reader.read("log_every", train.logEvery);
   reader.finish();
 }
@@ -188,6 +190,8 @@ nlohmann::json RunFile::resolve() const {
                    {"validate_every", train.validateEvery},
                    {"validation_tokens", train.validationTokens},
                    {"checkpoint_every", train.checkpointEvery},
+                   {"keep_last", train.keepLast},
+                   {"keep_every", train.keepEvery},
                    {"log_every", train.logEvery}};
   json["data"] = {{"paths", data.paths}, {"include", data.include}, {"held_out", data.heldOut}};
   json["seed"] = seed;

@@ -67,6 +67,8 @@ struct RunFile {
     int64_t validateEvery = 100;
     int64_t validationTokens = 65536;
     int64_t checkpointEvery = 0;
+    int64_t keepLast = 2;
+    int64_t keepEvery = 0;
     int64_t logEvery = 10;
   } train;
 

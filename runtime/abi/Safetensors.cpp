@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/abi/Safetensors.h"
 #include "runtime/base/Error.h"
+#include "runtime/base/Hash.h"
 
 #include <nlohmann/json.hpp>
 
@@ -44,6 +45,9 @@ constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 /// The lists of a tensor are at depth 3. Messages quote values, and a value that is nested deeply would
 /// exhaust the stack.
 constexpr int kMaxHeaderDepth = 8;
+
+/// Of base::hashText.
+constexpr size_t kChecksumDigits = 16;
 
 /// Reads and checks the description of one tensor.
 class HeaderEntry {
@@ -117,6 +121,33 @@ private:
   const std::string &name;
   const Json &json;
 };
+
+/// Where the digits of the checksum stand in a header; npos where it has none. No other text looks like the
+/// key: inside of strings quotes are escaped.
+size_t findHeaderChecksum(std::string_view header) {
+  const std::string key = text('"', kHeaderChecksum, "\":\"");
+  size_t found = header.find(key);
+  size_t begin = found + key.size();
+  return found == std::string_view::npos || begin + kChecksumDigits > header.size() ? std::string_view::npos
+                                                                                    : begin;
+}
+
+/// Of a header whose digits stand at `begin`.
+std::string headerChecksum(std::string header, size_t begin) {
+  std::fill_n(header.begin() + int64_t(begin), kChecksumDigits, '0');
+  return base::hashText(base::hash64(header));
+}
+
+void requireHeaderChecksum(const std::string &path, std::string_view header) {
+  size_t begin = findHeaderChecksum(header);
+  if (begin == std::string_view::npos)
+    return;
+  std::string_view written = header.substr(begin, kChecksumDigits);
+  std::string found = headerChecksum(std::string(header), begin);
+  if (written != found)
+    throw Error(text("'", path, "' is damaged: its header has the checksum ", found, ", it was written with ",
+                     written));
+}
 
 /// The header as JSON. A parser takes the last of two values of one key without a word; here that is an
 /// error, because readers of the format disagree on which one counts.
@@ -233,6 +264,7 @@ SafetensorsFile::SafetensorsFile(const std::string &path) : file(path), path(pat
   if (headerBytes > bytes.size())
     throw Error(text("'", path, "' is cut: the header has ", headerBytes, " bytes, the file only ",
                      bytes.size(), " after its first eight"));
+  requireHeaderChecksum(path, bytes.substr(0, headerBytes));
   Json header = parseHeader(path, bytes.substr(0, headerBytes));
   bytes.remove_prefix(headerBytes);
 
@@ -301,31 +333,44 @@ std::vector<int32_t> SafetensorsFile::readIds(const std::string &name) const {
   return result;
 }
 
-void writeSafetensors(const std::string &path, const std::vector<NamedTensor> &tensors,
-                      const Metadata &metadata) {
+/// The header of a file, padded, with its checksum where `metadata` asks for one.
+static std::string makeHeader(const std::string &path, const std::vector<NamedTensor> &tensors,
+                              Metadata metadata) {
   // Text that is no UTF-8 (a file name in the metadata) must not stop a checkpoint.
   auto quote = [](const Json &json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); };
-  std::string headerText = "{";
+  if (auto checksum = metadata.find(kHeaderChecksum); checksum != metadata.end())
+    checksum->second.assign(kChecksumDigits, '0');
+  std::string header = "{";
   if (!metadata.empty())
-    headerText += "\"__metadata__\":" + quote(metadata);
+    header += "\"__metadata__\":" + quote(metadata);
   std::set<std::string> names;
   int64_t offset = 0;
   for (const auto &[name, tensor] : tensors) {
     if (name == "__metadata__" || !names.insert(name).second)
       throw Error(text("cannot write '", path, "': two tensors would be named '", name, "'"));
     int64_t end = offset + tensor.bytes();
-    headerText +=
-        text(headerText.size() > 1 ? "," : "", quote(name), ":{\"dtype\":\"", nameOf(tensor.type),
-             "\",\"shape\":", Json(tensor.shape).dump(), ",\"data_offsets\":[", offset, ",", end, "]}");
+    header += text(header.size() > 1 ? "," : "", quote(name), ":{\"dtype\":\"", nameOf(tensor.type),
+                   "\",\"shape\":", Json(tensor.shape).dump(), ",\"data_offsets\":[", offset, ",", end, "]}");
     offset = end;
   }
-  headerText += "}";
-  headerText.append((8 - headerText.size() % 8) % 8, ' ');
-  uint64_t headerBytes = headerText.size();
+  header += "}";
+  header.append((8 - header.size() % 8) % 8, ' ');
+  if (size_t begin = findHeaderChecksum(header); metadata.contains(kHeaderChecksum))
+    header.replace(begin, kChecksumDigits, headerChecksum(header, begin));
+  return header;
+}
+
+void writeSafetensors(const std::string &path, const std::vector<NamedTensor> &tensors,
+                      const Metadata &metadata) {
+  std::string header = makeHeader(path, tensors, metadata);
+  uint64_t headerBytes = header.size(), bytes = sizeof(headerBytes) + headerBytes;
+  for (const auto &[name, tensor] : tensors)
+    bytes += uint64_t(tensor.bytes());
 
   base::AtomicFile file(path);
+  file.reserve(bytes);
   file.write({reinterpret_cast<const char *>(&headerBytes), sizeof(headerBytes)});
-  file.write(headerText);
+  file.write(header);
   for (const auto &[name, tensor] : tensors)
     file.write({static_cast<const char *>(tensor.data), size_t(tensor.bytes())});
   file.commit();

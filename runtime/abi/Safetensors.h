@@ -35,9 +35,13 @@ std::string shapeText(const std::vector<int64_t> &shape);
 
 using Metadata = std::map<std::string, std::string>;
 
-/// A file that is mapped into memory. Opening checks the header completely: no key stands twice, every
-/// tensor has the size that its shape and type want, and the tensors together cover the data, each byte once,
-/// as the format wants. Errors are base::Error.
+/// A metadata key. A writer that finds it among its metadata puts there the checksum of the header: the
+/// digits of base::hash64 of the header with zeros in place of these digits.
+constexpr const char *kHeaderChecksum = "header_checksum";
+
+/// A file that is mapped into memory. Opening checks the header completely: it has its checksum, if there is
+/// one, no key stands twice, every tensor has the size that its shape and type want, and the tensors together
+/// cover the data, each byte once, as the format wants. Errors are base::Error.
 class SafetensorsFile {
 public:
   explicit SafetensorsFile(const std::string &path);

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <utility>
 
@@ -83,6 +84,12 @@ std::string readFile(const std::string &path) {
   return content;
 }
 
+void syncFolder(const std::string &path) {
+  Descriptor folder{open(path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (folder.number < 0 || fsync(folder.number) != 0)
+    fail("sync the folder", path);
+}
+
 AtomicFile::AtomicFile(const std::string &path, unsigned mode) : path(path), temporary(path + ".partial") {
   descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
   if (descriptor < 0)
@@ -98,6 +105,20 @@ AtomicFile::~AtomicFile() {
     return;
   close(descriptor);
   unlink(temporary.c_str());
+}
+
+void AtomicFile::reserve(size_t bytes) {
+  int result = 0;
+  do
+    result = bytes == 0 ? 0 : fallocate(descriptor, 0, 0, off_t(bytes));
+  while (result != 0 && errno == EINTR);
+  if (result == 0 || (errno != ENOSPC && errno != EDQUOT && errno != EFBIG))
+    return;
+  std::string reason = text(std::strerror(errno), "; it needs ", bytes, " bytes");
+  struct statvfs status;
+  if (errno == ENOSPC && fstatvfs(descriptor, &status) == 0)
+    reason += text(", ", uint64_t(status.f_bavail) * status.f_frsize, " are free");
+  throw Error(text("cannot write '", path, "': ", reason));
 }
 
 void AtomicFile::write(std::string_view bytes) {
@@ -118,10 +139,7 @@ void AtomicFile::commit() {
   if (rename(temporary.c_str(), path.c_str()) != 0)
     fail("replace", path);
   close(std::exchange(descriptor, -1));
-  std::string folder = std::filesystem::path(path).parent_path().string();
-  Descriptor directory{open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (directory.number < 0 || fsync(directory.number) != 0)
-    fail("sync the directory of", path);
+  syncFolder(std::filesystem::path(path).parent_path().string());
 }
 
 } // namespace contraflow::base

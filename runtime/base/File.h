@@ -28,6 +28,9 @@ private:
 /// The content of a regular file; throws Error.
 std::string readFile(const std::string &path);
 
+/// Makes names that were added to a folder or taken out of it outlive a power cut; throws Error.
+void syncFolder(const std::string &path);
+
 /// Writes beside the target and replaces it in one step: after a crash at any moment the old or
 /// the new file is there, whole. Without commit() the target stays as it was.
 class AtomicFile {
@@ -37,6 +40,9 @@ public:
   AtomicFile(const AtomicFile &) = delete;
   AtomicFile &operator=(const AtomicFile &) = delete;
 
+  /// Takes the space of the whole file, so that a full disk is an error before anything is written. Does
+  /// nothing where the file system cannot.
+  void reserve(size_t bytes);
   void write(std::string_view bytes);
   /// Syncs the file, renames it and syncs the directory.
   void commit();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace contraflow::base {
@@ -29,6 +30,14 @@ inline uint64_t hash64(std::string_view bytes, uint64_t seed = 0) {
   if (at < bytes.size())
     std::memcpy(&tail, bytes.data() + at, bytes.size() - at);
   return mix(state ^ mix(tail + 1));
+}
+
+/// Sixteen hexadecimal digits.
+inline std::string hashText(uint64_t hash) {
+  std::string digits(16, '0');
+  for (size_t i = digits.size(); i-- > 0; hash >>= 4)
+    digits[i] = "0123456789abcdef"[hash & 15];
+  return digits;
 }
 
 } // namespace contraflow::base

@@ -1,13 +1,11 @@
-//===- Checkpoint.cpp - parameters and training state in one file ---------===//
+//===- Checkpoint.cpp - parameters and training state of an executor ------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/base/Error.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <cstring>
-#include <filesystem>
+#include <cstdio>
 #include <set>
 
 namespace contraflow::checkpoint {
@@ -16,36 +14,17 @@ using abi::NamedTensor;
 using abi::SafetensorsFile;
 using base::Error;
 using base::text;
-namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char *kFileName = "model.safetensors";
-constexpr const char *kOptimizerPrefix = "optimizer.";
-
-struct MomentRegion {
+/// A region of the arena that a run continues from besides the parameters, where the program has it: one
+/// tensor for each parameter that is trained.
+struct StateRegion {
   const char *region;
   const char *prefix;
 };
-constexpr MomentRegion kMoments[] = {{"first_moments", "optimizer.exp_avg."},
-                                     {"second_moments", "optimizer.exp_avg_sq."}};
-
-template <typename T> T number(const SafetensorsFile &file, const char *key) {
-  auto found = file.getMetadata().find(key);
-  if (found == file.getMetadata().end())
-    throw Error(text("'", file.getPath(), "': __metadata__.", key, " is missing"));
-  const std::string &value = found->second;
-  T result{};
-  auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
-  if (error != std::errc() || end != value.data() + value.size())
-    throw Error(text("'", file.getPath(), "': __metadata__.", key, " is '", value, "', wanted a number"));
-  return result;
-}
-
-std::string word(const SafetensorsFile &file, const char *key) {
-  auto found = file.getMetadata().find(key);
-  return found == file.getMetadata().end() ? "" : found->second;
-}
+constexpr StateRegion kStateRegions[] = {{"first_moments", "optimizer.exp_avg."},
+                                         {"second_moments", "optimizer.exp_avg_sq."}};
 
 /// The tensors of `wanted` exist in the file with these shapes.
 void check(const SafetensorsFile &file, const std::vector<NamedTensor> &wanted) {
@@ -72,6 +51,10 @@ void read(const SafetensorsFile &file, const std::vector<NamedTensor> &tensors) 
   }
 }
 
+bool isState(const std::string &name) {
+  return std::ranges::any_of(kStateRegions, [&](auto &region) { return name.starts_with(region.prefix); });
+}
+
 /// A tensor without elements (the weights of zero shared experts) is nothing to use.
 std::vector<std::string> unusedOf(const SafetensorsFile &file, const std::vector<NamedTensor> &used) {
   std::set<std::string> names;
@@ -79,19 +62,25 @@ std::vector<std::string> unusedOf(const SafetensorsFile &file, const std::vector
     names.insert(tensor.name);
   std::vector<std::string> unused;
   for (const auto &[name, tensor] : file.getTensors())
-    if (!names.contains(name) && !name.starts_with(kOptimizerPrefix) && tensor.elements() != 0)
+    if (!names.contains(name) && !isState(name) && tensor.elements() != 0)
       unused.push_back(name);
   return unused;
 }
 
-} // namespace
-
-std::string fileOf(const std::string &path) {
-  std::error_code error;
-  if (!fs::is_directory(path, error))
-    return path;
-  return (fs::path(path) / kFileName).string();
+/// Throws what makes a file of no use here.
+void requireUsable(executor::Executor &executor, const SafetensorsFile &file, Use use) {
+  abi::verifyChecksums(file, forEachOn(executor));
+  if (use == Use::Parameters)
+    return check(file, tensorsOf(executor, "parameters", "", false));
+  if (!abi::stateOf(file))
+    throw Error(text("'", file.getPath(), "' holds parameters, but no state of a run"),
+                "start a new run from it with --initialize");
+  if (!abi::hasChecksums(file))
+    throw Error(text("'", file.getPath(), "' has no checksums"), "start a new run from it with --initialize");
+  check(file, tensorsOfRun(executor));
 }
+
+} // namespace
 
 std::vector<NamedTensor> tensorsOf(executor::Executor &executor, const char *region,
                                    const std::string &prefix, bool onlyTrainable) {
@@ -108,12 +97,14 @@ std::vector<NamedTensor> tensorsOf(executor::Executor &executor, const char *reg
   return tensors;
 }
 
-/// All that a run continues from.
-static std::vector<NamedTensor> tensorsOfRun(executor::Executor &executor) {
+std::vector<NamedTensor> tensorsOfRun(executor::Executor &executor) {
   std::vector<NamedTensor> tensors = tensorsOf(executor, "parameters", "", false);
-  for (const auto &[region, prefix] : kMoments)
+  for (const auto &[region, prefix] : kStateRegions) {
+    if (!executor.getManifest().findRegion(region))
+      continue;
     for (NamedTensor &tensor : tensorsOf(executor, region, prefix, true))
       tensors.push_back(std::move(tensor));
+  }
   return tensors;
 }
 
@@ -127,21 +118,34 @@ void requireFinite(executor::Executor &executor, int64_t step) {
   }
 }
 
-void save(executor::Executor &executor, const std::string &folder, const TrainingState &state) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error && !fs::is_directory(folder))
-    throw Error(text("cannot make the checkpoint folder '", folder, "': ", error.message()));
-  std::vector<NamedTensor> tensors = tensorsOfRun(executor);
-  abi::writeSafetensors((fs::path(folder) / kFileName).string(), tensors,
-                        {{"format", "pt"},
-                         {"step", std::to_string(state.step)},
-                         {"data_position", std::to_string(state.dataPosition)},
-                         {"seed", std::to_string(state.seed)},
-                         {"data_fingerprint", std::to_string(state.dataFingerprint)},
-                         {"build_id", state.buildId},
-                         {"model", state.model},
-                         {"run", state.run}});
+abi::ForEach forEachOn(executor::Executor &executor) {
+  return [&executor](int64_t count, const std::function<void(int64_t)> &body) {
+    executor.getPool().parallelFor(count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        body(i);
+    });
+  };
+}
+
+void sayOnError(const std::string &line) { std::fprintf(stderr, "contraflow: %s\n", line.c_str()); }
+
+SafetensorsFile open(executor::Executor &executor, const std::string &path, Use use, const Say &say) {
+  std::vector<std::string> candidates = abi::findCheckpoints(path);
+  auto openOne = [&](const std::string &candidate) {
+    SafetensorsFile file(candidate);
+    requireUsable(executor, file, use);
+    return file;
+  };
+  for (const std::string &candidate : candidates) {
+    try {
+      return openOne(candidate);
+    } catch (const Error &error) {
+      if (candidates.size() == 1)
+        throw;
+      say(text("warning: skipped a checkpoint: ", error.what()));
+    }
+  }
+  throw Error(text("none of the ", candidates.size(), " checkpoints in '", path, "' can be used"));
 }
 
 std::vector<std::string> loadParameters(executor::Executor &executor, const SafetensorsFile &file) {
@@ -151,31 +155,14 @@ std::vector<std::string> loadParameters(executor::Executor &executor, const Safe
   return unusedOf(file, parameters);
 }
 
-TrainingState resume(executor::Executor &executor, const SafetensorsFile &file) {
-  std::optional<TrainingState> state = stateOf(file);
+abi::TrainingState resume(executor::Executor &executor, const SafetensorsFile &file) {
+  std::optional<abi::TrainingState> state = abi::stateOf(file);
   if (!state)
-    throw Error(text("'", file.getPath(), "' holds parameters, but no state of a run"),
-                "start a new run from it with --initialize");
+    throw Error(text("'", file.getPath(), "' holds no state of a run"));
   std::vector<NamedTensor> tensors = tensorsOfRun(executor);
   check(file, tensors);
   read(file, tensors);
   return *state;
-}
-
-std::optional<TrainingState> stateOf(const SafetensorsFile &file) {
-  if (!file.getMetadata().contains("step"))
-    return std::nullopt;
-  TrainingState state;
-  state.step = number<int64_t>(file, "step");
-  state.dataPosition = number<int64_t>(file, "data_position");
-  state.seed = number<uint64_t>(file, "seed");
-  state.dataFingerprint = number<uint64_t>(file, "data_fingerprint");
-  state.buildId = word(file, "build_id");
-  state.model = word(file, "model");
-  state.run = word(file, "run");
-  if (state.step < 0 || state.dataPosition < 0)
-    throw Error(text("'", file.getPath(), "': __metadata__ has a negative step or data position"));
-  return state;
 }
 
 } // namespace contraflow::checkpoint

@@ -1,57 +1,55 @@
-//===- Checkpoint.h - parameters and training state in one file -----------===//
+//===- Checkpoint.h - parameters and training state of an executor --------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #ifndef CONTRAFLOW_RUNTIME_CHECKPOINT_CHECKPOINT_H
 #define CONTRAFLOW_RUNTIME_CHECKPOINT_CHECKPOINT_H
 
-#include "runtime/abi/Safetensors.h"
+#include "runtime/abi/CheckpointFormat.h"
 #include "runtime/executor/Executor.h"
 
-#include <optional>
+#include <functional>
 #include <string>
 #include <vector>
 
 namespace contraflow::checkpoint {
 
-/// What a run needs besides tensors to continue with the same bits. Random numbers have no state: they are
-/// functions of seed, step and position.
-struct TrainingState {
-  /// Steps that are done.
-  int64_t step = 0;
-  /// Sequences that were read.
-  int64_t dataPosition = 0;
-  uint64_t seed = 0;
-  /// Of the documents and the length of sequences.
-  uint64_t dataFingerprint = 0;
-  std::string buildId;
-  std::string model;
-  /// The run file.
-  std::string run;
+/// Where lines for people go.
+using Say = std::function<void(const std::string &)>;
+/// For commands whose standard output is their result.
+void sayOnError(const std::string &line);
+
+/// What a checkpoint is opened for.
+enum class Use {
+  /// Parameters alone; the file may be of another program.
+  Parameters,
+  /// All that a run continues from.
+  Run
 };
 
-/// `path` itself, or the checkpoint in it where it is a directory.
-std::string fileOf(const std::string &path);
+/// The newest checkpoint that `path` stands for (see abi::findCheckpoints) and that can be used: whole, with
+/// the tensors of this trainer and, for Use::Run, a state. Says why it skipped a newer one. Throws
+/// base::Error where none is left.
+abi::SafetensorsFile open(executor::Executor &executor, const std::string &path, Use use, const Say &say);
 
 /// Tensors named <prefix><published name> over the arena's memory, experts one by one.
 std::vector<abi::NamedTensor> tensorsOf(executor::Executor &executor, const char *region,
                                         const std::string &prefix, bool onlyTrainable);
 
-/// Writes parameters, both moments (optimizer.exp_avg.<name>, optimizer.exp_avg_sq.<name>) and the state, in
-/// __metadata__, to <folder>/model.safetensors, all or nothing. Makes the folder.
-void save(executor::Executor &executor, const std::string &folder, const TrainingState &state);
+/// All that a run continues from: parameters, and what the optimizer keeps as optimizer.<what>.<name>.
+std::vector<abi::NamedTensor> tensorsOfRun(executor::Executor &executor);
 
-/// Throws base::Error naming a tensor when save() would write a number that is not finite.
+/// Throws base::Error naming a tensor of tensorsOfRun() that holds a number that is not finite.
 void requireFinite(executor::Executor &executor, int64_t step);
+
+/// The threads of an executor, for abi::verifyChecksums and abi::checkpointMetadata.
+abi::ForEach forEachOn(executor::Executor &executor);
 
 /// Reads every parameter; throws base::Error naming a tensor that is missing or has another shape, before
 /// anything is changed. Returns the names of tensors in the file that nothing used and that are no optimizer
 /// state.
 std::vector<std::string> loadParameters(executor::Executor &executor, const abi::SafetensorsFile &file);
 
-/// Parameters, moments and state of a file that save() wrote.
-TrainingState resume(executor::Executor &executor, const abi::SafetensorsFile &file);
-
-/// The state in a file's metadata; nothing where it is no checkpoint of a run.
-std::optional<TrainingState> stateOf(const abi::SafetensorsFile &file);
+/// Reads tensorsOfRun() and returns the state.
+abi::TrainingState resume(executor::Executor &executor, const abi::SafetensorsFile &file);
 
 } // namespace contraflow::checkpoint
 

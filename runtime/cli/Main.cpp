@@ -84,7 +84,8 @@ void printInfo(const abi::Manifest &manifest) {
 }
 
 void generateText(executor::Executor &executor, const Options &options, const train::Settings &settings) {
-  checkpoint::loadParameters(executor, abi::SafetensorsFile(checkpoint::fileOf(options.train.checkpoint)));
+  checkpoint::loadParameters(executor, checkpoint::open(executor, options.train.checkpoint,
+                                                        checkpoint::Use::Parameters, checkpoint::sayOnError));
   train::SamplingOptions sampling = options.sampling;
   sampling.seed = settings.seed;
   std::fwrite(options.prompt.data(), 1, options.prompt.size(), stdout);

@@ -8,7 +8,6 @@
 #include "runtime/train/Step.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <deque>
 
 namespace contraflow::train {
@@ -117,10 +116,10 @@ void probe(executor::Executor &executor, const Settings &settings, const ProbeOp
   Batch batch = readBatch(options.ids, manifest);
   initializeParameters(executor, settings.seed, settings.initStd);
   if (!options.parameters.empty()) {
-    abi::SafetensorsFile file(options.parameters);
+    abi::SafetensorsFile file =
+        checkpoint::open(executor, options.parameters, checkpoint::Use::Parameters, checkpoint::sayOnError);
     for (const std::string &name : checkpoint::loadParameters(executor, file))
-      std::fprintf(stderr, "contraflow: warning: '%s': nothing uses tensor '%s'\n",
-                   options.parameters.c_str(), name.c_str());
+      checkpoint::sayOnError(text("warning: '", file.getPath(), "': nothing uses tensor '", name, "'"));
   }
   Results results;
   Step step(executor, settings);

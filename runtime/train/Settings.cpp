@@ -99,6 +99,8 @@ const std::vector<Key> &keys() {
       key("train.validation_tokens", "size of the validation set", &Settings::validationTokens),
       key("train.checkpoint_every", "steps between checkpoints, 0: only at the end",
           &Settings::checkpointEvery),
+      key("train.keep_last", "checkpoints that stay, 0: all", &Settings::keepLast),
+      key("train.keep_every", "steps between checkpoints that stay for good, 0: none", &Settings::keepEvery),
       key("train.log_every", "steps between progress lines", &Settings::logEvery),
       key("data.paths", "files and folders, as --data", &Settings::dataPaths),
       key("data.include", "patterns of file names, as --include", &Settings::dataInclude),

@@ -23,6 +23,10 @@ struct Settings {
   /// In steps; 0: only at the end.
   int64_t validateEvery = 100;
   int64_t checkpointEvery = 0;
+  /// Checkpoints; 0: all.
+  int64_t keepLast = 2;
+  /// In steps; 0: none.
+  int64_t keepEvery = 0;
   int64_t logEvery = 10;
   int64_t validationTokens = 65536;
 

@@ -24,13 +24,34 @@ namespace {
 
 std::atomic<bool> stopRequested{false};
 
-/// The first signal ends the run after the step, a second one at once.
+/// The first signal ends the run after the step, a second one of any kind at once.
+void stop(int signal) {
+  if (stopRequested.exchange(true)) {
+    std::signal(signal, SIG_DFL);
+    raise(signal);
+    return;
+  }
+  constexpr std::string_view kNote =
+      "contraflow: saving after this step and ending; once more ends at once\n";
+  [[maybe_unused]] ssize_t written = write(STDERR_FILENO, kNote.data(), kNote.size());
+}
+
+/// Of a closed terminal, too, unless nohup made the process ignore it.
 void installStopHandler() {
-  struct sigaction action = {};
-  action.sa_handler = [](int) { stopRequested = true; };
-  action.sa_flags = int(SA_RESETHAND);
+  struct sigaction action = {}, before = {};
+  action.sa_handler = stop;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+    sigaction(SIGHUP, &action, nullptr);
+}
+
+void removeStopHandler() {
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction now = {};
+    if (sigaction(signal, nullptr, &now) == 0 && now.sa_handler == stop)
+      std::signal(signal, SIG_DFL);
+  }
 }
 
 void say(const std::string &line) {
@@ -75,7 +96,7 @@ bool isWritable(fs::path folder) {
 
 Trainer::Trainer(executor::Executor &executor, Settings settingsGiven, TrainOptions optionsGiven)
     : executor(executor), manifest(executor.getManifest()), settings(std::move(settingsGiven)),
-      options(std::move(optionsGiven)), step(executor, settings) {
+      options(std::move(optionsGiven)), step(executor, settings), folder(options.checkpoint, say) {
   if (manifest.vocab <= std::max({manifest.bos, manifest.eos, int64_t(255)}))
     throw Error(text("the vocabulary has ", manifest.vocab, " ids, text as bytes wants ",
                      std::max({manifest.bos, manifest.eos, int64_t(255)}) + 1),
@@ -88,11 +109,9 @@ bool Trainer::run() {
   for (int64_t number = firstStep + 1; number <= settings.steps && !stopRequested; ++number) {
     readBatch();
     trainStep(number);
-    bool validated = isDue(number, settings.validateEvery);
-    if (validated && validation)
-      validationLoss = validate();
-    report(number, validated && validation);
-    if (settings.checkpointEvery > 0 && number % settings.checkpointEvery == 0)
+    bool validated = validateWhenDue(number);
+    report(number, validated);
+    if (divides(settings.checkpointEvery, number) || divides(settings.keepEvery, number))
       save();
   }
   if (savedStep != state.step && state.step > firstStep)
@@ -123,24 +142,31 @@ void Trainer::begin() {
 /// Reading text and parameters may take minutes: a slip in an argument is an error before that.
 void Trainer::checkArguments() {
   data::checkOptions(corpusOptions(settings));
-  if (options.resume || options.initialize)
-    source.emplace(checkpoint::fileOf(options.resume ? *options.resume : *options.initialize));
-  if (options.resume)
-    checkResumed();
   if (!isWritable(options.checkpoint))
     throw Error(text("cannot write checkpoints to '", options.checkpoint, "'"),
                 "name another folder with --checkpoint");
+  if (options.resume || options.initialize)
+    openSource();
+  folder.claim();
   if (!options.metrics.empty())
     metrics = std::make_unique<MetricsFile>(options.metrics);
 }
 
-void Trainer::checkResumed() {
-  std::error_code error;
-  ownsCheckpoint = fs::equivalent(source->getPath(), checkpoint::fileOf(options.checkpoint), error);
-  std::optional<checkpoint::TrainingState> resumed = checkpoint::stateOf(*source);
-  if (resumed && resumed->step > settings.steps)
-    throw Error(text("the checkpoint is at step ", resumed->step, ", --steps is ", settings.steps),
+void Trainer::openSource() {
+  checkpoint::Use use = options.resume ? checkpoint::Use::Run : checkpoint::Use::Parameters;
+  source.emplace(
+      checkpoint::open(executor, options.resume ? *options.resume : *options.initialize, use, say));
+  if (!abi::hasChecksums(*source))
+    say(text("note: '", source->getPath(), "' has no checksums: damage to its numbers would not show"));
+  if (!options.resume)
+    return;
+  int64_t resumed = abi::stateOf(*source)->step;
+  if (resumed > settings.steps)
+    throw Error(text("the checkpoint is at step ", resumed, ", --steps is ", settings.steps),
                 "ask for more steps, or begin a new run from its parameters with --initialize");
+  std::error_code error;
+  if (fs::equivalent(source->getPath(), folder.fileOf(resumed), error))
+    folder.continueFrom(resumed);
 }
 
 void Trainer::loadParameters() {
@@ -241,11 +267,13 @@ std::string Trainer::advice() const {
               savedStep >= 0 ? text("; the checkpoint of step ", savedStep, " is whole") : "");
 }
 
-double Trainer::validate() {
+std::optional<double> Trainer::validate() {
   int64_t tokens = std::min(settings.validationTokens, validation->getTokensPerEpoch());
   int64_t batches = std::max<int64_t>(tokens / (manifest.batch * manifest.seq), 1);
   double sum = 0;
   for (int64_t batch = 0; batch < batches; ++batch) {
+    if (stopRequested)
+      return std::nullopt;
     for (int64_t i = 0; i < manifest.batch; ++i)
       readSequence(*validation, (batch * manifest.batch + i) % validation->getPerEpoch(), i);
     step.runEvaluate();
@@ -254,6 +282,15 @@ double Trainer::validate() {
   if (!std::isfinite(sum))
     throw Error(text("the validation loss is ", numberText(sum), " after step ", state.step), advice());
   return sum / double(batches);
+}
+
+bool Trainer::validateWhenDue(int64_t number) {
+  if (!validation || !isDue(number, settings.validateEvery))
+    return false;
+  std::optional<double> loss = validate();
+  if (loss)
+    validationLoss = loss;
+  return loss.has_value();
 }
 
 /// The loss and the gradients of a step are those of the parameters before it; what its update made of them
@@ -297,29 +334,15 @@ void Trainer::report(int64_t number, bool validated) {
 
 void Trainer::save() {
   requireSoundModel();
-  fs::path file = checkpoint::fileOf(options.checkpoint);
-  // The checkpoint of another run is kept once, under another name.
-  if (!ownsCheckpoint && fs::exists(file)) {
-    fs::path previous = file.parent_path() / "previous.safetensors";
-    std::error_code error;
-    fs::remove(previous, error);
-    // As a second name where the file system has such, so that the first is there at any moment.
-    fs::create_hard_link(file, previous, error);
-    if (error)
-      fs::rename(file, previous, error);
-    if (error)
-      throw Error(text("cannot keep '", file.string(), "' as '", previous.string(), "': ", error.message()));
-    say(text("kept the checkpoint of an earlier run as '", previous.string(), "'"));
-  }
-  checkpoint::save(executor, options.checkpoint, state);
-  ownsCheckpoint = true;
+  std::vector<abi::NamedTensor> tensors = checkpoint::tensorsOfRun(executor);
+  abi::Metadata metadata = abi::checkpointMetadata(tensors, state, checkpoint::forEachOn(executor));
+  folder.save(tensors, metadata, state.step, {settings.keepLast, settings.keepEvery});
   savedStep = state.step;
 }
 
 void Trainer::finish() {
   // Everything is saved: from here on a signal ends the process as usual.
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  removeStopHandler();
   int64_t steps = state.step - firstStep;
   if (steps > 0) {
     double seconds = base::seconds() - beginSeconds;
@@ -331,12 +354,14 @@ void Trainer::finish() {
             text(", ", int64_t(manifest.flopsPerStep * double(steps) / totalStepSeconds * 1e-9), " GFLOP/s");
     }
     say(rate);
-    say(text("checkpoint: '", checkpoint::fileOf(options.checkpoint), "'"));
+    say(text("checkpoint: '", folder.fileOf(state.step), "'"));
   }
-  if (!validation)
+  if (!validation || stopRequested)
     return;
   if (!validationLoss)
     validationLoss = validate();
+  if (!validationLoss)
+    return;
   char line[64];
   std::snprintf(line, sizeof(line), "validation loss %.4f nats per byte", *validationLoss);
   say(line);

@@ -3,7 +3,7 @@
 #ifndef CONTRAFLOW_RUNTIME_TRAIN_TRAINER_H
 #define CONTRAFLOW_RUNTIME_TRAIN_TRAINER_H
 
-#include "runtime/checkpoint/Checkpoint.h"
+#include "runtime/checkpoint/Folder.h"
 #include "runtime/data/Sequences.h"
 #include "runtime/train/Progress.h"
 #include "runtime/train/Settings.h"
@@ -43,7 +43,7 @@ public:
 private:
   void begin();
   void checkArguments();
-  void checkResumed();
+  void openSource();
   void loadParameters();
   void resumeFrom(const abi::SafetensorsFile &file);
   void readText();
@@ -54,7 +54,10 @@ private:
   [[noreturn]] void refuseNonFinite(int64_t number);
   /// What to do about a model that diverged.
   std::string advice() const;
-  double validate();
+  /// Nothing when a signal ended it early.
+  std::optional<double> validate();
+  /// Whether there is a new validation loss.
+  bool validateWhenDue(int64_t number);
   void requireSoundModel();
   void report(int64_t number, bool validated);
   void save();
@@ -63,8 +66,9 @@ private:
   int64_t tokensPerStep() const { return manifest.microBatches * manifest.batch * manifest.seq; }
   /// `every` divides the number, or it is the last step.
   bool isDue(int64_t number, int64_t every) const {
-    return number == settings.steps || (every > 0 && number % every == 0);
+    return number == settings.steps || divides(every, number);
   }
+  static bool divides(int64_t every, int64_t number) { return every > 0 && number % every == 0; }
 
   executor::Executor &executor;
   const abi::Manifest &manifest;
@@ -75,7 +79,8 @@ private:
   data::Corpus corpus;
   Step step;
   std::unique_ptr<data::Sequences> training, validation;
-  checkpoint::TrainingState state;
+  abi::TrainingState state;
+  checkpoint::Folder folder;
   std::unique_ptr<MetricsFile> metrics;
   std::vector<int32_t> unusedStarts;
 
@@ -84,8 +89,6 @@ private:
   std::optional<double> validationLoss;
   int64_t firstStep = 0;
   int64_t savedStep = -1;
-  /// The checkpoint in the folder is this run's: the one it continues or one that it wrote.
-  bool ownsCheckpoint = false;
   double beginSeconds = 0;
   /// Time in steps alone, since the last progress line and altogether.
   double stepSeconds = 0, totalStepSeconds = 0;

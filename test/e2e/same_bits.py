@@ -39,11 +39,15 @@ def lines_of(name):
     return path.read_text().splitlines() if path.exists() else []
 
 
+def newest_of(name):
+    return sorted((folder / name).glob("step-*/model.safetensors"))[-1]
+
+
 def result_of(name):
     rows = [json.loads(line) for line in lines_of(name)]
     for row in rows:
         del row["tokens_per_second"]
-    return rows, (folder / name / "model.safetensors").read_bytes()
+    return rows, newest_of(name).read_bytes()
 
 
 def interrupt_and_resume(name):

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <functional>
 #include <regex>
+#include <sys/file.h>
 #include <thread>
 
 namespace contraflow {
@@ -54,7 +55,17 @@ protected:
     for (std::string line; std::getline(file, line);)
       metrics +=
           std::regex_replace(line, std::regex(",\"(tokens_per_second|validation_loss)\":[^,}]*"), "") + "\n";
-    return {test::read(folder / (name + "/model.safetensors")), metrics};
+    return {test::read(newest(name)), metrics};
+  }
+
+  /// The file of the newest checkpoint in a folder.
+  std::string newest(const std::string &name) const { return abi::findCheckpoints(folder / name).front(); }
+
+  std::string stepsIn(const std::string &name) const {
+    std::string result;
+    for (int64_t step : abi::stepsIn(folder / name))
+      result += (result.empty() ? "" : " ") + std::to_string(step);
+    return result;
   }
 
   Folder folder;
@@ -84,7 +95,7 @@ TEST_F(Trainer, LearnsReportsAndWrites) {
   EXPECT_CONTAINS(result.text, "--- continuation ---");
   // Squared error: 0.5 for the right byte without knowledge.
   EXPECT_LT(validationLossIn(result.text), 0.35) << result.text;
-  EXPECT_TRUE(std::filesystem::exists(folder / "checkpoint/model.safetensors"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "checkpoint/step-00000060/model.safetensors"));
 
   CommandResult text = run("generate --prompt 'a v' --length 2 --temperature 0");
   EXPECT_EQ(text.code, 0);
@@ -115,7 +126,7 @@ TEST_F(Trainer, ResumesWithTheSameBits) {
   EXPECT_EQ(run("--data text --sample-length 0 --steps 7 --checkpoint a").code, 0);
   CommandResult result = run("--data text --sample-length 0 --steps 20 --resume a --checkpoint b");
   EXPECT_CONTAINS(result.text, "after step 7");
-  EXPECT_EQ(test::read(folder / "b/model.safetensors"), whole.first);
+  EXPECT_EQ(test::read(newest("b")), whole.first);
   // Nothing is left to do.
   result = run("--data text --sample-length 0 --steps 20 --resume b");
   EXPECT_EQ(result.code, 0);
@@ -136,27 +147,128 @@ TEST_F(Trainer, RefusesToResumeSomethingElse) {
                   "error: the training text is not the text of the checkpoint");
   // The checkpoint of another model.
   std::vector<float> values(258);
-  abi::NamedTensor row{"table.weight", {abi::ElementType::F32, {258}, values.data()}};
-  abi::Metadata state{{"step", "2"}, {"data_position", "8"}, {"seed", "1"}, {"data_fingerprint", "1"}};
-  abi::writeSafetensors(folder / "other", {row}, state);
+  std::vector<abi::NamedTensor> row = {{"table.weight", {abi::ElementType::F32, {258}, values.data()}}};
+  abi::TrainingState second;
+  second.step = 2;
+  abi::writeSafetensors(folder / "other", row, abi::checkpointMetadata(row, second));
   EXPECT_CONTAINS(
       errorOf("--resume other --checkpoint b"),
       "tensor 'table.weight' has shape [258], the trainer wants [258, 258]; use a trainer that was");
-  abi::writeSafetensors(folder / "other", {row}, {});
+  abi::Metadata state{{"step", "2"}, {"data_position", "8"}, {"seed", "1"}, {"data_fingerprint", "1"}};
+  abi::writeSafetensors(folder / "other", row, state);
+  EXPECT_CONTAINS(errorOf("--resume other --checkpoint b"), "'other' has no checksums; start a new run");
+  abi::writeSafetensors(folder / "other", row, {});
   EXPECT_CONTAINS(errorOf("--resume other --checkpoint b"), "holds parameters, but no state of a run");
-  std::filesystem::resize_file(folder / "a/model.safetensors", 100000);
+  abi::Metadata newer = abi::checkpointMetadata(row, second);
+  newer["checkpoint_version"] = "2";
+  abi::writeSafetensors(folder / "other", row, newer);
+  EXPECT_CONTAINS(errorOf("--resume other --checkpoint b"),
+                  "'other' is a checkpoint of version 2, this program reads 1 and older; use a newer build");
+  std::filesystem::resize_file(newest("a"), 100000);
   EXPECT_CONTAINS(errorOf("--resume a"), "the file is cut");
 }
 
-TEST_F(Trainer, KeepsTheCheckpointOfAnEarlierRun) {
-  auto first = train("a", "--steps 2");
-  auto second = train("a", "--steps 3");
-  EXPECT_EQ(test::read(folder / "a/previous.safetensors"), first.first);
-  EXPECT_FALSE(first.first == second.first);
-  // A run that ends in an error leaves both as they were.
+TEST_F(Trainer, ResumesTheNewestWholeCheckpoint) {
+  auto whole = train("whole", "--steps 9");
+  train("a", "--steps 5 --set train.checkpoint_every=1 train.keep_last=0");
+  EXPECT_EQ(stepsIn("a"), "1 2 3 4 5");
+  auto fileOf = [&](int step) {
+    return folder / ("a/step-0000000" + std::to_string(step) + "/model.safetensors");
+  };
+  std::string bytes = test::read(fileOf(5));
+  bytes[bytes.size() - 70000] ^= 1;
+  folder.write("a/step-00000005/model.safetensors", bytes);
+  std::filesystem::resize_file(fileOf(4), 100000);
+  std::filesystem::remove(fileOf(3));
+  const std::string damage = "'a/step-00000005/model.safetensors' is damaged: tensor "
+                             "'optimizer.exp_avg_sq.table.weight' has the checksum ";
+  CommandResult result = run("--data text --sample-length 0 --steps 9 --resume a --set train.keep_last=0");
+  EXPECT_EQ(result.code, 0);
+  EXPECT_CONTAINS(result.text, "warning: skipped a checkpoint: " + damage);
+  EXPECT_CONTAINS(result.text, "warning: skipped a checkpoint: 'a/step-00000004/model.safetensors': tensor ");
+  EXPECT_CONTAINS(result.text, "the file is cut");
+  EXPECT_CONTAINS(result.text,
+                  "warning: skipped a checkpoint: cannot open 'a/step-00000003/model.safetensors'");
+  EXPECT_CONTAINS(result.text, "resuming 'a/step-00000002/model.safetensors' after step 2");
+  // What was skipped is not in the way of this run's own checkpoints, and not deleted.
+  EXPECT_CONTAINS(result.text, "kept the checkpoints of an earlier run in 'a/earlier-1'");
+  EXPECT_EQ(stepsIn("a"), "1 2 9");
+  EXPECT_EQ(stepsIn("a/earlier-1"), "3 4 5");
+  EXPECT_EQ(test::read(newest("a")), whole.first);
+
+  result = run("--data text --resume a/earlier-1 --checkpoint b");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_CONTAINS(result.text, "error: none of the 3 checkpoints in 'a/earlier-1' can be used");
+  // A checkpoint that is named itself is used or refused.
+  for (std::string use : {"--data text --checkpoint b --resume", "--data text --checkpoint b --initialize",
+                          "generate --prompt a --checkpoint", "probe --ids none --out x --parameters"}) {
+    result = run(use + " a/earlier-1/step-00000005");
+    if (use.starts_with("probe"))
+      continue;
+    EXPECT_EQ(result.code, 1) << use;
+    EXPECT_CONTAINS(result.text, "a/earlier-1/step-00000005/model.safetensors' is damaged: tensor");
+  }
+}
+
+TEST_F(Trainer, KeepsTheLastCheckpointsAndEveryNth) {
+  const std::string arguments = " --data text --sample-length 0 --checkpoint a --steps 11 --set ";
+  auto stepsWith = [&](const std::string &keys) {
+    std::filesystem::remove_all(folder / "a");
+    CommandResult result = run(arguments + keys);
+    EXPECT_EQ(result.code, 0) << result.text;
+    return stepsIn("a");
+  };
+  EXPECT_EQ(stepsWith("train.checkpoint_every=2"), "10 11");
+  EXPECT_EQ(stepsWith("train.checkpoint_every=2 train.keep_last=1"), "11");
+  EXPECT_EQ(stepsWith("train.checkpoint_every=2 train.keep_last=3"), "8 10 11");
+  EXPECT_EQ(stepsWith("train.checkpoint_every=2 train.keep_last=0"), "2 4 6 8 10 11");
+  EXPECT_EQ(stepsWith("train.checkpoint_every=2 train.keep_every=4"), "4 8 10 11");
+  EXPECT_EQ(stepsWith("train.keep_every=3 train.keep_last=1"), "3 6 9 11");
+  // Nothing else is left, and a resumed run goes on in the same way.
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / "a"), {}), 4);
+  EXPECT_EQ(run("--resume --steps 13" + arguments + "train.keep_every=3 train.keep_last=2 --steps 13").code,
+            0);
+  EXPECT_EQ(stepsIn("a"), "3 6 9 12 13");
+}
+
+TEST_F(Trainer, SharesNoCheckpointFolder) {
+  std::filesystem::create_directories(folder / "a/step-00000007.partial");
+  folder.write("a/step-00000007.partial/model.safetensors.partial", "half");
+  folder.write("a/step-7.partial/mine", "");
+  // Another process holds the folder.
+  int other = open((folder / "a").c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(flock(other, LOCK_EX), 0);
+  CommandResult result = run("--data text --steps 1 --sample-length 0 --checkpoint a");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_CONTAINS(result.text, "error: another trainer writes checkpoints to 'a'; wait for its end or name");
+  EXPECT_TRUE(std::filesystem::exists(folder / "a/step-00000007.partial"));
+  EXPECT_EQ(run("--data text --steps 1 --sample-length 0 --checkpoint b").code, 0);
+  close(other);
+  result = run("--data text --steps 1 --sample-length 0 --checkpoint a");
+  EXPECT_EQ(result.code, 0);
+  EXPECT_CONTAINS(result.text, "removed 'a/step-00000007.partial', which a run that was killed left");
+  EXPECT_FALSE(std::filesystem::exists(folder / "a/step-00000007.partial"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "a/step-7.partial/mine"));
+}
+
+TEST_F(Trainer, KeepsTheCheckpointsOfEarlierRuns) {
+  auto first = train("a", "--steps 4 --set train.checkpoint_every=2");
+  CommandResult result = run("--data text --sample-length 0 --checkpoint a --steps 3");
+  EXPECT_EQ(result.code, 0);
+  EXPECT_CONTAINS(result.text, "note: 'a' holds checkpoints that this run does not continue, the last one of "
+                               "step 4; they move to 'a/earlier-1' when it saves its first");
+  EXPECT_EQ(stepsIn("a"), "3");
+  EXPECT_EQ(stepsIn("a/earlier-1"), "2 4");
+  EXPECT_EQ(test::read(newest("a/earlier-1")), first.first);
+  // A run that ends in an error leaves all as they were.
   folder.write("bad.h", std::string(5000, '\1'));
   EXPECT_EQ(run("--data bad.h --checkpoint a").code, 1);
-  EXPECT_EQ(test::read(folder / "a/model.safetensors"), second.first);
+  EXPECT_EQ(stepsIn("a"), "3");
+  train("a", "--steps 5");
+  EXPECT_EQ(stepsIn("a"), "5");
+  EXPECT_EQ(stepsIn("a/earlier-2"), "3");
+  // Earlier ones can be continued, too.
+  EXPECT_EQ(train("b", "--steps 6 --resume a/earlier-1").first, train("whole", "--steps 6").first);
 }
 
 TEST_F(Trainer, KeepsTheCheckpointOfAnotherRunWhenItResumes) {
@@ -164,11 +276,12 @@ TEST_F(Trainer, KeepsTheCheckpointOfAnotherRunWhenItResumes) {
   auto other = train("b", "--steps 3 --seed 5");
   const std::string arguments = " --sample-length 0 --set train.checkpoint_every=1 --data text";
   CommandResult result = run("--resume a --checkpoint b --steps 5" + arguments);
-  EXPECT_CONTAINS(result.text, "kept the checkpoint of an earlier run as 'b/previous.safetensors'");
-  EXPECT_EQ(test::read(folder / "b/previous.safetensors"), other.first);
-  // The checkpoint that a run continues is its own, by whatever name.
-  EXPECT_EQ(run("--resume ./b/model.safetensors --checkpoint b --steps 7" + arguments).code, 0);
-  EXPECT_EQ(test::read(folder / "b/previous.safetensors"), other.first);
+  EXPECT_CONTAINS(result.text, "kept the checkpoints of an earlier run in 'b/earlier-1'");
+  EXPECT_EQ(test::read(newest("b/earlier-1")), other.first);
+  // The checkpoint that a run continues is its own, by whatever name; those after it are not.
+  EXPECT_EQ(run("--resume ./b/step-00000004/model.safetensors --checkpoint b --steps 7" + arguments).code, 0);
+  EXPECT_EQ(stepsIn("b"), "6 7");
+  EXPECT_EQ(stepsIn("b/earlier-2"), "5");
 }
 
 TEST_F(Trainer, RefusesToResumeBeyondTheLastStep) {
@@ -184,7 +297,7 @@ TEST_F(Trainer, MakesTheCheckpointFolderWhenItSaves) {
   EXPECT_EQ(run("--data text --steps 0 --sample-length 0 --checkpoint new/a").code, 0);
   EXPECT_FALSE(std::filesystem::exists(folder / "new"));
   EXPECT_EQ(run("--data text --steps 1 --sample-length 0 --checkpoint new/a").code, 0);
-  EXPECT_TRUE(std::filesystem::exists(folder / "new/a/model.safetensors"));
+  EXPECT_EQ(stepsIn("new/a"), "1");
   CommandResult result = run("--data text --checkpoint trainer/a");
   EXPECT_CONTAINS(result.text, "cannot write checkpoints to 'trainer/a'");
   EXPECT_EQ(result.text.find("data: "), std::string::npos) << result.text;
@@ -207,7 +320,7 @@ TEST_F(Trainer, WritesTheMetricsOfEachStepOnce) {
 
 TEST_F(Trainer, WritesPublishedNamesAndState) {
   train("a", "--steps 3 --set train.checkpoint_every=2");
-  abi::SafetensorsFile file(folder / "a/model.safetensors");
+  abi::SafetensorsFile file(newest("a"));
   std::vector<std::string> names;
   for (const auto &[name, tensor] : file.getTensors())
     names.push_back(name);
@@ -217,7 +330,7 @@ TEST_F(Trainer, WritesPublishedNamesAndState) {
   std::vector<float> count(4);
   file.readFloats("items.1.count", {4}, count);
   EXPECT_EQ(count, (std::vector<float>{3, 3, 3, 3}));
-  std::optional<checkpoint::TrainingState> state = checkpoint::stateOf(file);
+  std::optional<abi::TrainingState> state = abi::stateOf(file);
   ASSERT_TRUE(state.has_value());
   EXPECT_EQ(state->step, 3);
   EXPECT_EQ(state->dataPosition, 3 * 4);
@@ -253,8 +366,8 @@ TEST_F(Trainer, StopsAtALossThatIsNotFinite) {
   EXPECT_CONTAINS(result.text, "lower optimizer.lr");
   EXPECT_CONTAINS(result.text, "bad/0.h bytes ");
   // What was saved is from before.
-  if (std::filesystem::exists(folder / "a/model.safetensors")) {
-    abi::SafetensorsFile file(folder / "a/model.safetensors");
+  if (!stepsIn("a").empty()) {
+    abi::SafetensorsFile file(newest("a"));
     std::vector<float> table(258 * 258);
     file.readFloats("table.weight", {258, 258}, table);
     for (float value : table)
@@ -281,14 +394,14 @@ TEST_F(Trainer, NeverSavesABrokenModel) {
                   "error: the loss is inf with the parameters of step 6, which were not saved");
   EXPECT_CONTAINS(errorOf("--resume a" + infinite + "train.validate_every=0 train.checkpoint_every=1"),
                   "error: tensor 'table.weight' holds numbers that are not finite after step 6");
-  EXPECT_EQ(test::read(folder / "a/model.safetensors"), good.first);
+  EXPECT_EQ(test::read(newest("a")), good.first);
   EXPECT_CONTAINS(errorOf("--held-out 0 --resume b --steps 6" + large), "with the parameters of step 6");
-  EXPECT_EQ(test::read(folder / "b/model.safetensors"), goodWithoutText.first);
+  EXPECT_EQ(test::read(newest("b")), goodWithoutText.first);
   // Nor does a new run push an old checkpoint aside for one.
   EXPECT_CONTAINS(errorOf("--checkpoint a" + large + "train.checkpoint_every=1"),
                   "with the parameters of step 1");
-  EXPECT_EQ(test::read(folder / "a/model.safetensors"), good.first);
-  EXPECT_FALSE(std::filesystem::exists(folder / "a/previous.safetensors"));
+  EXPECT_EQ(test::read(newest("a")), good.first);
+  EXPECT_FALSE(std::filesystem::exists(folder / "a/earlier-1"));
 }
 
 TEST_F(Trainer, ChecksArgumentsBeforeItReadsText) {
@@ -302,12 +415,12 @@ TEST_F(Trainer, ChecksArgumentsBeforeItReadsText) {
   };
   EXPECT_CONTAINS(errorOf("--initialize none"), "error: cannot open 'none'");
   EXPECT_CONTAINS(errorOf("--resume none"), "error: cannot open 'none'");
-  EXPECT_CONTAINS(errorOf("--resume text"), "error: cannot open 'text/model.safetensors'");
+  EXPECT_CONTAINS(errorOf("--resume text"), "error: there is no checkpoint in 'text'; wanted a folder step-");
   EXPECT_FALSE(std::filesystem::exists(folder / "new"));
   EXPECT_CONTAINS(errorOf("--metrics none/x"), "cannot write 'none/x'");
   EXPECT_CONTAINS(errorOf("--data nowhere --metrics x"), "data path 'nowhere' does not exist");
   EXPECT_FALSE(std::filesystem::exists(folder / "x"));
-  folder.write("trailing", test::read(folder / "a/model.safetensors") + "four");
+  folder.write("trailing", test::read(newest("a")) + "four");
   for (std::string use : {"--initialize trailing", "--resume trailing"})
     EXPECT_CONTAINS(errorOf(use), "error: 'trailing': 4 bytes follow the last tensor");
 }
@@ -378,29 +491,31 @@ TEST_F(Trainer, SavesWhenItIsInterrupted) {
   waitpid(child, &status, 0);
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 130);
-  int64_t step = checkpoint::stateOf(abi::SafetensorsFile(folder / "a/model.safetensors"))->step;
+  int64_t step = abi::stateOf(abi::SafetensorsFile(newest("a")))->step;
   EXPECT_GT(step, 0);
   // The same bits as a run of that many steps.
-  EXPECT_EQ(train("b", "--steps " + std::to_string(step)).first, test::read(folder / "a/model.safetensors"));
+  EXPECT_EQ(train("b", "--steps " + std::to_string(step)).first, test::read(newest("a")));
 }
 
 TEST_F(Trainer, LeavesAWholeCheckpointWhereverItIsKilled) {
   int64_t step = 0;
   for (int round = 0; round < 8; ++round) {
     // A checkpoint after every step: most of the time goes into writing.
-    std::string resume = std::filesystem::exists(folder / "a/model.safetensors") ? " --resume" : "";
+    std::string resume = stepsIn("a").empty() ? "" : " --resume";
     CommandResult result = test::runCommand(
         "cd " + folder.path.string() + " && timeout -s KILL 0." + std::to_string(1 + round) +
         " ./trainer --data text --steps 100000 --set train.checkpoint_every=1 --checkpoint a" + resume);
     EXPECT_EQ(result.code, 137) << result.text;
-    if (!std::filesystem::exists(folder / "a/model.safetensors"))
+    if (stepsIn("a").empty())
       continue;
-    int64_t now = checkpoint::stateOf(abi::SafetensorsFile(folder / "a/model.safetensors"))->step;
+    abi::SafetensorsFile file(newest("a"));
+    abi::verifyChecksums(file);
+    int64_t now = abi::stateOf(file)->step;
     EXPECT_GE(now, step);
     step = now;
   }
   EXPECT_GT(step, 0);
-  EXPECT_EQ(train("b", "--steps " + std::to_string(step)).first, test::read(folder / "a/model.safetensors"));
+  EXPECT_EQ(train("b", "--steps " + std::to_string(step)).first, test::read(newest("a")));
 }
 
 TEST_F(Trainer, KeepsTheOldFileWhenTheDiskIsFull) {
@@ -408,9 +523,11 @@ TEST_F(Trainer, KeepsTheOldFileWhenTheDiskIsFull) {
   CommandResult result = test::runCommand("cd " + folder.path.string() +
                                           " && ulimit -f 100 && ./trainer --data text --steps 4 --resume a");
   EXPECT_EQ(result.code, 1) << result.text;
-  EXPECT_CONTAINS(result.text, "cannot write 'a/model.safetensors.partial': File too large");
-  EXPECT_EQ(test::read(folder / "a/model.safetensors"), first.first);
-  EXPECT_FALSE(std::filesystem::exists(folder / "a/model.safetensors.partial"));
+  EXPECT_CONTAINS(result.text, "error: cannot write 'a/step-00000004.partial/model.safetensors': File too "
+                               "large; it needs 799");
+  EXPECT_EQ(stepsIn("a"), "2");
+  EXPECT_EQ(test::read(newest("a")), first.first);
+  EXPECT_FALSE(std::filesystem::exists(folder / "a/step-00000004.partial"));
 }
 
 TEST_F(Trainer, ProbesEveryResult) {
@@ -478,8 +595,8 @@ TEST_F(Trainer, SaysWhatItIsAndWhereTimeGoes) {
   // A static function: its name comes from the object's symbol table. Two steps have two micro-batches.
   EXPECT_EQ(callsIn(profile.text, "table_train"), 4) << profile.text;
   EXPECT_EQ(callsIn(profile.text, "rowsBody"), 4) << profile.text;
-  // The runtime's own regions: one tensor is filled with random numbers.
-  EXPECT_EQ(callsIn(profile.text, "outside"), 1) << profile.text;
+  // The runtime's own regions: one tensor is filled with random numbers, one checkpoint gets its checksums.
+  EXPECT_EQ(callsIn(profile.text, "outside"), 2) << profile.text;
   CommandResult help = run("--help");
   EXPECT_EQ(help.code, 0);
   EXPECT_CONTAINS(help.text, "--resume [DIR]");

@@ -29,7 +29,8 @@ TEST_F(RunFileTest, ReadsEveryKey) {
     "bias_update_rate": 0.5, "document_mask": true, "init": {"std": 0.1},
     "optimizer": {"lr": 1, "min_lr": 2, "betas": [0.1, 0.2], "eps": 3, "weight_decay": 4, "clip_norm": 5,
                   "schedule": "cosine", "warmup_steps": 6},
-    "train": {"steps": 1, "validate_every": 2, "validation_tokens": 3, "checkpoint_every": 4, "log_every": 5},
+    "train": {"steps": 1, "validate_every": 2, "validation_tokens": 3, "checkpoint_every": 4, "log_every": 5,
+              "keep_last": 6, "keep_every": 7},
     "data": {"paths": ["a"], "include": "*.h", "held_out": 0.5}, "seed": 18446744073709551615})");
   ASSERT_TRUE(run) << diagnostics;
   EXPECT_EQ(run->name, "mine");
@@ -39,6 +40,8 @@ TEST_F(RunFileTest, ReadsEveryKey) {
   EXPECT_EQ(run->optimizer.schedule, "cosine");
   EXPECT_EQ(run->data.include, std::vector<std::string>{"*.h"});
   EXPECT_EQ(run->seed, UINT64_MAX);
+  EXPECT_EQ(run->train.keepLast, 6);
+  EXPECT_EQ(run->train.keepEvery, 7);
   // What the trainer carries reads as the same run.
   nlohmann::json resolved = run->resolve();
   std::optional<RunFile> again = parse(resolved.dump());

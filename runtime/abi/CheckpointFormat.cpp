@@ -1,0 +1,198 @@
+//===- CheckpointFormat.cpp - what makes a safetensors file a checkpoint --===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/abi/CheckpointFormat.h"
+#include "runtime/base/Error.h"
+#include "runtime/base/Hash.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+
+namespace contraflow::abi {
+
+using base::Error;
+using base::text;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char *kVersion = "checkpoint_version";
+constexpr const char *kChecksumPrefix = "checksum.";
+constexpr const char *kStepPrefix = "step-";
+
+/// What one thread hashes at a time. A part of the format: the checksum of a tensor is the hash of the hashes
+/// of its chunks, whose seeds are their numbers.
+constexpr size_t kChunkBytes = 1 << 20;
+
+/// In the order of `tensors`.
+std::vector<std::string> checksumsOf(const std::vector<NamedTensor> &tensors, const ForEach &forEach) {
+  struct Chunk {
+    std::string_view bytes;
+    uint64_t number;
+  };
+  std::vector<Chunk> chunks;
+  std::vector<size_t> ends;
+  for (const auto &[name, tensor] : tensors) {
+    std::string_view bytes{static_cast<const char *>(tensor.data), size_t(tensor.bytes())};
+    for (uint64_t number = 0; !bytes.empty(); ++number) {
+      chunks.push_back({bytes.substr(0, kChunkBytes), number});
+      bytes.remove_prefix(chunks.back().bytes.size());
+    }
+    ends.push_back(chunks.size());
+  }
+  std::vector<uint64_t> hashes(chunks.size());
+  forEach(int64_t(chunks.size()), [&](int64_t i) {
+    hashes[size_t(i)] = base::hash64(chunks[size_t(i)].bytes, chunks[size_t(i)].number);
+  });
+
+  std::vector<std::string> checksums;
+  size_t begin = 0;
+  for (size_t end : ends) {
+    std::string_view own{reinterpret_cast<const char *>(hashes.data() + begin), (end - begin) * 8};
+    checksums.push_back(base::hashText(base::hash64(own)));
+    begin = end;
+  }
+  return checksums;
+}
+
+template <typename T> T number(const SafetensorsFile &file, const char *key) {
+  auto found = file.getMetadata().find(key);
+  if (found == file.getMetadata().end())
+    throw Error(text("'", file.getPath(), "': __metadata__.", key, " is missing"));
+  const std::string &value = found->second;
+  T result{};
+  auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
+  if (error != std::errc() || end != value.data() + value.size())
+    throw Error(text("'", file.getPath(), "': __metadata__.", key, " is '", value, "', wanted a number"));
+  return result;
+}
+
+std::string word(const SafetensorsFile &file, const char *key) {
+  auto found = file.getMetadata().find(key);
+  return found == file.getMetadata().end() ? "" : found->second;
+}
+
+/// A key of ours: damage to one of them leaves the others.
+bool isOurs(const std::string &key) {
+  return key == kVersion || key == kHeaderChecksum || key.starts_with(kChecksumPrefix);
+}
+
+void requireVersion(const SafetensorsFile &file) {
+  int64_t version = number<int64_t>(file, kVersion);
+  if (version > kCheckpointVersion)
+    throw Error(text("'", file.getPath(), "' is a checkpoint of version ", version, ", this program reads ",
+                     kCheckpointVersion, " and older"),
+                "use a newer build");
+}
+
+} // namespace
+
+void forEachInOrder(int64_t count, const std::function<void(int64_t)> &body) {
+  for (int64_t i = 0; i < count; ++i)
+    body(i);
+}
+
+Metadata checkpointMetadata(const std::vector<NamedTensor> &tensors, const TrainingState &state,
+                            const ForEach &forEach) {
+  Metadata metadata = {{"format", "pt"},
+                       {kVersion, std::to_string(kCheckpointVersion)},
+                       {kHeaderChecksum, ""},
+                       {"step", std::to_string(state.step)},
+                       {"data_position", std::to_string(state.dataPosition)},
+                       {"seed", std::to_string(state.seed)},
+                       {"data_fingerprint", std::to_string(state.dataFingerprint)},
+                       {"build_id", state.buildId},
+                       {"model", state.model},
+                       {"run", state.run}};
+  std::vector<std::string> checksums = checksumsOf(tensors, forEach);
+  for (size_t i = 0; i < tensors.size(); ++i)
+    metadata[kChecksumPrefix + tensors[i].name] = checksums[i];
+  return metadata;
+}
+
+bool hasChecksums(const SafetensorsFile &file) {
+  const Metadata &metadata = file.getMetadata();
+  return std::any_of(metadata.begin(), metadata.end(), [](auto &entry) { return isOurs(entry.first); });
+}
+
+void verifyChecksums(const SafetensorsFile &file, const ForEach &forEach) {
+  if (!hasChecksums(file))
+    return;
+  const Metadata &metadata = file.getMetadata();
+  requireVersion(file);
+  if (!metadata.contains(kHeaderChecksum))
+    throw Error(text("'", file.getPath(), "' is damaged: its header has lost its checksum"));
+  std::vector<NamedTensor> tensors;
+  for (const auto &[name, tensor] : file.getTensors())
+    tensors.push_back({name, tensor});
+  std::vector<std::string> found = checksumsOf(tensors, forEach);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const std::string &name = tensors[i].name;
+    auto written = metadata.find(kChecksumPrefix + name);
+    if (written == metadata.end())
+      throw Error(text("'", file.getPath(), "': tensor '", name, "' has no checksum"));
+    if (written->second != found[i])
+      throw Error(text("'", file.getPath(), "' is damaged: tensor '", name, "' has the checksum ", found[i],
+                       ", it was written with ", written->second));
+  }
+}
+
+std::optional<TrainingState> stateOf(const SafetensorsFile &file) {
+  if (!file.getMetadata().contains("step"))
+    return std::nullopt;
+  TrainingState state;
+  state.step = number<int64_t>(file, "step");
+  state.dataPosition = number<int64_t>(file, "data_position");
+  state.seed = number<uint64_t>(file, "seed");
+  state.dataFingerprint = number<uint64_t>(file, "data_fingerprint");
+  state.buildId = word(file, "build_id");
+  state.model = word(file, "model");
+  state.run = word(file, "run");
+  if (state.step < 0 || state.dataPosition < 0)
+    throw Error(text("'", file.getPath(), "': __metadata__ has a negative step or data position"));
+  return state;
+}
+
+std::string stepFolder(int64_t step) {
+  std::string number = std::to_string(step);
+  return kStepPrefix + std::string(8 - std::min<size_t>(number.size(), 8), '0') + number;
+}
+
+std::optional<int64_t> stepOfFolder(const std::string &name) {
+  if (!name.starts_with(kStepPrefix))
+    return std::nullopt;
+  int64_t step = 0;
+  const char *begin = name.data() + std::string_view(kStepPrefix).size(), *end = name.data() + name.size();
+  auto [parsed, error] = std::from_chars(begin, end, step);
+  if (error != std::errc() || parsed != end || step < 0 || stepFolder(step) != name)
+    return std::nullopt;
+  return step;
+}
+
+std::vector<int64_t> stepsIn(const std::string &folder) {
+  std::vector<int64_t> steps;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    if (std::optional<int64_t> step = stepOfFolder(entry->path().filename().string()))
+      steps.push_back(*step);
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+std::vector<std::string> findCheckpoints(const std::string &path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error))
+    return {path};
+  std::vector<std::string> files;
+  for (int64_t step : stepsIn(path))
+    files.insert(files.begin(), (fs::path(path) / stepFolder(step) / kCheckpointFile).string());
+  fs::path direct = fs::path(path) / kCheckpointFile;
+  if (files.empty() && fs::exists(direct, error))
+    files.push_back(direct.string());
+  if (files.empty())
+    throw Error(text("there is no checkpoint in '", path, "'"),
+                text("wanted a folder ", kStepPrefix, "<number> or a file ", kCheckpointFile, " in it"));
+  return files;
+}
+
+} // namespace contraflow::abi

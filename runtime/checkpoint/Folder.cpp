@@ -1,0 +1,160 @@
+//===- Folder.cpp - the folder that a run writes its checkpoints to -------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/checkpoint/Folder.h"
+#include "runtime/base/Error.h"
+#include "runtime/base/File.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <filesystem>
+#include <sys/file.h>
+#include <unistd.h>
+
+namespace contraflow::checkpoint {
+
+using base::Error;
+using base::text;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char *kPartial = ".partial";
+
+/// Makes a folder and those above it; their names outlive a power cut.
+void makeFolder(const fs::path &path) {
+  if (path.empty() || fs::is_directory(path))
+    return;
+  makeFolder(path.parent_path());
+  std::error_code error;
+  fs::create_directory(path, error);
+  if (error && !fs::is_directory(path))
+    throw Error(text("cannot make the checkpoint folder '", path.string(), "': ", error.message()));
+  base::syncFolder(path.parent_path().string());
+}
+
+void move(const fs::path &from, const fs::path &to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error)
+    throw Error(text("cannot rename '", from.string(), "' to '", to.string(), "': ", error.message()));
+}
+
+/// Deletes a folder at the end of a scope unless it was renamed.
+struct PartialFolder {
+  fs::path path;
+  ~PartialFolder() {
+    std::error_code error;
+    fs::remove_all(path, error);
+  }
+};
+
+} // namespace
+
+Folder::Folder(std::string path, Say say) : path(std::move(path)), say(std::move(say)) {}
+
+Folder::~Folder() {
+  if (descriptor >= 0)
+    close(descriptor);
+}
+
+void Folder::claim() {
+  std::error_code error;
+  if (!fs::is_directory(path, error))
+    return;
+  lock();
+  removeLeftovers();
+  if (std::vector<int64_t> foreign = foreignSteps(); !foreign.empty())
+    say(text("note: '", path, "' holds checkpoints that this run does not continue, the last one of step ",
+             foreign.back(), "; they move to '", nextEarlierFolder(), "' when it saves its first"));
+}
+
+void Folder::lock() {
+  descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  // File systems without locks are no reason to refuse a run.
+  if (descriptor >= 0 && flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    throw Error(text("another trainer writes checkpoints to '", path, "'"),
+                "wait for its end or name another folder with --checkpoint");
+}
+
+void Folder::removeLeftovers() {
+  std::vector<fs::path> leftovers;
+  std::error_code error;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
+    fs::path name = entry->path().filename();
+    if (name.extension() == kPartial && abi::stepOfFolder(name.stem().string()))
+      leftovers.push_back(entry->path());
+  }
+  for (const fs::path &leftover : leftovers) {
+    fs::remove_all(leftover, error);
+    say(text(error ? "warning: cannot remove '" : "removed '", leftover.string(),
+             "', which a run that was killed left"));
+  }
+}
+
+std::vector<int64_t> Folder::foreignSteps() const {
+  std::vector<int64_t> steps = abi::stepsIn(path);
+  std::erase_if(steps, [&](int64_t step) { return step <= ownUntil; });
+  return steps;
+}
+
+std::string Folder::nextEarlierFolder() const {
+  for (int64_t number = 1;; ++number) {
+    fs::path folder = fs::path(path) / text("earlier-", number);
+    if (!fs::exists(fs::symlink_status(folder)))
+      return folder.string();
+  }
+}
+
+/// The oldest first: killed in between, the run that they are of can still continue from its newest.
+void Folder::setAside() {
+  std::vector<int64_t> foreign = foreignSteps();
+  if (foreign.empty())
+    return;
+  std::string earlier = nextEarlierFolder();
+  makeFolder(earlier);
+  for (int64_t step : foreign)
+    move(fs::path(path) / abi::stepFolder(step), fs::path(earlier) / abi::stepFolder(step));
+  base::syncFolder(earlier);
+  say(text("kept the checkpoints of an earlier run in '", earlier, "'"));
+}
+
+std::string Folder::fileOf(int64_t step) const {
+  return (fs::path(path) / abi::stepFolder(step) / abi::kCheckpointFile).string();
+}
+
+void Folder::save(const std::vector<abi::NamedTensor> &tensors, const abi::Metadata &metadata, int64_t step,
+                  const Retention &retention) {
+  makeFolder(path);
+  if (descriptor < 0)
+    lock();
+  fs::path target = fs::path(path) / abi::stepFolder(step);
+  PartialFolder partial{target.string() + kPartial};
+  makeFolder(partial.path);
+  abi::writeSafetensors((partial.path / abi::kCheckpointFile).string(), tensors, metadata);
+  setAside();
+  move(partial.path, target);
+  base::syncFolder(path);
+  ownUntil = step;
+  removeOld(retention);
+}
+
+void Folder::removeOld(const Retention &retention) {
+  std::vector<int64_t> steps = abi::stepsIn(path);
+  if (retention.last == 0 || int64_t(steps.size()) <= retention.last)
+    return;
+  steps.resize(steps.size() - size_t(retention.last));
+  for (int64_t step : steps) {
+    if (retention.every > 0 && step % retention.every == 0)
+      continue;
+    fs::path folder = fs::path(path) / abi::stepFolder(step), partial = folder.string() + kPartial;
+    std::error_code error;
+    fs::rename(folder, partial, error);
+    if (!error)
+      fs::remove_all(partial, error);
+    if (error)
+      say(text("warning: cannot delete the old checkpoint '", folder.string(), "': ", error.message()));
+  }
+}
+
+} // namespace contraflow::checkpoint

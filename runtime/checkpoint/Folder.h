@@ -1,0 +1,67 @@
+//===- Folder.h - the folder that a run writes its checkpoints to ---------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef CONTRAFLOW_RUNTIME_CHECKPOINT_FOLDER_H
+#define CONTRAFLOW_RUNTIME_CHECKPOINT_FOLDER_H
+
+#include "runtime/checkpoint/Checkpoint.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace contraflow::checkpoint {
+
+/// Which checkpoints stay when a new one is there.
+struct Retention {
+  /// The last so many; 0: all.
+  int64_t last = 0;
+  /// Those whose step this divides, too; 0: none.
+  int64_t every = 0;
+};
+
+/// <path>/step-<number>/model.safetensors for each checkpoint. A folder with such a name is whole: it is
+/// written as step-<number>.partial, synced and renamed, and renamed back before it is deleted.
+///
+/// The folder holds checkpoints of one run. What an earlier one left there moves to <path>/earlier-<n> when
+/// the first checkpoint of this run is written; nothing of it is deleted.
+class Folder {
+public:
+  Folder(std::string path, Say say);
+  ~Folder();
+  Folder(const Folder &) = delete;
+
+  /// The run continues the checkpoint of step `step` in this folder: it and older ones are its own. Without
+  /// this call all are of an earlier run.
+  void continueFrom(int64_t step) { ownUntil = step; }
+
+  /// Keeps other processes from writing to the folder, as long as this object lives, deletes what a killed
+  /// run left and says what will become of the checkpoints of an earlier run. The folder may not exist yet:
+  /// save() makes it.
+  void claim();
+
+  /// Writes a checkpoint; then deletes what `retention` does not keep. When it throws, those that were there
+  /// still are.
+  void save(const std::vector<abi::NamedTensor> &tensors, const abi::Metadata &metadata, int64_t step,
+            const Retention &retention);
+
+  /// The file of the checkpoint of a step.
+  std::string fileOf(int64_t step) const;
+
+private:
+  void lock();
+  void removeLeftovers();
+  std::vector<int64_t> foreignSteps() const;
+  std::string nextEarlierFolder() const;
+  void setAside();
+  void removeOld(const Retention &retention);
+
+  std::string path;
+  Say say;
+  /// Holds the lock; -1 where the folder does not exist yet.
+  int descriptor = -1;
+  int64_t ownUntil = -1;
+};
+
+} // namespace contraflow::checkpoint
+
+#endif
