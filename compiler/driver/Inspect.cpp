@@ -3,6 +3,7 @@
 #include "compiler/driver/Inspect.h"
 
 #include "compiler/driver/Commands.h"
+#include "compiler/driver/InspectCheckpoint.h"
 #include "compiler/driver/Phases.h"
 #include "compiler/frontend/Parameters.h"
 #include "compiler/linker/ManifestWriter.h"
@@ -350,6 +351,8 @@ int inspectFile(const std::string &path, const InspectOptions &options) {
   StringRef extension = llvm::sys::path::extension(path);
   if (extension == ".json" || extension == ".mlir")
     return inspectModel(path, options);
+  if (isCheckpoint(path))
+    return inspectCheckpoint(path, options);
   return inspectTrainer(path, options);
 }
 

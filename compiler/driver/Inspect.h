@@ -20,7 +20,8 @@ struct InspectOptions {
 };
 
 /// `contraflow inspect PATH`: a run file or the frontend's IR (parameters by block, from the graph alone:
-/// nothing is compiled), or a trainer (parameters, regions of the arena, programs). Returns the exit status.
+/// nothing is compiled), a trainer (parameters, regions of the arena, programs), or a checkpoint (see
+/// InspectCheckpoint.h). Returns the exit status.
 int inspectFile(const std::string &path, const InspectOptions &options);
 
 } // namespace contraflow::driver

@@ -34,7 +34,8 @@ constexpr CommandInfo kCommands[] = {
     {Command::Compile, kCompile, "compile", "RUN.json", "compiles a run file into a trainer"},
     {Command::Train, kTrain, "train", "RUN.json",
      "compiles a run file and starts the trainer with all other arguments"},
-    {Command::Inspect, kInspect, "inspect", "RUN.json|TRAINER", "shows parameters, memory and the program"},
+    {Command::Inspect, kInspect, "inspect", "FILE",
+     "shows what a run file, IR, a trainer or a checkpoint holds"},
     {Command::Verify, kVerify, "verify", "FOLDER",
      "compiles the model of a folder and compares training steps with those recorded there"},
 };

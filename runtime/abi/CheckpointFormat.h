@@ -27,7 +27,7 @@ struct TrainingState {
   uint64_t dataFingerprint = 0;
   std::string buildId;
   std::string model;
-  /// The run file.
+  /// The run file with the values that the run really had.
   std::string run;
 };
 

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numbers>
@@ -78,13 +79,14 @@ struct Key {
   const char *path;
   const char *help;
   std::function<void(Settings &, const Json &)> assign;
+  std::function<Json(const Settings &)> read;
   /// False: compiled into the program too, so it cannot change.
   bool settable = true;
 };
 
 template <typename T> Key key(const char *path, const char *help, T Settings::*member, bool settable = true) {
   return {path, help, [=](Settings &settings, const Json &value) { assign(path, value, settings.*member); },
-          settable};
+          [=](const Settings &settings) { return Json(settings.*member); }, settable};
 }
 
 const std::vector<Key> &keys() {
@@ -167,6 +169,28 @@ Settings Settings::parse(const std::string &runText, const std::vector<std::stri
     applyAssignment(settings, assignment);
   validate(settings);
   return settings;
+}
+
+std::string Settings::writeInto(const std::string &runText) const {
+  Json run = Json::parse(runText);
+  for (const Key &key : keys()) {
+    std::string pointer = text("/", key.path);
+    std::ranges::replace(pointer, '.', '/');
+    run[Json::json_pointer(pointer)] = key.read(*this);
+  }
+  return run.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::vector<std::string> Settings::changesSince(const std::string &runText) const {
+  Settings before = parse(runText, {});
+  std::vector<std::string> changes;
+  for (const Key &key : keys()) {
+    std::string_view path = key.path;
+    bool matters = path.starts_with("optimizer.") || (path == "train.steps" && schedule == "cosine");
+    if (Json now = key.read(*this), then = key.read(before); matters && now != then)
+      changes.push_back(text(path, " is ", now.dump(), ", it was ", then.dump()));
+  }
+  return changes;
 }
 
 std::string Settings::help() {

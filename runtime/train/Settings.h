@@ -42,6 +42,13 @@ struct Settings {
   /// naming the key.
   static Settings parse(const std::string &run, const std::vector<std::string> &assignments);
 
+  /// The text of a run file with these values in place of its own.
+  std::string writeInto(const std::string &run) const;
+
+  /// Which values differ from those of the run file of an earlier part of the run so that the steps to come
+  /// do: "optimizer.lr is 0.001, it was 0.0003".
+  std::vector<std::string> changesSince(const std::string &run) const;
+
   /// One line per key that --set takes.
   static std::string help();
 };

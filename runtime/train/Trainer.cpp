@@ -193,7 +193,7 @@ void Trainer::readText() {
   state.seed = settings.seed;
   state.buildId = manifest.buildId;
   state.model = manifest.model;
-  state.run = manifest.run;
+  state.run = settings.writeInto(manifest.run);
 
   data::Vocabulary vocabulary{int32_t(manifest.bos), int32_t(manifest.eos)};
   training =
@@ -212,6 +212,8 @@ void Trainer::resumeFrom(const abi::SafetensorsFile &file) {
   if (state.buildId != manifest.buildId)
     say(text("note: '", path, "' was written by a trainer that was compiled from something else (build ",
              state.buildId, ", this is ", manifest.buildId, ")"));
+  for (const std::string &change : settings.changesSince(state.run))
+    say(text("note: ", change, " up to step ", state.step));
   settings.seed = state.seed;
   firstStep = savedStep = state.step;
   say(text("resuming '", path, "' after step ", state.step));

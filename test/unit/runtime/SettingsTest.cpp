@@ -41,6 +41,26 @@ TEST(LearningRate, FallsAlongACosine) {
   EXPECT_NEAR(learningRateAt(settings, 1), 0.1, 1e-12);
 }
 
+TEST(Settings, WritesWhatARunReallyHad) {
+  const std::string run = R"({"name": "x", "optimizer": {"lr": 0.002, "eps": 1e-8}, "train": {"steps": 7}})";
+  Settings settings = Settings::parse(run, {"optimizer.lr=0.25", "train.steps=9", "data.paths=here"});
+  settings.seed = 18446744073709551615ull;
+  std::string written = settings.writeInto(run);
+  EXPECT_CONTAINS(written, R"("name":"x")");
+  EXPECT_CONTAINS(written, R"("eps":1e-08,"lr":0.25,)");
+  EXPECT_CONTAINS(written, R"("paths":["here"])");
+  Settings again = Settings::parse(written, {});
+  EXPECT_EQ(again.seed, settings.seed);
+  EXPECT_EQ(again.steps, 9);
+  EXPECT_EQ(again.writeInto(written), written);
+
+  EXPECT_EQ(settings.changesSince(written), std::vector<std::string>());
+  EXPECT_EQ(settings.changesSince(run), std::vector<std::string>{"optimizer.lr is 0.25, it was 0.002"});
+  // The number of steps shapes a cosine and nothing else.
+  settings.schedule = "cosine";
+  EXPECT_EQ(settings.changesSince(run).back(), "train.steps is 9, it was 7");
+}
+
 TEST(Settings, ReadsTheRunFileThenAssignments) {
   Settings settings = Settings::parse(
       R"({"optimizer": {"lr": 0.002, "betas": [0.8, 0.9], "schedule": "cosine"}, "train": {"steps": 7},

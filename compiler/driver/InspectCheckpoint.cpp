@@ -1,0 +1,158 @@
+//===- InspectCheckpoint.cpp - contraflow inspect CHECKPOINT --------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/driver/InspectCheckpoint.h"
+
+#include "compiler/driver/Commands.h"
+#include "runtime/abi/CheckpointFormat.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/Parallel.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <exception>
+#include <nlohmann/json.hpp>
+
+using nlohmann::json;
+
+namespace contraflow::driver {
+namespace {
+
+/// One file, as far as it could be read.
+struct Checkpoint {
+  std::string path;
+  uint64_t bytes = 0;
+  /// Empty: nothing is wrong.
+  std::string error;
+  /// Where nothing is wrong.
+  std::optional<abi::SafetensorsFile> file;
+  std::optional<abi::TrainingState> state;
+};
+
+void forEachOnAllThreads(int64_t count, const std::function<void(int64_t)> &body) {
+  llvm::parallelFor(0, size_t(count), [&](size_t i) { body(int64_t(i)); });
+}
+
+Checkpoint readCheckpoint(const std::string &path) {
+  Checkpoint checkpoint;
+  checkpoint.path = path;
+  // A file without a size cannot be opened either.
+  if (llvm::sys::fs::file_size(path, checkpoint.bytes))
+    checkpoint.bytes = 0;
+  try {
+    abi::SafetensorsFile file(path);
+    abi::verifyChecksums(file, forEachOnAllThreads);
+    checkpoint.state = abi::stateOf(file);
+    checkpoint.file.emplace(std::move(file));
+  } catch (const std::exception &error) {
+    checkpoint.error = error.what();
+  }
+  return checkpoint;
+}
+
+/// Elements of the tensors of a file that are the optimizer's, and of the others.
+struct Elements {
+  int64_t parameters = 0;
+  int64_t state = 0;
+};
+
+Elements countElements(const abi::SafetensorsFile &file) {
+  Elements elements;
+  for (const auto &[name, tensor] : file.getTensors())
+    (llvm::StringRef(name).starts_with("optimizer.") ? elements.state : elements.parameters) +=
+        tensor.elements();
+  return elements;
+}
+
+json toJson(const Checkpoint &newest, bool everyTensor) {
+  Elements elements = countElements(*newest.file);
+  json result = {{"path", newest.path},
+                 {"checksums", abi::hasChecksums(*newest.file)},
+                 {"tensor_count", newest.file->getTensors().size()},
+                 {"parameters", elements.parameters},
+                 {"optimizer", elements.state}};
+  if (const std::optional<abi::TrainingState> &state = newest.state) {
+    result["step"] = state->step;
+    result["data_position"] = state->dataPosition;
+    result["seed"] = state->seed;
+    result["data_fingerprint"] = state->dataFingerprint;
+    result["build_id"] = state->buildId;
+    result["model"] = state->model;
+    result["run"] = json::parse(state->run, nullptr, /*allow_exceptions=*/false);
+  }
+  if (!everyTensor)
+    return result;
+  result["tensors"] = json::array();
+  for (const auto &[name, tensor] : newest.file->getTensors())
+    result["tensors"].push_back(
+        {{"name", name}, {"dtype", abi::nameOf(tensor.type)}, {"shape", tensor.shape}});
+  return result;
+}
+
+json toJson(const std::vector<Checkpoint> &checkpoints) {
+  json result = json::array();
+  for (const Checkpoint &checkpoint : checkpoints) {
+    json entry = {
+        {"path", checkpoint.path}, {"bytes", checkpoint.bytes}, {"whole", checkpoint.error.empty()}};
+    if (!checkpoint.error.empty())
+      entry["error"] = checkpoint.error;
+    result.push_back(std::move(entry));
+  }
+  return result;
+}
+
+void printNewest(const Checkpoint &newest, bool everyTensor) {
+  auto print = [](llvm::StringRef name, const std::string &text) {
+    llvm::outs() << llvm::formatv("{0,-12} {1}\n", name, text);
+  };
+  if (const std::optional<abi::TrainingState> &state = newest.state) {
+    print("model", state->model + ", build " + state->buildId);
+    print("step", llvm::formatv("{0:N}, {1:N} sequences read, seed {2}", state->step, state->dataPosition,
+                                state->seed));
+  }
+  Elements elements = countElements(*newest.file);
+  print("parameters", llvm::formatv("{0:N}, {1:N} numbers of the optimizer, in {2:N} tensors",
+                                    elements.parameters, elements.state, newest.file->getTensors().size()));
+  print("checksums", abi::hasChecksums(*newest.file) ? "of the header and every tensor"
+                                                     : "none: another program wrote this file");
+  if (!everyTensor)
+    return;
+  llvm::outs() << "\n";
+  for (const auto &[name, tensor] : newest.file->getTensors())
+    llvm::outs() << llvm::formatv("  {0,-88} {1,-4} {2}\n", name, abi::nameOf(tensor.type),
+                                  abi::shapeText(tensor.shape));
+}
+
+void printList(const std::vector<Checkpoint> &checkpoints) {
+  llvm::outs() << llvm::formatv("\n{0,20}  checkpoint\n", "bytes");
+  for (const Checkpoint &checkpoint : checkpoints)
+    llvm::outs() << llvm::formatv("{0,20:N}  {1}{2}\n", checkpoint.bytes, checkpoint.path,
+                                  checkpoint.error.empty() ? "" : ": " + checkpoint.error);
+}
+
+} // namespace
+
+bool isCheckpoint(const std::string &path) {
+  return llvm::sys::fs::is_directory(path) || llvm::sys::path::extension(path) == ".safetensors";
+}
+
+int inspectCheckpoint(const std::string &path, const InspectOptions &options) {
+  std::vector<Checkpoint> checkpoints;
+  for (const std::string &file : abi::findCheckpoints(path))
+    checkpoints.push_back(readCheckpoint(file));
+  auto isWhole = [](const Checkpoint &checkpoint) { return checkpoint.error.empty(); };
+  auto newest = llvm::find_if(checkpoints, isWhole);
+  if (options.json) {
+    json result = newest == checkpoints.end() ? json::object() : toJson(*newest, options.tensors);
+    result["checkpoints"] = toJson(checkpoints);
+    llvm::outs() << result.dump(1, ' ', false, json::error_handler_t::replace) << "\n";
+  } else {
+    if (newest != checkpoints.end())
+      printNewest(*newest, options.tensors);
+    printList(checkpoints);
+  }
+  return llvm::all_of(checkpoints, isWhole) ? 0 : 1;
+}
+
+} // namespace contraflow::driver
