@@ -3,6 +3,7 @@
 #include "compiler/driver/Commands.h"
 #include "compiler/driver/Phases.h"
 #include "compiler/driver/Verify.h"
+#include "compiler/errors/Errors.h"
 #include "compiler/linker/Linker.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -24,6 +25,7 @@ CompileOptions getCompileOptions(const Options &options) {
   result.reproducer = options.reproducer;
   result.replayed = options.replayed;
   result.timing = options.timing;
+  result.assignments = options.assignments;
   return result;
 }
 
@@ -31,11 +33,9 @@ CompileOptions getCompileOptions(const Options &options) {
 bool writeModule(Compilation &compilation, const Options &options) {
   if (options.output.empty() && !options.dumpPhases.empty())
     return true;
-  std::error_code code;
-  llvm::raw_fd_ostream stream(options.output.empty() ? "-" : options.output, code);
-  if (code)
-    return fail("cannot write '" + options.output + "': " + code.message());
-  stream << compilation.printModule();
+  if (!options.output.empty())
+    return writeText(options.output, compilation.printModule());
+  llvm::outs() << compilation.printModule();
   return true;
 }
 
@@ -90,7 +90,7 @@ int train(const Options &options, const std::string &executable) {
   pointers.push_back(nullptr);
   llvm::outs().flush();
   execv(path.c_str(), pointers.data());
-  return fail("cannot start '" + path + "': " + std::strerror(errno)), 1;
+  return fail(message<ErrorId::TrainerNotStarted>(path, std::strerror(errno))), 1;
 }
 
 int verify(const Options &options, const std::string &executable) {

@@ -3,6 +3,7 @@
 #include "compiler/driver/Golden.h"
 
 #include "compiler/driver/Phases.h"
+#include "compiler/errors/Errors.h"
 #include "compiler/frontend/JsonReader.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -34,7 +35,7 @@ public:
     std::optional<JsonValue> value = root.find(key);
     if (!value || value->get().is_null()) {
       if (required)
-        diagnostics.push_back(root.makeDiagnostic("key '" + key + "' is missing"));
+        diagnostics.push_back(root.makeDiagnostic(message<ErrorId::KeyMissing>(key, "")));
       return 0;
     }
     return toNumber(*value);
@@ -44,7 +45,7 @@ public:
   double readWeight(const std::string &key) {
     double weight = readNumber(key, /*required=*/false);
     if (weight < 0)
-      fail(root.find(key), key, "a number of 0 or more");
+      refuse(root.find(key), key, "a number of 0 or more");
     return weight;
   }
 
@@ -52,7 +53,7 @@ public:
     std::vector<double> numbers;
     std::optional<JsonValue> value = root.find(key);
     if (!value || !value->get().is_array()) {
-      fail(value, key, "an array of numbers");
+      refuse(value, key, "an array of numbers");
       return numbers;
     }
     for (size_t i = 0; i < value->get().size(); ++i)
@@ -64,7 +65,7 @@ public:
     std::vector<std::pair<std::string, double>> losses;
     std::optional<JsonValue> value = root.find("losses");
     if (!value || !value->get().is_object()) {
-      fail(value, "losses", "an object of numbers");
+      refuse(value, "losses", "an object of numbers");
       return losses;
     }
     for (const auto &[name, json] : value->get().items())
@@ -76,17 +77,18 @@ public:
 private:
   double toNumber(const JsonValue &value) {
     if (!value.get().is_number()) {
-      diagnostics.push_back(
-          value.makeDiagnostic("expected a number, found " + frontend::describe(value.get())));
+      diagnostics.push_back(value.makeDiagnostic(
+          message<ErrorId::ValueUnexpected>("a number", frontend::describe(value.get()))));
       return 0;
     }
     return value.get().get<double>();
   }
 
-  void fail(const std::optional<JsonValue> &value, const std::string &key, const std::string &wanted) {
+  void refuse(const std::optional<JsonValue> &value, const std::string &key, const std::string &wanted) {
     diagnostics.push_back(
-        value ? value->makeDiagnostic("expected " + wanted + ", found " + frontend::describe(value->get()))
-              : root.makeDiagnostic("key '" + key + "' is missing, expected " + wanted));
+        value ? value->makeDiagnostic(
+                    message<ErrorId::ValueUnexpected>(wanted, frontend::describe(value->get())))
+              : root.makeDiagnostic(message<ErrorId::KeyMissing>(key, ", expected " + wanted)));
   }
 
   JsonValue root;
@@ -123,13 +125,13 @@ std::string Golden::getPath(const std::string &file) const { return joinPath(fol
 
 std::optional<Golden> Golden::open(const std::string &folder) {
   if (!llvm::sys::fs::is_directory(folder)) {
-    fail("there is no folder '" + folder + "'");
+    fail(message<ErrorId::FolderMissing>(folder));
     return std::nullopt;
   }
   bool complete = true;
   for (const char *name : {"config.json", "model.safetensors", "io.safetensors", "meta.json"})
     if (!llvm::sys::fs::exists(joinPath(folder, name)))
-      complete = fail("folder '" + folder + "' has no " + name);
+      complete = fail(message<ErrorId::FolderIncomplete>(folder, name));
   if (!complete)
     return std::nullopt;
   std::optional<GoldenMeta> meta = GoldenMeta::read(joinPath(folder, "meta.json"));
@@ -139,8 +141,8 @@ std::optional<Golden> Golden::open(const std::string &folder) {
                 abi::SafetensorsFile(joinPath(folder, "io.safetensors")), std::move(*meta)};
   const abi::TensorView &ids = golden.io.get("input_ids");
   if (ids.shape.size() != 2 || ids.elements() == 0) {
-    fail("'" + golden.io.getPath() + "': tensor 'input_ids' has shape " + abi::shapeText(ids.shape) +
-         ", expected [sequences, tokens]");
+    fail(message<ErrorId::TensorShape>(golden.io.getPath(), "input_ids", abi::shapeText(ids.shape),
+                                       "[sequences, tokens]"));
     return std::nullopt;
   }
   golden.batch = ids.shape[0];

@@ -5,6 +5,7 @@
 #include "compiler/driver/Commands.h"
 #include "compiler/driver/InspectCheckpoint.h"
 #include "compiler/driver/Phases.h"
+#include "compiler/errors/Errors.h"
 #include "compiler/frontend/Parameters.h"
 #include "compiler/linker/ManifestWriter.h"
 #include "runtime/abi/Abi.h"
@@ -50,6 +51,15 @@ void printTensor(StringRef name, ArrayRef<int64_t> shape, bool isBuffer) {
 void printField(StringRef name, const std::string &text) {
   llvm::outs() << llvm::formatv("{0,-12} {1}\n", name, text);
 }
+
+/// The run file that IR or a trainer carries; null where it has none.
+json parseRun(const std::string &text) {
+  json run = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return run.is_discarded() ? json() : run;
+}
+
+/// As a run file that gives the same trainer.
+void printRun(const std::string &text) { llvm::outs() << "\n" << parseRun(text).dump(2) << "\n"; }
 
 /// What a step works on.
 struct StepSize {
@@ -99,6 +109,7 @@ json toJson(const frontend::ParameterSummary &summary, bool everyTensor) {
 int inspectModel(const std::string &path, const InspectOptions &options) {
   CompileOptions compileOptions;
   compileOptions.stopAfter = "frontend";
+  compileOptions.assignments = options.assignments;
   Compilation compilation(compileOptions);
   bool isRunFile = llvm::sys::path::extension(path) != ".mlir";
   if (!compilation.load(path) || (isRunFile && !compilation.run()))
@@ -110,6 +121,7 @@ int inspectModel(const std::string &path, const InspectOptions &options) {
   auto getText = [](StringAttr value) { return value ? value.str() : std::string(); };
   std::string name = getText(nn::getAttr<nn::NNDialect::ModelNameAttrHelper>(module));
   std::string type = getText(nn::getAttr<nn::NNDialect::ModelTypeAttrHelper>(module));
+  std::string run = getText(nn::getAttr<nn::NNDialect::RunAttrHelper>(module));
   int64_t vocab = nn::getIntOr<nn::NNDialect::VocabAttrHelper>(module, 0);
   StepSize step = {nn::getIntOr<nn::NNDialect::MicroBatchesAttrHelper>(module, 0),
                    nn::getIntOr<nn::NNDialect::BatchAttrHelper>(module, 0),
@@ -120,6 +132,8 @@ int inspectModel(const std::string &path, const InspectOptions &options) {
     result["model_type"] = type;
     result["step"] = step.toJson();
     result["vocab"] = vocab;
+    if (options.run)
+      result["run"] = parseRun(run);
     llvm::outs() << result.dump(1) << "\n";
     return 0;
   }
@@ -135,6 +149,8 @@ int inspectModel(const std::string &path, const InspectOptions &options) {
   if (options.tensors)
     for (const frontend::ParameterInfo &parameter : summary->parameters)
       printTensor(parameter.name, parameter.shape, parameter.isBuffer);
+  if (options.run)
+    printRun(run);
   return 0;
 }
 
@@ -314,6 +330,8 @@ json toJson(const abi::Manifest &manifest, const abi::Payload &payload, const In
     result["tensors"] = whole["parameters"];
   if (options.program)
     result["rows"] = whole["programs"];
+  if (options.run)
+    result["run"] = parseRun(manifest.run);
   if (options.memory)
     for (const Range &range : getRanges(manifest, /*everything=*/true))
       result["memory"].push_back(
@@ -324,8 +342,7 @@ json toJson(const abi::Manifest &manifest, const abi::Payload &payload, const In
 int inspectTrainer(const std::string &path, const InspectOptions &options) {
   std::optional<abi::Payload> payload = abi::readPayload(path);
   if (!payload)
-    return fail("'" + path + "' is no trainer, expected a run file (.json), IR (.mlir) or what compile made"),
-           1;
+    return fail(message<ErrorId::InputUnknown>(path)), 1;
   abi::Manifest manifest = abi::Manifest::fromJson(payload->manifest);
   if (options.json) {
     llvm::outs() << toJson(manifest, *payload, options).dump(1) << "\n";
@@ -340,24 +357,28 @@ int inspectTrainer(const std::string &path, const InspectOptions &options) {
   printParameters(manifest, options.tensors);
   printMemory(manifest, options.memory);
   printPrograms(manifest, options.program);
+  if (options.run)
+    printRun(manifest.run);
   return 0;
 }
 
 } // namespace
 
 int inspectFile(const std::string &path, const InspectOptions &options) {
-  if (!llvm::sys::fs::exists(path))
-    return fail("there is no file '" + path + "'"), 1;
   StringRef extension = llvm::sys::path::extension(path);
-  if (extension == ".json" || extension == ".mlir")
+  // Of what is not there, the compilation says so.
+  if (extension == ".json" || extension == ".mlir" || !llvm::sys::fs::exists(path))
     return inspectModel(path, options);
+  if (!options.assignments.empty())
+    return fail(message<ErrorId::AssignmentOfIr>(options.assignments.front(), path)), 1;
   if (isCheckpoint(path))
     return inspectCheckpoint(path, options);
   return inspectTrainer(path, options);
 }
 
 int inspect(const Options &options) {
-  return inspectFile(options.input, {options.json, options.tensors, options.memory, options.program});
+  return inspectFile(options.input, {options.json, options.tensors, options.memory, options.program,
+                                     options.run, options.assignments});
 }
 
 } // namespace contraflow::driver

@@ -4,6 +4,7 @@
 #define CONTRAFLOW_COMPILER_DRIVER_INSPECT_H
 
 #include <string>
+#include <vector>
 
 namespace contraflow::driver {
 
@@ -17,6 +18,10 @@ struct InspectOptions {
   bool memory = false;
   /// Of a trainer: every row of its programs.
   bool program = false;
+  /// The run file with every default filled in.
+  bool run = false;
+  /// Of a run file: what overrides keys.
+  std::vector<std::string> assignments;
 };
 
 /// `contraflow inspect PATH`: a run file or the frontend's IR (parameters by block, from the graph alone:

@@ -3,6 +3,10 @@
 #include "compiler/driver/Options.h"
 
 #include "compiler/driver/PhaseTable.h"
+#include "compiler/errors/Errors.h"
+#include "dialects/nn/NNStructure.h"
+
+#include "llvm/ADT/SmallVector.h"
 
 #include <charconv>
 #include <functional>
@@ -82,7 +86,14 @@ const std::vector<Option> &getTable() {
        "where to write what replays a phase that crashes or fails (default: contraflow-crash-N, for crashes)",
        text(&Options::reproducer)},
       {"--timing", "", "", kCompile, "print the time of every phase", flag(&Options::timing)},
+      {"--set", "", "KEY=VALUE...", kCompile | kTrain | kInspect | kReplayed,
+       "override keys of the run file and, as model.KEY, of the configuration",
+       [](Options &options, const std::string &value) {
+         options.assignments.push_back(value);
+         return value.find('=') != std::string::npos;
+       }},
       {"--json", "", "", kInspect | kVerify, "print JSON", flag(&Options::json)},
+      {"--run", "", "", kInspect, "print the run file with every default filled in", flag(&Options::run)},
       {"--tensors", "", "", kInspect, "list every parameter", flag(&Options::tensors)},
       {"--memory", "", "", kInspect, "show the memory map of a trainer", flag(&Options::memory)},
       {"--program", "", "", kInspect, "list the rows of a trainer's programs", flag(&Options::program)},
@@ -156,29 +167,39 @@ const CommandInfo *findCommand(const std::string &name) {
   return nullptr;
 }
 
-/// Reads the arguments of a call from left to right. Functions return false where `error` says what is wrong.
+/// "; did you mean 'compile'?", or nothing.
+std::string suggest(const std::string &name, llvm::ArrayRef<llvm::StringRef> known) {
+  llvm::StringRef nearest = nn::getNearest(name, known);
+  return nearest.empty() ? "" : "; did you mean '" + nearest.str() + "'?";
+}
+
+/// Reads the arguments of a call from left to right. Functions return false where `errors` says what is
+/// wrong.
 class Parser {
 public:
-  Parser(const std::vector<std::string> &arguments, std::string &error)
-      : arguments(arguments), error(error) {}
+  Parser(const std::vector<std::string> &arguments, std::vector<std::string> &errors)
+      : arguments(arguments), errors(errors) {}
 
   std::optional<Options> parse() {
     if (!takeCommand())
       return std::nullopt;
+    bool ok = true;
     while (next < arguments.size() && !done) {
       std::string argument = arguments[next++];
       bool isPlain = !argument.starts_with("-") || argument == "-";
-      if (isPlain ? !addPlain(argument) : !addOption(argument))
-        return std::nullopt;
+      ok &= isPlain ? addPlain(argument) : addOption(argument);
     }
-    if (!done && !checkComplete())
+    if (!ok || (!done && !checkComplete()))
       return std::nullopt;
     return options;
   }
 
 private:
   bool fail(const std::string &message) {
-    error = message + "; see contraflow " + (command ? std::string(command->name) + " " : "") + "--help";
+    // A suggestion says enough.
+    bool isEnough = message.ends_with("?");
+    std::string topic = command ? std::string(command->name) + " " : "";
+    errors.push_back(message + (isEnough ? "" : "; see contraflow " + topic + "--help"));
     return false;
   }
 
@@ -193,7 +214,10 @@ private:
       options.helpTopic = arguments.size() > 1 && findCommand(arguments[1]) ? arguments[1] : "";
       done = true;
     } else if (!arguments[0].starts_with("-")) {
-      return fail("unknown command '" + arguments[0] + "'");
+      llvm::SmallVector<llvm::StringRef> names;
+      for (const CommandInfo &info : kCommands)
+        names.push_back(info.name);
+      return fail(message<ErrorId::CommandUnknown>(arguments[0], suggest(arguments[0], names)));
     }
     return true;
   }
@@ -202,7 +226,7 @@ private:
     if (!options.input.empty() && isTrain())
       options.trainerArguments.push_back(argument);
     else if (!options.input.empty() || !command)
-      return fail("unexpected argument '" + argument + "'");
+      return fail(message<ErrorId::ArgumentUnexpected>(argument));
     else
       options.input = argument;
     return true;
@@ -220,44 +244,69 @@ private:
       else if (next < arguments.size())
         value = arguments[next++];
       else
-        return fail("'" + argument + "' wants " + option->value);
+        return fail(message<ErrorId::OptionWantsValue>(argument, option->value));
     } else if (equals != std::string::npos) {
-      return fail("'" + std::string(option->name) + "' takes no value");
+      return fail(message<ErrorId::OptionTakesNoValue>(option->name));
     }
-    if (!option->assign(options, value))
-      return fail("'" + std::string(option->name) + "' got '" + value + "', expected " +
-                  (std::string(option->value) == "PHASE" ? "one of " + getPhaseNames() : option->value));
-    if (option->commands & kReplayed)
-      options.replayed.push_back(std::string(option->name) + (*option->value ? "=" + value : ""));
+    if (!assign(*option, value))
+      return false;
+    // An option of several values takes what looks like them.
+    while (llvm::StringRef(option->value).ends_with("...") && next < arguments.size() &&
+           !arguments[next].starts_with("-") && arguments[next].find('=') != std::string::npos)
+      if (!assign(*option, arguments[next++]))
+        return false;
     // Where the help is asked for, nothing else need make sense.
     done = option->commands == kEvery;
     return true;
+  }
+
+  bool assign(const Option &option, const std::string &value) {
+    if (option.commands & kReplayed)
+      options.replayed.push_back(std::string(option.name) + (*option.value ? "=" + value : ""));
+    if (option.assign(options, value))
+      return true;
+    bool isPhase = llvm::StringRef(option.value) == "PHASE";
+    llvm::SmallVector<llvm::StringRef> names;
+    for (const Phase &phase : getPhases())
+      names.push_back(phase.name);
+    return fail(message<ErrorId::OptionValue>(option.name,
+                                              isPhase ? "one of " + getPhaseNames() : option.value, value,
+                                              isPhase ? suggest(value, names) : ""));
   }
 
   /// An option that the command does not have: behind the run file of `train` it is the trainer's, values
   /// included.
   bool addForeign(const std::string &argument, const Option *option) {
     if (!isTrain() || options.input.empty())
-      return fail((option ? "'" + std::string(option->name) + "' is no option of this command"
-                          : "unknown option '" + argument + "'"));
+      return fail(option ? message<ErrorId::OptionOfOtherCommand>(option->name)
+                         : message<ErrorId::OptionUnknown>(argument, suggest(argument, getNames())));
     options.trainerArguments.push_back(argument);
     while (next < arguments.size() && !arguments[next].starts_with("-"))
       options.trainerArguments.push_back(arguments[next++]);
     return true;
   }
 
+  /// Of the options that the command has.
+  llvm::SmallVector<llvm::StringRef> getNames() const {
+    llvm::SmallVector<llvm::StringRef> names;
+    for (const Option &option : getTable())
+      if (!command || (option.commands & command->bit))
+        names.push_back(option.name);
+    return names;
+  }
+
   bool checkComplete() {
     if (!command && !arguments.empty())
-      return fail("expected a command");
+      return fail(message<ErrorId::ArgumentMissing>("a command"));
     if (command && options.input.empty())
-      return fail(std::string("expected ") + command->input);
+      return fail(message<ErrorId::ArgumentMissing>(command->input));
     return true;
   }
 
   bool isTrain() const { return command && command->command == Command::Train; }
 
   const std::vector<std::string> &arguments;
-  std::string &error;
+  std::vector<std::string> &errors;
   Options options;
   const CommandInfo *command = nullptr;
   /// The argument to read next.
@@ -267,8 +316,9 @@ private:
 
 } // namespace
 
-std::optional<Options> parseOptions(const std::vector<std::string> &arguments, std::string &error) {
-  return Parser(arguments, error).parse();
+std::optional<Options> parseOptions(const std::vector<std::string> &arguments,
+                                    std::vector<std::string> &errors) {
+  return Parser(arguments, errors).parse();
 }
 
 std::string getHelp(const std::string &topic) {

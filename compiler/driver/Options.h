@@ -30,18 +30,22 @@ struct Options {
   std::string keep;
   bool timing = false;
   bool json = false;
+  bool run = false;
   bool tensors = false;
   bool memory = false;
   bool program = false;
   int threads = 0;
   /// The options of `compile` that decide what is compiled, as they were given.
   std::vector<std::string> replayed;
+  /// Of --set, `optimizer.lr=3e-4`.
+  std::vector<std::string> assignments;
   /// What `train` hands on.
   std::vector<std::string> trainerArguments;
 };
 
-/// Nothing on an error, which `error` then says, without "error: ".
-std::optional<Options> parseOptions(const std::vector<std::string> &arguments, std::string &error);
+/// Nothing on an error; `errors` then says all that are wrong, without "error: ".
+std::optional<Options> parseOptions(const std::vector<std::string> &arguments,
+                                    std::vector<std::string> &errors);
 
 /// What `--help` prints about a command; empty: about all.
 std::string getHelp(const std::string &topic);

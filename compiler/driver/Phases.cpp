@@ -7,6 +7,7 @@
 #include "compiler/driver/Phases.h"
 
 #include "compiler/driver/CrashReport.h"
+#include "compiler/errors/Errors.h"
 #include "compiler/frontend/Frontend.h"
 #include "compiler/linker/Linker.h"
 #include "compiler/linker/ManifestWriter.h"
@@ -21,6 +22,7 @@
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
@@ -36,6 +38,61 @@ bool fail(const std::string &message) {
   return false;
 }
 
+bool writeText(const std::string &path, llvm::StringRef text) {
+  // A device or a pipe is written as it is, a file beside it first.
+  bool isFile = !llvm::sys::fs::exists(path) || llvm::sys::fs::is_regular_file(path);
+  std::string target = isFile ? path + ".partial" : path;
+  std::error_code code;
+  {
+    llvm::raw_fd_ostream stream(target, code);
+    bool isOpen = !code;
+    if (isOpen) {
+      stream << text;
+      stream.close();
+      code = stream.error();
+      stream.clear_error();
+    }
+    if (isOpen && isFile && !code)
+      code = llvm::sys::fs::rename(target, path);
+    if (isOpen && isFile && code && llvm::sys::fs::remove(target))
+      return fail(message<ErrorId::FileUnwritable>("'" + target + "'", code.message()));
+  }
+  return code ? fail(message<ErrorId::FileUnwritable>("'" + path + "'", code.message())) : true;
+}
+
+/// The name at a place of a text file, such as `%x`; empty where there is none.
+static std::string readName(FileLineColLoc place) {
+  llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> buffer =
+      llvm::MemoryBuffer::getFile(place.getFilename().getValue());
+  StringRef rest = buffer ? (*buffer)->getBuffer() : StringRef();
+  for (unsigned line = 1; line < place.getLine(); ++line)
+    rest = rest.split('\n').second;
+  return rest.split('\n')
+      .first.drop_front(place.getColumn() - 1)
+      .take_while(
+          [](char c) { return llvm::isAlnum(c) || llvm::is_contained({'%', '_', '#', '.', '$', '-'}, c); })
+      .str();
+}
+
+static void print(Diagnostic &diagnostic) {
+  static const char *const names[] = {"note: ", "warning: ", "error: ", "remark: "};
+  auto place = dyn_cast<FileLineColLoc>(diagnostic.getLocation());
+  if (place) {
+    llvm::errs() << place.getFilename().getValue() << ":";
+    // A whole file, or what the command line sets, has no line.
+    if (place.getLine())
+      llvm::errs() << place.getLine() << ":" << place.getColumn() << ":";
+    llvm::errs() << " ";
+  } else if (!isa<UnknownLoc>(diagnostic.getLocation())) {
+    llvm::errs() << diagnostic.getLocation() << ": ";
+  }
+  llvm::errs() << names[int(diagnostic.getSeverity())] << diagnostic;
+  // MLIR leaves the name to whoever looks at the line.
+  if (place && diagnostic.str() == "use of undeclared SSA value name")
+    llvm::errs() << " '" << readName(place) << "'";
+  llvm::errs() << "\n";
+}
+
 Compilation::Compilation(CompileOptions options) : options(std::move(options)) {
   DialectRegistry registry;
   registerAllDialects(registry);
@@ -46,22 +103,10 @@ Compilation::Compilation(CompileOptions options) : options(std::move(options)) {
   // One line per diagnostic with its place; notes below. Remarks are for contraflow-opt.
   context->getDiagEngine().registerHandler([](Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() == DiagnosticSeverity::Remark)
-      return success();
-    auto print = [](Diagnostic &entry) {
-      if (auto place = dyn_cast<FileLineColLoc>(entry.getLocation()))
-        llvm::errs() << place.getFilename().getValue() << ":" << place.getLine() << ":" << place.getColumn()
-                     << ": ";
-      else if (!isa<UnknownLoc>(entry.getLocation()))
-        llvm::errs() << entry.getLocation() << ": ";
-      llvm::errs() << (entry.getSeverity() == DiagnosticSeverity::Error     ? "error: "
-                       : entry.getSeverity() == DiagnosticSeverity::Warning ? "warning: "
-                                                                            : "note: ")
-                   << entry << "\n";
-    };
+      return;
     print(diagnostic);
     for (Diagnostic &note : diagnostic.getNotes())
       print(note);
-    return success();
   });
 }
 
@@ -144,8 +189,11 @@ bool Compilation::failPhase(bool isDefect) {
 
 bool Compilation::load(const std::string &file) {
   input = file;
-  if (!llvm::sys::fs::exists(input))
-    return fail("there is no file '" + input + "'");
+  llvm::sys::fs::file_status status;
+  if (std::error_code code = llvm::sys::fs::status(input, status))
+    return fail(code == std::errc::no_such_file_or_directory
+                    ? message<ErrorId::FileMissing>(input)
+                    : message<ErrorId::NamedFileUnreadable>(input, code.message()));
   setReproducer(makeInputReproducer(options, input, nullptr));
   bool loaded = llvm::sys::path::extension(input) == ".mlir" ? loadModule() : loadRunFile();
   if (!loaded)
@@ -156,37 +204,43 @@ bool Compilation::load(const std::string &file) {
 
 bool Compilation::loadRunFile() {
   if (!options.startFrom.empty() && options.startFrom != "frontend")
-    return fail("'" + input + "' is no IR, expected a .mlir file to start from '" + options.startFrom + "'");
+    return fail(message<ErrorId::InputNoIr>(input, options.startFrom));
   frontend::JsonDiagnostics diagnostics;
-  runFile = frontend::RunFile::load(input, diagnostics);
+  if (std::optional<std::string> text = frontend::readText(input, diagnostics))
+    runFile = frontend::RunFile::read(*text, input, diagnostics, options.assignments);
   if (runFile)
     checkTarget(*runFile, diagnostics);
   report(diagnostics);
-  return !frontend::hasErrors(diagnostics);
+  bool ok = !frontend::hasErrors(diagnostics);
+  // What is wrong with the configuration is said now too, and not in the next try.
+  if (!ok && runFile)
+    ok &= frontend::checkModel(*context, *runFile);
+  return ok;
 }
 
 bool Compilation::loadModule() {
+  if (!options.assignments.empty())
+    return fail(message<ErrorId::AssignmentOfIr>(options.assignments.front(), input));
+  if (llvm::sys::fs::is_directory(input))
+    return fail(message<ErrorId::NamedFileUnreadable>(input, "Is a directory"));
   module = parseSourceFile<ModuleOp>(input, context.get());
   if (!module)
     return false;
   auto last = nn::getAttr<nn::NNDialect::PhaseAttrHelper>(*module);
   const Phase *phase = last ? findPhase(last.str()) : nullptr;
   if (last && !phase)
-    return fail("'" + input + "' was written by an unknown phase '" + last.str() + "', expected one of " +
-                getPhaseNames());
+    return fail(message<ErrorId::PhaseUnknown>(input, last.str(), getPhaseNames()));
   const Phase *start = options.startFrom.empty() ? nullptr : findPhase(options.startFrom);
   if (!phase && (!start || start->number == 1))
-    return fail("'" + input +
-                "' does not say in 'nn.phase' which phase wrote it; name the next one with --start-from");
+    return fail(message<ErrorId::PhaseMissing>(input));
   done = phase ? phase->number : start->number - 1;
   // Naming the phase that wrote the file means to go on after it.
   if (start && start->number != done + 1 && start->number != done)
-    return fail("'" + input + "' was written by phase '" + last.str() + "', it can start from '" +
-                getPhases()[std::min<size_t>(done, getPhases().size() - 1)].name + "' and not from '" +
-                start->name + "'");
+    return fail(message<ErrorId::PhaseStart>(
+        input, last.str(), getPhases()[std::min<size_t>(done, getPhases().size() - 1)].name, start->name));
   const Phase *stop = options.stopAfter.empty() ? nullptr : findPhase(options.stopAfter);
   if (stop && stop->number < done)
-    return fail("'" + input + "' has passed phase '" + stop->name + "' already, it cannot stop there");
+    return fail(message<ErrorId::PhasePassed>(input, stop->name));
   return verifyLoaded();
 }
 
@@ -243,14 +297,10 @@ bool Compilation::finishPhase(const Phase &phase, double seconds) {
   if (options.dumpPhases.empty())
     return true;
   if (std::error_code code = llvm::sys::fs::create_directories(options.dumpPhases))
-    return fail("cannot make folder '" + options.dumpPhases + "': " + code.message());
+    return fail(message<ErrorId::FolderUnwritable>(options.dumpPhases, code.message()));
   llvm::SmallString<128> path(options.dumpPhases);
   llvm::sys::path::append(path, phase.getFileName());
-  std::error_code code;
-  llvm::raw_fd_ostream stream(path, code);
-  if (!code)
-    stream << printModule();
-  return code ? fail("cannot write '" + std::string(path) + "': " + code.message()) : true;
+  return writeText(path.str().str(), printModule());
 }
 
 std::string Compilation::printModule() {
@@ -290,6 +340,14 @@ bool Compilation::link(const std::string &stub, const std::string &output) {
   if (!trainer)
     return fail(llvm::toString(trainer.takeError())), failPhase(/*isDefect=*/true);
   clearReproducer();
+  // Code for another processor runs on another machine.
+  if (auto isa = nn::getAttr<nn::NNDialect::IsaAttrHelper>(*module);
+      (!isa || isa.getValue() == "native") && trainer->memory.bytes > abi::getMemoryLimit())
+    llvm::errs() << "contraflow: warning: "
+                 << message<ErrorId::MemoryShort>(abi::formatBytes(trainer->memory.bytes),
+                                                  abi::formatBytes(abi::getMemoryLimit()),
+                                                  trainer->memory.peak)
+                 << "\n";
   if (llvm::Error error = linker::writeTrainer(stub, output, trainer->sharedObject, trainer->manifest))
     return fail(llvm::toString(std::move(error)));
   std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;

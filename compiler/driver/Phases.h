@@ -25,6 +25,8 @@ struct CompileOptions {
   /// The options of the command line that decide what is compiled, for the process that makes a reproducer.
   std::vector<std::string> replayed;
   bool timing = false;
+  /// Of --set.
+  std::vector<std::string> assignments;
 };
 
 /// One compilation. Errors are printed to standard error as they occur; the functions then return false.
@@ -46,6 +48,8 @@ public:
 
   mlir::MLIRContext &getContext() { return *context; }
   mlir::ModuleOp getModule() { return *module; }
+  /// Null where IR was loaded.
+  const frontend::RunFile *getRunFile() const { return runFile ? &*runFile : nullptr; }
 
 private:
   bool loadRunFile();
@@ -69,6 +73,9 @@ private:
 
 /// Prints "contraflow: error: ..." to standard error and returns false.
 bool fail(const std::string &message);
+
+/// Writes a text file, all or nothing; false after an error.
+bool writeText(const std::string &path, llvm::StringRef text);
 
 } // namespace contraflow::driver
 

@@ -10,6 +10,7 @@
 
 #include "compiler/driver/Golden.h"
 #include "compiler/driver/Phases.h"
+#include "compiler/errors/Errors.h"
 #include "compiler/frontend/Frontend.h"
 #include "compiler/frontend/Parameters.h"
 
@@ -70,10 +71,10 @@ public:
     config = frontend::JsonDocument::read(path, diagnostics);
     std::optional<frontend::JsonValue> type = config ? config->find("model_type") : std::nullopt;
     if (config && !type)
-      diagnostics.push_back({path, {}, "key 'model_type' is missing"});
+      diagnostics.push_back({path, {}, message<ErrorId::KeyMissing>("model_type", "")});
     else if (type && !type->get().is_string())
-      diagnostics.push_back(
-          type->makeDiagnostic("expected a string, found " + frontend::describe(type->get())));
+      diagnostics.push_back(type->makeDiagnostic(
+          message<ErrorId::ValueUnexpected>("a string", frontend::describe(type->get()))));
     for (const frontend::JsonDiagnostic &diagnostic : diagnostics)
       llvm::errs() << diagnostic.str() << "\n";
     if (frontend::hasErrors(diagnostics))
@@ -84,7 +85,7 @@ public:
                                        ? parseSourceFile<ModuleOp>(architecture, &context)
                                        : nullptr;
     if (!source)
-      return fail("no model in '" + models + "' serves model_type '" + modelType + "'");
+      return fail(message<ErrorId::NobodyServes>(models, modelType));
     for (auto model : source->getOps<nn::ModelOp>())
       for (auto key : model.getBody().getOps<nn::ConfigOp>())
         if (key.getRun())
@@ -130,15 +131,7 @@ public:
     for (auto [key, value] : getWeights())
       if (runKeys.contains("loss." + key.str()))
         run["loss"][key.str()] = value;
-    std::error_code code;
-    llvm::raw_fd_ostream stream(path, code);
-    if (!code) {
-      stream << run.dump(1) << "\n";
-      stream.close();
-      code = stream.error();
-      stream.clear_error();
-    }
-    return code ? fail("cannot write '" + path + "': " + code.message()) : true;
+    return writeText(path, run.dump(1) + "\n");
   }
 
   /// Depths of multi-token prediction.
@@ -165,8 +158,7 @@ private:
   bool checkWeights() const {
     for (auto [key, value] : getWeights())
       if (value != 0 && !runKeys.contains("loss." + key.str()))
-        return fail("'" + golden.getPath("meta.json") + "' has a weight '" + key.str() + "', model_type '" +
-                    modelType + "' has no such loss");
+        return fail(message<ErrorId::WeightWithoutLoss>(golden.getPath("meta.json"), key, modelType));
     return true;
   }
 
@@ -243,8 +235,8 @@ bool isFloat(abi::ElementType type) {
 bool checkTypes(const Golden &golden) {
   for (const auto &[name, view] : golden.io.getTensors())
     if (name != "input_ids" && !isFloat(view.type))
-      return fail("'" + golden.io.getPath() + "': tensor '" + name + "' has type " + abi::nameOf(view.type) +
-                  ", expected floating-point numbers");
+      return fail("'" + golden.io.getPath() +
+                  "': " + message<ErrorId::TensorType>(name, abi::nameOf(view.type)));
   return true;
 }
 
@@ -254,17 +246,16 @@ bool checkParameters(const frontend::ParameterSummary &summary, const Golden &go
     for (const Wanted &piece : getPieces(parameter)) {
       const abi::TensorView *found = golden.parameters.find(piece.name);
       if (!found)
-        problems.push_back("tensor '" + piece.name + "' is missing");
+        problems.push_back(message<ErrorId::TensorMissing>(piece.name));
       else if (!isFloat(found->type))
-        problems.push_back("tensor '" + piece.name + "' has type " + abi::nameOf(found->type) +
-                           ", expected floating-point numbers");
+        problems.push_back(message<ErrorId::TensorType>(piece.name, abi::nameOf(found->type)));
       else if (found->shape != piece.shape)
-        problems.push_back("tensor '" + piece.name + "' has shape " + abi::shapeText(found->shape) +
-                           ", the model of config.json wants " + abi::shapeText(piece.shape));
+        problems.push_back(message<ErrorId::TensorOfConfig>(piece.name, abi::shapeText(found->shape),
+                                                            abi::shapeText(piece.shape)));
     }
   if (problems.empty())
     return true;
-  fail("'" + golden.parameters.getPath() + "' does not fit config.json");
+  fail(message<ErrorId::ParametersUnfit>(golden.parameters.getPath()));
   printLines(llvm::errs(), "  ", problems);
   return false;
 }
@@ -273,13 +264,12 @@ bool checkIds(ModuleOp module, const Golden &golden) {
   auto vocab = nn::getAttr<nn::NNDialect::VocabAttrHelper>(module);
   for (int32_t id : golden.ids)
     if (vocab && (id < 0 || id >= vocab.getInt()))
-      return fail("'" + golden.io.getPath() + "': input_ids holds " + std::to_string(id) +
-                  ", the vocabulary has " + std::to_string(vocab.getInt()));
+      return fail(message<ErrorId::IdBeyondVocabulary>(golden.io.getPath(), id, vocab.getInt()));
   const abi::TensorView *logits = golden.io.find("logits");
   std::vector<int64_t> shape = {golden.batch, golden.sequence, vocab ? vocab.getInt() : 0};
   if (logits && vocab && logits->shape != shape)
-    return fail("'" + golden.io.getPath() + "': tensor 'logits' has shape " + abi::shapeText(logits->shape) +
-                ", expected " + abi::shapeText(shape));
+    return fail(message<ErrorId::TensorShape>(golden.io.getPath(), "logits", abi::shapeText(logits->shape),
+                                              abi::shapeText(shape)));
   return true;
 }
 
@@ -326,8 +316,8 @@ bool runProbe(const Golden &golden, const std::string &trainer, const std::strin
   if (status == 0)
     return true;
   // Below zero it did not start, or a signal ended it.
-  return fail("the trainer " +
-              (status < 0 ? "failed: " + error : "ended with status " + std::to_string(status)));
+  return fail(message<ErrorId::TrainerFailed>(status < 0 ? "failed: " + error
+                                                         : "ended with status " + std::to_string(status)));
 }
 
 std::string formatNumber(double value) {
@@ -408,7 +398,7 @@ public:
   WorkFolder &operator=(const WorkFolder &) = delete;
 
   bool check() const {
-    return code ? fail("cannot make folder '" + path.str().str() + "': " + code.message()) : true;
+    return code ? fail(message<ErrorId::FolderUnwritable>(path.str(), code.message())) : true;
   }
   /// Absolute: what is started or written does not depend on a search path.
   std::string getPath(StringRef file) const { return getAbsolute(joinPath(path, file)); }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/frontend/BindConfig.h"
 
+#include "compiler/errors/Errors.h"
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/StringSet.h"
 #include <limits>
@@ -130,6 +131,7 @@ public:
     }
     warnOfUnreadKeys(run.config, "");
     checkLossKeys();
+    checkPositions();
     if (failed)
       return failure();
     return std::move(bound);
@@ -152,36 +154,39 @@ private:
     auto types = model.getModelTypes().getAsValueRange<StringAttr>();
     std::string served = "\"" + llvm::join(types, "\", \"") + "\"";
     if (!type) {
-      error(run.config.getLoc(context))
-          << "key 'model_type' is missing; '@" << model.getSymName() << "' serves " << served;
+      error(run.config.getLoc(context)) << message<ErrorId::ModelTypeMissing>(model.getSymName(), served);
       unknown.insert("model_type");
       return;
     }
     if (!type->get().is_string()) {
-      error(type->getLoc(context)) << type->getKeyPath() << ": expected a string, found "
-                                   << describe(type->get());
+      error(*type, message<ErrorId::ValueUnexpected>("a string", describe(type->get())));
       unknown.insert("model_type");
       return;
     }
     std::string found = type->get().get<std::string>();
     if (!llvm::is_contained(types, found))
-      error(type->getLoc(context)) << type->getKeyPath() << ": '@" << model.getSymName() << "' serves "
-                                   << served << ", found \"" << found << "\"";
+      error(*type, message<ErrorId::ModelTypeNotServed>(model.getSymName(), served, found));
     bound.environment["model_type"] = nn::ExprValue(found);
     bound.sources.insert({"model_type", *type});
   }
 
-  /// The first path that has a value; else a null, if there is one; else nothing.
+  /// The first path that has a value; else a null, if there is one; else nothing. Other paths may repeat the
+  /// value, as libraries do while keys change their names, and not contradict it.
   std::optional<JsonValue> lookUp(nn::ConfigOp config) {
-    std::optional<JsonValue> null;
+    std::optional<JsonValue> null, found;
     for (StringRef path : config.getPaths().getAsValueRange<StringAttr>()) {
       std::optional<JsonValue> value = getSource(config).find(path.str());
-      if (value && !value->get().is_null())
-        return value;
-      if (value && !null)
-        null = value;
+      if (!value)
+        continue;
+      std::optional<JsonValue> &kept = value->get().is_null() ? null : found;
+      if (!kept)
+        kept = value;
+      else if (kept->get() != value->get())
+        note(error(*value, message<ErrorId::KeysContradict>(describe(value->get()), kept->getKeyPath(),
+                                                            describe(kept->get()))),
+             config);
     }
-    return null;
+    return found ? found : null;
   }
 
   /// Whether all that `config` reads from are objects where it has keys in them: `"rope_scaling": "yarn"` is
@@ -195,9 +200,7 @@ private:
           continue;
         ok = false;
         if (noObjects.insert(value->getKeyPath()).second)
-          note(error(value->getLoc(context))
-                   << value->getKeyPath() << ": expected an object, found " << describe(value->get()),
-               config);
+          note(error(*value, message<ErrorId::ValueUnexpected>("an object", describe(value->get()))), config);
       }
     return ok;
   }
@@ -210,16 +213,16 @@ private:
       return;
     }
     std::optional<JsonValue> value = lookUp(config);
+    if (value)
+      bound.sources.insert({name, *value});
     if (value && !value->get().is_null()) {
       std::optional<nn::ExprValue> scalar = toValue(value->get());
       std::optional<nn::ExprValue> converted = scalar ? wanted->convert(*scalar) : std::nullopt;
-      bound.sources.insert({name, *value});
       if (converted) {
         bound.environment[name] = *converted;
         return;
       }
-      note(error(value->getLoc(context)) << value->getKeyPath() << ": expected " << wanted->describe()
-                                         << ", found " << describe(value->get()),
+      note(error(*value, message<ErrorId::ValueUnexpected>(wanted->describe(), describe(value->get()))),
            config);
       unknown.insert(name);
       return;
@@ -252,8 +255,7 @@ private:
         return std::nullopt;
       // An optional value that is absent is no bound.
       if (!toNumber(*value) && !std::holds_alternative<std::monostate>(*value)) {
-        error(config.getLoc()) << "range of '" << config.getName() << "': expected a number, found "
-                               << nn::describe(*value);
+        error(config.getLoc()) << message<ErrorId::RangeNoNumber>(config.getName(), nn::describe(*value));
         return std::nullopt;
       }
       *bound = *value;
@@ -270,14 +272,13 @@ private:
       return std::nullopt;
     if (const auto *boolean = std::get_if<bool>(&*exception))
       return !*boolean;
-    error(config.getLoc()) << "'unless' of '" << config.getName() << "': expected true or false, found "
-                           << nn::describe(*exception);
+    error(config.getLoc()) << message<ErrorId::UnlessNoBool>(config.getName(), nn::describe(*exception));
     return std::nullopt;
   }
 
   void reportMissing(nn::ConfigOp config, const std::optional<JsonValue> &null) {
     if (null) {
-      note(error(null->getLoc(context)) << null->getKeyPath() << ": must not be null", config);
+      note(error(*null, message<ErrorId::ValueNull>()), config);
       return;
     }
     // The path that the file has most of.
@@ -290,16 +291,16 @@ private:
         around = *parent;
         break;
       }
-    InFlightDiagnostic diagnostic = error(around.getLoc(context)) << "key '" << path << "' is missing";
+    std::string hint;
     if (config.getUnless())
-      diagnostic << ", which has no default where " << config.getUnless()->getText();
+      hint = (", which has no default where " + config.getUnless()->getText()).str();
     SmallVector<StringRef> keys;
     for (const auto &[key, ignored] : around.get().items())
       keys.push_back(key);
     StringRef key = path.contains('.') ? path.rsplit('.').second : path;
     if (StringRef nearest = nn::getNearest(key, keys); !nearest.empty() && !isRead(config, nearest))
-      diagnostic << "; did you mean '" << nearest << "' to be it?";
-    note(std::move(diagnostic), config);
+      hint += ("; did you mean '" + nearest + "' to be it?").str();
+    note(error(around.getLoc(context)) << message<ErrorId::KeyMissing>(path, hint), config);
   }
 
   void bindDefault(nn::ConfigOp config, Wanted &wanted) {
@@ -310,8 +311,8 @@ private:
     }
     std::optional<nn::ExprValue> converted = wanted.convert(*value);
     if (!converted) {
-      error(config.getLoc()) << "default of '" << config.getName() << "': expected " << wanted.describe()
-                             << ", found " << nn::describe(*value);
+      errorOf(config, *config.getDefaultValue(),
+              message<ErrorId::DefaultUnexpected>(config.getName(), wanted.describe(), nn::describe(*value)));
       unknown.insert(config.getName());
       return;
     }
@@ -335,8 +336,44 @@ private:
     llvm::Expected<nn::ExprValue> value = expr.evaluate(bound.environment);
     if (value)
       return *value;
-    error(op->getLoc()) << llvm::toString(value.takeError());
+    errorOf(op, attr, message<ErrorId::ExpressionNoValue>(llvm::toString(value.takeError())));
     return std::nullopt;
+  }
+
+  /// Adds the keys that names of an expression, and what they are computed from, have their values of.
+  void collectSources(nn::ExprAttr attr, std::vector<JsonValue> &sources) {
+    nn::getExpr(attr).forEachName([&](StringRef name) {
+      if (auto found = bound.sources.find(name); found != bound.sources.end()) {
+        sources.push_back(found->second);
+        return;
+      }
+      for (Operation &op : model.getBody().getOps()) {
+        auto let = dyn_cast<nn::LetOp>(op);
+        auto config = dyn_cast<nn::ConfigOp>(op);
+        if (let && let.getName() == name)
+          collectSources(let.getValue(), sources);
+        else if (config && config.getName() == name && config.getDefaultValue())
+          collectSources(*config.getDefaultValue(), sources);
+      }
+    });
+  }
+
+  /// An error of the value of an expression: at the first key that has a part in it, or else at `op`.
+  void errorOf(Operation *op, nn::ExprAttr attr, const std::string &text) {
+    std::vector<JsonValue> sources;
+    collectSources(attr, sources);
+    if (sources.empty()) {
+      error(op->getLoc()) << text;
+      return;
+    }
+    auto describeKey = [](const JsonValue &value) {
+      return value.getKeyPath() + " = " + describe(value.get());
+    };
+    InFlightDiagnostic diagnostic = error(sources.front().getLoc(context));
+    diagnostic << describeKey(sources.front()) << ": " << text;
+    diagnostic.attachNote(op->getLoc()) << "computed here";
+    for (const JsonValue &source : ArrayRef(sources).drop_front())
+      diagnostic.attachNote(source.getLoc(context)) << describeKey(source);
   }
 
   //===--------------------------------------------------------------------===//
@@ -395,13 +432,33 @@ private:
         continue;
       }
       StringRef misspelt = getMisspelt(key, read, object);
-      if (misspelt.empty() && path.empty())
+      // A file has keys for everybody; who sets one on the command line means it.
+      bool isAssigned = value->isAssigned() && !(path.empty() && isReadByFrontend(key));
+      if (misspelt.empty() && path.empty() && !isAssigned)
         continue;
-      InFlightDiagnostic diagnostic = emitWarning(value->getLoc(context))
-                                      << "nothing reads key '" << prefix << key << "'";
-      if (!misspelt.empty())
-        diagnostic << "; did you mean '" << prefix << misspelt << "'?";
+      std::string hint = misspelt.empty() ? "" : ("; did you mean '" + prefix + misspelt + "'?").str();
+      std::string text = message<ErrorId::KeyUnread>(prefix + key, hint);
+      if (isAssigned)
+        error(value->getLoc(context)) << text;
+      else
+        emitWarning(value->getLoc(context)) << text;
     }
+  }
+
+  /// Keys of a configuration that have a meaning whatever the model.
+  static bool isReadByFrontend(StringRef key) {
+    return llvm::is_contained({"model_type", "bos_token_id", "eos_token_id", "max_position_embeddings"}, key);
+  }
+
+  /// Rotary positions have no end, so that a longer sequence is computed well; but the configuration then
+  /// does not say what the model was trained for.
+  void checkPositions() {
+    std::optional<JsonValue> most = run.config.find("max_position_embeddings");
+    std::optional<JsonValue> sequence = run.run.find("batch.sequence");
+    if (most && sequence && most->get().is_number_integer() && run.sequence > most->get().get<int64_t>())
+      emitWarning(sequence->getLoc(context))
+          << sequence->getKeyPath() << ": "
+          << message<ErrorId::SequenceBeyondPositions>(run.sequence, describe(most->get()));
   }
 
   /// The keys under "loss" of a run file are those that the model declares.
@@ -420,18 +477,19 @@ private:
         continue;
       SmallVector<StringRef> names(known.begin(), known.end());
       std::optional<JsonValue> value = loss->find(key);
-      InFlightDiagnostic diagnostic = error((value ? *value : *loss).getLoc(context))
-                                      << "unknown key 'loss." << key << "'";
-      if (StringRef nearest = nn::getNearest(key, names); !nearest.empty())
-        diagnostic << "; did you mean 'loss." << nearest << "'?";
-      else
-        diagnostic << "; '@" << model.getSymName() << "' has no such loss";
+      StringRef nearest = nn::getNearest(key, names);
+      std::string hint = nearest.empty() ? "; '@" + model.getSymName().str() + "' has no such loss"
+                                         : "; did you mean 'loss." + nearest.str() + "'?";
+      error((value ? *value : *loss).getLoc(context)) << message<ErrorId::KeyUnknown>("loss." + key, hint);
     }
   }
 
   InFlightDiagnostic error(Location loc) {
     failed = true;
     return emitError(loc);
+  }
+  InFlightDiagnostic error(const JsonValue &value, const std::string &text) {
+    return error(value.getLoc(context)) << value.getKeyPath() << ": " << text;
   }
 
   static void note(InFlightDiagnostic diagnostic, nn::ConfigOp config) {

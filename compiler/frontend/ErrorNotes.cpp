@@ -7,8 +7,6 @@
 //===----------------------------------------------------------------------===//
 #include "compiler/frontend/ErrorNotes.h"
 
-#include "llvm/ADT/SetVector.h"
-
 using namespace mlir;
 
 namespace contraflow::frontend {
@@ -38,39 +36,59 @@ bool mentions(StringRef text, StringRef word) {
   return false;
 }
 
-/// The names that an error of `op` is about: those in the attributes that the message mentions and in types;
-/// of a message that mentions none, those in all attributes, or else in types.
-Names getNames(Operation *op, StringRef message) {
-  Names mentioned, all, types;
+/// The names that an error of `op` is about.
+struct ConcernedNames {
+  /// In the attributes that the message mentions; of a message that mentions none, in all.
+  Names attributes;
+  /// In types. Empty where the message is about no size.
+  Names types;
+};
+
+ConcernedNames getNames(Operation *op, StringRef message, bool isOfValues) {
+  ConcernedNames names;
+  Names all;
   for (NamedAttribute attr : op->getAttrDictionary()) {
     collectNames(attr.getValue(), all);
     if (mentions(message, attr.getName()))
-      collectNames(attr.getValue(), mentioned);
+      collectNames(attr.getValue(), names.attributes);
   }
+  bool mentionsAttribute = !names.attributes.empty();
+  if (!mentionsAttribute)
+    names.attributes = all;
   // A message without a number is about no size.
-  bool isOfSizes = llvm::any_of(message, llvm::isDigit);
-  for (TypeRange range : {TypeRange(op->getOperandTypes()), TypeRange(op->getResultTypes())})
-    for (Type type : range)
-      if (isOfSizes)
-        collectNames(type, types);
-  if (mentioned.empty())
-    return all.empty() ? types : all;
-  mentioned.insert(types.begin(), types.end());
-  return mentioned;
+  if ((mentionsAttribute || all.empty()) && (isOfValues || llvm::any_of(message, llvm::isDigit)))
+    for (TypeRange range : {TypeRange(op->getOperandTypes()), TypeRange(op->getResultTypes())})
+      for (Type type : range)
+        collectNames(type, names.types);
+  return names;
 }
 
 /// Rows are in every type, and say something only where nothing else does.
-void dropRows(Names &names) {
-  Names others = names;
-  others.remove_if([](StringRef name) { return name == "tokens" || name == "batch"; });
-  if (!others.empty())
-    names = std::move(others);
+void dropRows(ConcernedNames &names) {
+  auto isRow = [](StringRef name) { return name == "tokens" || name == "batch"; };
+  if (llvm::all_of(names.attributes, isRow) && llvm::all_of(names.types, isRow))
+    return;
+  names.attributes.remove_if(isRow);
+  names.types.remove_if(isRow);
+}
+
+/// What `markValueError` leaves in a diagnostic.
+constexpr llvm::StringLiteral kValueError = "value";
+
+bool isMarked(Diagnostic &diagnostic) { return !diagnostic.getMetadata().empty(); }
+
+bool isValueError(Diagnostic &diagnostic) {
+  return isMarked(diagnostic) || StringRef(diagnostic.str()).contains(" op (C");
 }
 
 /// `qk_rope_head_dim = 33`.
 std::string describeKey(const JsonValue &value) { return value.getKeyPath() + " = " + describe(value.get()); }
 
 } // namespace
+
+void markValueError(InFlightDiagnostic &diagnostic) {
+  diagnostic.getUnderlyingDiagnostic()->getMetadata().push_back(DiagnosticArgument(StringRef(kValueError)));
+}
 
 ErrorNotes::ErrorNotes(nn::ModelOp model, const BoundConfig &config)
     : config(config),
@@ -82,28 +100,15 @@ ErrorNotes::ErrorNotes(nn::ModelOp model, const BoundConfig &config)
     declarations[let.getName()] = let;
 }
 
-LogicalResult ErrorNotes::handle(Diagnostic &diagnostic) {
-  // Failure hands the diagnostic to the next handler, success ends it here.
-  if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
-    return failure();
-  if (!reported.insert(diagnostic.getLocation()).second)
-    return success();
-  auto found = operations.find(diagnostic.getLocation());
-  if (found == operations.end())
-    return failure();
-  MLIRContext *context = found->second->getContext();
-  Names names = getNames(found->second, diagnostic.str());
-  // Dimensions of a block have the values that its call gives them.
-  for (Diagnostic &note : diagnostic.getNotes())
-    if (auto call = dyn_cast_or_null<nn::CallOp>(operations.lookup(note.getLocation())))
-      collectNames(call.getCallee(), names);
-  dropRows(names);
+void ErrorNotes::addSources(llvm::SetVector<StringRef> names, Diagnostic &diagnostic,
+                            std::vector<Source> &sources) {
   // The list grows by what computed values are computed from.
   for (size_t i = 0; i < names.size(); ++i) {
     StringRef name = names[i];
+    if (llvm::any_of(sources, [&](const Source &source) { return source.name == name; }))
+      continue;
     if (auto source = config.sources.find(name); source != config.sources.end()) {
-      diagnostic.attachNote(source->second.getLoc(context))
-          << describeKey(source->second) << " is '" << name << "'";
+      sources.push_back({name.str(), source->second});
       continue;
     }
     Operation *declaration = declarations.lookup(name);
@@ -115,6 +120,83 @@ LogicalResult ErrorNotes::handle(Diagnostic &diagnostic) {
       diagnostic.attachNote(declaration->getLoc())
           << "'" << name << "' is " << nn::describe(value->second) << ", as no key says otherwise";
   }
+}
+
+std::vector<ErrorNotes::Source> ErrorNotes::findSources(Operation *op, Diagnostic &diagnostic) {
+  ConcernedNames names = getNames(op, diagnostic.str(), isValueError(diagnostic));
+  // Dimensions of a block have the values that its call gives them.
+  for (Diagnostic &note : diagnostic.getNotes())
+    if (auto call = dyn_cast_or_null<nn::CallOp>(operations.lookup(note.getLocation()));
+        call && isValueError(diagnostic))
+      collectNames(call.getCallee(), names.types);
+  dropRows(names);
+  std::vector<Source> sources;
+  addSources(names.attributes, diagnostic, sources);
+  for (Source &source : sources)
+    source.isOfAttribute = true;
+  addSources(names.types, diagnostic, sources);
+  return sources;
+}
+
+/// Of several keys, the error is at the one that probably causes it: one that the command line sets; what
+/// something is to be a multiple of; one whose value the message mentions; one that is null; where a size is
+/// too large, the largest; or else the first.
+static size_t findLeader(ArrayRef<JsonValue> keys, Diagnostic &diagnostic) {
+  std::string message = diagnostic.str();
+  // "8 and 3": the last number.
+  StringRef divisor = StringRef(message).contains("multiple of") ? StringRef(message).rsplit(' ').second : "";
+  std::function<bool(const JsonValue &)> signs[] = {
+      [](const JsonValue &key) { return key.isAssigned(); },
+      [&](const JsonValue &key) { return describe(key.get()) == divisor; },
+      [&](const JsonValue &key) { return mentions(message, describe(key.get())); },
+      [](const JsonValue &key) { return key.get().is_null(); }};
+  for (const auto &sign : signs)
+    if (const JsonValue *found = llvm::find_if(keys, sign); found != keys.end())
+      return found - keys.begin();
+  size_t largest = 0;
+  for (size_t i = 0; isMarked(diagnostic) && i < keys.size(); ++i)
+    if (keys[i].get().is_number() &&
+        (!keys[largest].get().is_number() || keys[i].get() > keys[largest].get()))
+      largest = i;
+  return largest;
+}
+
+void ErrorNotes::reportAtKey(Diagnostic &diagnostic, ArrayRef<Source> sources) {
+  // Types lead only where attributes have no key.
+  SmallVector<JsonValue> keys;
+  for (const Source &source : sources)
+    if (source.isOfAttribute || !sources.front().isOfAttribute)
+      keys.push_back(source.value);
+  size_t leader = findLeader(keys, diagnostic);
+  MLIRContext *context = diagnostic.getLocation().getContext();
+  InFlightDiagnostic moved = emitError(sources[leader].value.getLoc(context));
+  moved << describeKey(sources[leader].value) << ": " << diagnostic.str();
+  moved.attachNote(diagnostic.getLocation()) << "the operation";
+  for (Diagnostic &note : diagnostic.getNotes())
+    moved.attachNote(note.getLocation()) << note.str();
+  for (auto [i, source] : llvm::enumerate(sources))
+    if (i != leader)
+      moved.attachNote(source.value.getLoc(context))
+          << describeKey(source.value) << " is '" << source.name << "'";
+}
+
+LogicalResult ErrorNotes::handle(Diagnostic &diagnostic) {
+  // Failure hands the diagnostic to the next handler, success ends it here.
+  auto found = operations.find(diagnostic.getLocation());
+  if (found == operations.end() || diagnostic.getSeverity() == DiagnosticSeverity::Remark)
+    return failure();
+  if (!reported.insert(diagnostic.getLocation()).second)
+    return success();
+  if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
+    return failure();
+  std::vector<Source> sources = findSources(found->second, diagnostic);
+  if (!sources.empty() && isValueError(diagnostic)) {
+    reportAtKey(diagnostic, sources);
+    return success();
+  }
+  for (const Source &source : sources)
+    diagnostic.attachNote(source.value.getLoc(found->second->getContext()))
+        << describeKey(source.value) << " is '" << source.name << "'";
   return failure();
 }
 

@@ -7,18 +7,38 @@
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace contraflow::frontend {
 
-/// While this lives, an error at an operation of the model is reported once, however many instances of its
-/// block have it, and notes say which keys of the JSON gave the names in the operation their values.
+/// Says of an error at an operation that values of the configuration make it, and not the graph as it is
+/// written. So are those of numbered constraints, which are checked on values.
+void markValueError(mlir::InFlightDiagnostic &diagnostic);
+
+/// While this lives, an error or a warning at an operation of the model is reported once, however many
+/// instances of its block have it, and notes say which keys of the JSON gave the names in the operation their
+/// values. An error that values make is reported at the key, with a note at the operation.
 class ErrorNotes {
 public:
   /// Both must outlive this.
   ErrorNotes(nn::ModelOp model, const BoundConfig &config);
 
 private:
+  /// A name, and the key that gave it its value.
+  struct Source {
+    std::string name;
+    JsonValue value;
+    /// Of a name in an attribute, and not only in types.
+    bool isOfAttribute = false;
+  };
+
   mlir::LogicalResult handle(mlir::Diagnostic &diagnostic);
+  /// The sources of the names that an error is about, and of what these are computed from. Values that no key
+  /// gives become notes.
+  std::vector<Source> findSources(mlir::Operation *op, mlir::Diagnostic &diagnostic);
+  void addSources(llvm::SetVector<llvm::StringRef> names, mlir::Diagnostic &diagnostic,
+                  std::vector<Source> &sources);
+  void reportAtKey(mlir::Diagnostic &diagnostic, llvm::ArrayRef<Source> sources);
 
   const BoundConfig &config;
   /// Operations of the model and declarations of names.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/frontend/Frontend.h"
 
+#include "compiler/errors/Errors.h"
 #include "compiler/frontend/BindConfig.h"
 #include "compiler/frontend/ErrorNotes.h"
 #include "compiler/frontend/Instantiate.h"
@@ -24,7 +25,7 @@ nn::ModelOp getModel(ModuleOp module, const std::string &path) {
   if (!models.empty() && std::next(models.begin()) == models.end())
     return *models.begin();
   emitError(FileLineColLoc::get(module.getContext(), path, 1, 1))
-      << "expected one nn.model, found " << std::distance(models.begin(), models.end());
+      << message<ErrorId::ModelCount>(std::distance(models.begin(), models.end()));
   return {};
 }
 
@@ -33,12 +34,18 @@ bool checkArchitecture(MLIRContext &context, const RunFile &run) {
   if (llvm::sys::fs::is_regular_file(run.architecture))
     return true;
   std::optional<JsonValue> key = run.run.find("architecture");
-  InFlightDiagnostic diagnostic = emitError((key ? *key : run.run).getLoc(&context)) << "architecture: ";
-  if (llvm::sys::fs::is_directory(run.architecture))
-    diagnostic << "expected a .mlir file, found the folder '" << run.architecture << "'";
-  else
-    diagnostic << "there is no file '" << run.architecture << "'";
+  emitError((key ? *key : run.run).getLoc(&context))
+      << "architecture: "
+      << (llvm::sys::fs::is_directory(run.architecture)
+              ? message<ErrorId::ArchitectureFolder>(run.architecture)
+              : message<ErrorId::FileMissing>(run.architecture));
   return false;
+}
+
+/// The architecture that `run` names; null after a diagnostic.
+OwningOpRef<ModuleOp> readArchitecture(MLIRContext &context, const RunFile &run) {
+  context.loadDialect<nn::NNDialect>();
+  return checkArchitecture(context, run) ? parseSourceFile<ModuleOp>(run.architecture, &context) : nullptr;
 }
 
 /// Columns of the output "logits", which the model has.
@@ -56,8 +63,10 @@ LogicalResult checkTokenIds(MLIRContext &context, const RunFile &run, int64_t vo
     const nlohmann::json &json = value.get();
     if (json.is_number_unsigned() && json.get<uint64_t>() < uint64_t(vocabulary))
       return;
-    result = emitError(value.getLoc(&context)) << value.getKeyPath() << ": expected an id of 0 to "
-                                               << vocabulary - 1 << ", found " << describe(json);
+    result = emitError(value.getLoc(&context))
+             << value.getKeyPath() << ": "
+             << message<ErrorId::ValueUnexpected>("an id of 0 to " + std::to_string(vocabulary - 1),
+                                                  describe(json));
   };
   for (const char *key : {"bos_token_id", "eos_token_id"}) {
     std::optional<JsonValue> value = run.config.find(key);
@@ -93,11 +102,14 @@ void setAttributes(ModuleOp module, const RunFile &run) {
 
 } // namespace
 
+bool checkModel(MLIRContext &context, const RunFile &run) {
+  OwningOpRef<ModuleOp> source = run.hasConfig ? readArchitecture(context, run) : nullptr;
+  nn::ModelOp model = source ? getModel(*source, run.architecture) : nn::ModelOp();
+  return model && succeeded(bindConfig(model, run));
+}
+
 OwningOpRef<ModuleOp> buildModel(MLIRContext &context, const RunFile &run) {
-  context.loadDialect<nn::NNDialect>();
-  if (!checkArchitecture(context, run))
-    return {};
-  OwningOpRef<ModuleOp> source = parseSourceFile<ModuleOp>(run.architecture, &context);
+  OwningOpRef<ModuleOp> source = readArchitecture(context, run);
   return source ? buildModel(*source, run) : OwningOpRef<ModuleOp>();
 }
 

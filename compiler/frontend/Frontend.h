@@ -22,6 +22,10 @@ mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::MLIRContext &context, const R
 /// As above, of an architecture that was read.
 mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::ModuleOp source, const RunFile &run);
 
+/// Reports what is wrong with a run file's architecture and configuration, where the run file itself has
+/// errors: all that is wrong is said at once. True if nothing is.
+bool checkModel(mlir::MLIRContext &context, const RunFile &run);
+
 /// The architecture file below `modelsFolder` (folder/model.mlir) that serves `modelType`; empty if there is
 /// none. For configurations that come without a run file.
 std::string findArchitecture(mlir::MLIRContext &context, const std::string &modelsFolder,

@@ -8,8 +8,11 @@
 //===----------------------------------------------------------------------===//
 #include "compiler/frontend/Instantiate.h"
 
+#include "compiler/errors/Errors.h"
 #include "compiler/frontend/BindConfig.h"
+#include "compiler/frontend/ErrorNotes.h"
 #include "compiler/frontend/PruneGraphs.h"
+#include "dialects/nn/ParameterLayout.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Verifier.h"
@@ -58,15 +61,11 @@ struct Scope {
   llvm::StringMap<Closure> blocks;
   /// Of parameters: the prefixes of the calls around, or empty.
   std::string prefix;
-  /// Keys of the closures being written, to find a block that calls itself, and the innermost call.
-  llvm::SmallVector<std::string> calls;
-  nn::CallOp call;
+  /// Keys of the closures being written, to find a block that calls itself, and their calls, the innermost
+  /// last.
+  llvm::SmallVector<std::string> keys;
+  llvm::SmallVector<nn::CallOp> calls;
 };
-
-/// What `name` is below `prefix`.
-std::string join(const std::string &prefix, const std::string &name) {
-  return prefix.empty() || name.empty() ? prefix + name : prefix + "." + name;
-}
 
 /// No model has as many layers; programs of a step grow with them, and a slip in a range would fill the
 /// memory.
@@ -97,12 +96,16 @@ private:
   // Expressions
   //===--------------------------------------------------------------------===//
 
-  /// An error at `op`, with the call that gave the dimensions around it their values.
+  /// An error at `op` that values of the configuration make, with the call that gave the dimensions around it
+  /// theirs.
   static InFlightDiagnostic emitError(Operation *op, const Scope &scope) {
     InFlightDiagnostic diagnostic = op->emitOpError();
-    if (nn::CallOp call = scope.call)
+    markValueError(diagnostic);
+    if (!scope.calls.empty()) {
+      nn::CallOp call = scope.calls.back();
       diagnostic.attachNote(call.getLoc())
           << "in '@" << call.getCallee().getBlock().getValue() << "', called here";
+    }
     return diagnostic;
   }
 
@@ -110,7 +113,7 @@ private:
     llvm::Expected<nn::ExprValue> value = expr.evaluate(scope.environment);
     if (value)
       return *value;
-    return emitError(op, scope) << llvm::toString(value.takeError());
+    return emitError(op, scope) << message<ErrorId::ExpressionNoValue>(llvm::toString(value.takeError()));
   }
   FailureOr<nn::ExprValue> evaluate(Operation *op, nn::ExprAttr attr, const Scope &scope) {
     return evaluate(op, nn::getExpr(attr), scope);
@@ -121,7 +124,8 @@ private:
       return failure();
     if (const auto *integer = std::get_if<int64_t>(&*value))
       return *integer;
-    return op->emitOpError() << "needs an integer, '" << attr.getText() << "' is " << nn::describe(*value);
+    return emitError(op, scope) << message<ErrorId::ExpressionNoInteger>(attr.getText(),
+                                                                         nn::describe(*value));
   }
 
   /// The name with the values of expressions in braces; the index of `over` stays, as `{e}`.
@@ -130,12 +134,8 @@ private:
     bool wellFormed = nn::replaceBraces(name, result, [&](StringRef text) -> std::optional<std::string> {
       if (!over.empty() && text == over)
         return "{e}";
-      llvm::Expected<nn::Expr> expr = nn::Expr::parse(text);
-      if (!expr) {
-        op->emitOpError() << "name \"" << name << "\": " << llvm::toString(expr.takeError());
-        return std::nullopt;
-      }
-      FailureOr<nn::ExprValue> value = evaluate(op, *expr, scope);
+      // That it can be parsed is what the verifier of the model asks.
+      FailureOr<nn::ExprValue> value = evaluate(op, llvm::cantFail(nn::Expr::parse(text)), scope);
       if (failed(value))
         return std::nullopt;
       if (const auto *string = std::get_if<std::string>(&*value))
@@ -157,7 +157,7 @@ private:
           return attr;
         }
         if (std::holds_alternative<std::monostate>(*value)) {
-          op->emitOpError() << "needs '" << attr.getText() << "', which is null in this configuration";
+          emitError(op, scope) << message<ErrorId::NeedsNull>(attr.getText());
           failed = true;
           return attr;
         }
@@ -184,14 +184,13 @@ private:
       }
       const auto *integer = std::get_if<int64_t>(&*value);
       if (!integer || *integer < 1) {
-        emitError(op, scope) << "dimension '" << dim.getText() << "' must be an integer of 1 or more, found "
-                             << nn::describe(*value);
+        emitError(op, scope) << message<ErrorId::DimensionUnexpected>(dim.getText(), nn::describe(*value));
         failed = true;
         return type;
       }
       // Sizes in bytes must be countable.
       if (__builtin_mul_overflow(elements, *integer, &elements) || elements > (int64_t(1) << 58)) {
-        emitError(op, scope) << "a value of type " << type << " is too large here";
+        emitError(op, scope) << message<ErrorId::ValueTooLarge>(Type(type));
         failed = true;
         return type;
       }
@@ -243,8 +242,8 @@ private:
       return failure();
     const auto *boolean = std::get_if<bool>(&*condition);
     if (!boolean)
-      return choice.emitOpError() << "condition '" << choice.getCondition().getText()
-                                  << "' must be true or false, found " << nn::describe(*condition);
+      return emitError(choice, scope)
+             << message<ErrorId::ConditionNoBool>(choice.getCondition().getText(), nn::describe(*condition));
     Region &region = *boolean ? choice.getThenRegion() : choice.getElseRegion();
     if (region.empty())
       return success();
@@ -261,8 +260,7 @@ private:
     if (failed(lower) || failed(upper))
       return failure();
     if (*upper > *lower && *upper - *lower > kMaxIterations)
-      return repeat.emitOpError() << "repeats " << *upper - *lower << " times, at most " << kMaxIterations
-                                  << " can be";
+      return emitError(repeat, scope) << message<ErrorId::RepeatTooLong>(*upper - *lower, kMaxIterations);
     Values carried;
     for (Value init : repeat.getInits())
       carried.push_back(mapping.lookup(init));
@@ -284,7 +282,8 @@ private:
     if (failed(name) || failed(writeClone(param, scope, mapping)))
       return failure();
     auto clone = mapping.lookup(param.getResult()).getDefiningOp<nn::ParamOp>();
-    clone.setName(join(scope.prefix, *name));
+    clone.setName(nn::joinName(scope.prefix, *name));
+    callsOfParams[clone] = scope.calls;
     if (clone.getOver())
       clone.setOver("e");
     return success();
@@ -342,12 +341,13 @@ private:
     Scope scope;
     scope.environment = forGenerate ? generateEnvironment : environment;
     scope.prefix = std::move(prefix);
+    scope.keys = outer.keys;
     scope.calls = outer.calls;
     std::string key = closure.getKey();
-    if (llvm::is_contained(scope.calls, key))
-      return call.emitOpError() << "'@" << closure.block.getSymName() << "' calls itself";
-    scope.calls.push_back(key);
-    scope.call = call;
+    if (llvm::is_contained(scope.keys, key))
+      return call.emitOpError() << message<ErrorId::BlockCallsItself>(closure.block.getSymName());
+    scope.keys.push_back(key);
+    scope.calls.push_back(call);
     for (auto [name, value] : llvm::zip(closure.block.getDims().getAsValueRange<StringAttr>(), closure.dims))
       scope.environment[name] = value;
     for (auto [name, block] :
@@ -361,18 +361,17 @@ private:
                            const Scope &inner) {
     Binding outside(*this, call, scope), inside(*this, closure.block, inner);
     auto mismatch = [&](const Twine &what, Type found, Type wanted) {
-      InFlightDiagnostic diagnostic = call.emitOpError() << what << " is " << found << ", '@"
-                                                         << closure.block.getSymName() << "' has " << wanted;
+      InFlightDiagnostic diagnostic = call.emitOpError() << message<ErrorId::CallMismatch>(
+                                          what, found, closure.block.getSymName(), wanted);
       diagnostic.attachNote(closure.block.getLoc()) << "the block that is called";
       return diagnostic;
     };
     Block &body = closure.block.getBody().front();
     SmallVector<Type> results(closure.block.getResultTypes().getAsValueRange<TypeAttr>());
     if (inputs.size() != body.getNumArguments() || call.getNumResults() != results.size()) {
-      InFlightDiagnostic diagnostic = call.emitOpError()
-                                      << "has " << inputs.size() << " operands and " << call.getNumResults()
-                                      << " results, '@" << closure.block.getSymName() << "' has "
-                                      << body.getNumArguments() << " and " << results.size();
+      InFlightDiagnostic diagnostic = call.emitOpError() << message<ErrorId::CallCount>(
+                                          inputs.size(), call.getNumResults(), closure.block.getSymName(),
+                                          body.getNumArguments(), results.size());
       diagnostic.attachNote(closure.block.getLoc()) << "the block that is called";
       return diagnostic;
     }
@@ -394,7 +393,7 @@ private:
     FailureOr<std::string> prefix = resolveName(call, call.getPrefix().value_or(""), scope);
     if (failed(prefix))
       return failure();
-    return join(scope.prefix, *prefix);
+    return prefix->empty() ? scope.prefix : nn::joinName(scope.prefix, *prefix);
   }
 
   LogicalResult inlineCall(nn::CallOp call, const Scope &scope, IRMapping &mapping) {
@@ -461,11 +460,9 @@ private:
       bool isParam = isa_and_nonnull<nn::ParamOp>(input.getDefiningOp());
       if (isParam == block.isParamArg(i))
         continue;
-      InFlightDiagnostic diagnostic = call.emitOpError()
-                                      << "operand " << i << " is " << (isParam ? "a" : "no")
-                                      << " parameter, argument '" << block.getArgName(i) << "' of '@"
-                                      << block.getSymName() << "' is "
-                                      << (isParam ? "not marked 'param'" : "marked 'param'");
+      InFlightDiagnostic diagnostic = call.emitOpError() << message<ErrorId::ParamArgument>(
+                                          i, isParam ? "a" : "no", block.getArgName(i), block.getSymName(),
+                                          isParam ? "not marked" : "marked");
       diagnostic.attachNote(block.getLoc()) << "the block that is called";
       return diagnostic;
     }
@@ -525,13 +522,25 @@ private:
       if (isNew)
         continue;
       InFlightDiagnostic diagnostic = param.emitOpError()
-                                      << "names '" << param.getName() << "' a second time in '@"
-                                      << kind.getSymName() << "'; calls of a block in one block need "
-                                      << "prefixes that differ";
+                                      << message<ErrorId::ParameterTwice>(param.getName(), kind.getSymName());
       diagnostic.attachNote(it->second.getLoc()) << "the first time";
+      noteCalls(diagnostic, callsOfParams[it->second], callsOfParams[param]);
       return diagnostic;
     }
     return success();
+  }
+
+  /// Where the ways to two parameters part.
+  static void noteCalls(InFlightDiagnostic &diagnostic, ArrayRef<nn::CallOp> first,
+                        ArrayRef<nn::CallOp> second) {
+    while (!first.empty() && !second.empty() && first.front() == second.front()) {
+      first = first.drop_front();
+      second = second.drop_front();
+    }
+    for (auto [calls, text] : {std::pair(first, "the first comes from this call"),
+                               std::pair(second, "the second comes from this call")})
+      if (!calls.empty())
+        diagnostic.attachNote(nn::CallOp(calls.front()).getLoc()) << text;
   }
 
   /// Two closures may read alike; twins in both graphs get twin names.
@@ -576,9 +585,7 @@ private:
       for (auto loss : call.getBlock().getBody().getOps<nn::LossOp>())
         if (nn::getFloat(loss.getWeight()) > 0)
           return success();
-    return model.getGraph().emitOpError()
-           << "calls no block with an nn.loss of a weight above 0: there is nothing "
-           << "to train";
+    return model.getGraph().emitOpError() << message<ErrorId::NoLoss>();
   }
 
   nn::ModelOp model;
@@ -592,6 +599,8 @@ private:
   /// Key of a closure and its arguments -> name of its kind in `@train`.
   llvm::StringMap<std::string> names;
   llvm::StringSet<> symbols;
+  /// The calls around parameters that were written, the outermost first.
+  llvm::DenseMap<Operation *, SmallVector<nn::CallOp>> callsOfParams;
 };
 
 } // namespace

@@ -2,14 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/frontend/JsonReader.h"
 
+#include "compiler/errors/Errors.h"
 #include "dialects/nn/NNStructure.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Location.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
-#include <limits>
+#include <charconv>
+#include <cmath>
 
 namespace contraflow::frontend {
 
@@ -33,19 +36,28 @@ std::string escape(const std::string &key) {
   return escaped;
 }
 
-/// Walks a text that is known to be JSON and notes where values stand; returns the first key that an object
-/// has twice.
+/// What nlohmann/json skips at the beginning of a text.
+constexpr llvm::StringLiteral kByteOrderMark = "\xEF\xBB\xBF";
+
+/// Walks a text that is known to be JSON and notes where values stand, and where keys stand that their object
+/// has already.
 class PositionScanner {
 public:
   PositionScanner(const std::string &text, std::map<std::string, JsonPosition> &positions)
       : text(text), positions(positions) {}
 
-  /// Pointer of a key that its object has twice, or empty.
-  std::string scan() {
+  struct Duplicate {
+    std::string key;
+    JsonPosition position;
+  };
+
+  std::vector<Duplicate> scan() {
+    if (llvm::StringRef(text).starts_with(kByteOrderMark))
+      at = kByteOrderMark.size();
     skipSpace();
     positions[""] = position;
     scanValue("");
-    return duplicate;
+    return std::move(duplicates);
   }
 
 private:
@@ -56,7 +68,7 @@ private:
     position.column = newLine ? 1 : position.column + 1;
   }
   void skipSpace() {
-    while (at < text.size() && (std::isspace(static_cast<unsigned char>(peek())) || (peek() & 0x80)))
+    while (at < text.size() && std::isspace(static_cast<unsigned char>(peek())))
       advance();
   }
   /// The text of a string, quotes included.
@@ -80,10 +92,9 @@ private:
         JsonPosition keyPosition = position;
         std::string key = nlohmann::json::parse(scanString()).get<std::string>();
         std::string child = pointer + "/" + escape(key);
-        if (!positions.try_emplace(child, keyPosition).second && duplicate.empty()) {
-          duplicate = child;
-          positions[child] = keyPosition;
-        }
+        // The last one counts.
+        if (!positions.insert_or_assign(child, keyPosition).second)
+          duplicates.push_back({key, keyPosition});
         skipSpace();
         advance(); // the colon
         skipSpace();
@@ -92,7 +103,7 @@ private:
     } else if (peek() == '[') {
       scanList(']', [&](size_t index) {
         std::string child = pointer + "/" + std::to_string(index);
-        positions.emplace(child, position);
+        positions.insert_or_assign(child, position);
         scanValue(child);
       });
     } else {
@@ -119,14 +130,18 @@ private:
   std::map<std::string, JsonPosition> &positions;
   size_t at = 0;
   JsonPosition position{1, 1};
-  std::string duplicate;
+  std::vector<Duplicate> duplicates;
 };
 
-/// The parser's own message without its class name, number and position.
+/// The parser's own message without its class name, number and position. It may quote a token of any length.
 std::string shorten(const std::string &message) {
+  constexpr size_t kMost = 200;
   size_t end = message.rfind("parse error");
   size_t colon = message.find(": ", end == std::string::npos ? 0 : end);
-  return colon == std::string::npos ? message : message.substr(colon + 2);
+  std::string text = colon == std::string::npos ? message : message.substr(colon + 2);
+  if (text.size() <= kMost)
+    return text;
+  return text.substr(0, kMost / 2) + "..." + text.substr(text.size() - kMost / 2);
 }
 
 /// Finds where parsing a text stops, which the exceptions of the parser do not always say.
@@ -158,13 +173,115 @@ JsonDiagnostic makeRangeDiagnostic(const std::string &file, const std::string &t
   StopFinder finder;
   nlohmann::json::sax_parse(text, &finder);
   size_t begin = finder.at - std::min(finder.at, finder.token.size());
-  return {file, getPositionAt(text, begin), "number " + finder.token + " is too large"};
+  return {file, getPositionAt(text, begin), message<ErrorId::JsonNumberTooLarge>(finder.token)};
 }
 
 /// Nesting that no run file has, and that would exhaust the stack of the scan.
 constexpr int kMaxDepth = 100;
+/// Far above any run file or configuration, and far below what fills a memory.
+constexpr uint64_t kMaxBytes = 64 << 20;
+
+/// The text as JSON; nothing, and a diagnostic, if it is none.
+std::optional<nlohmann::json> parseJson(const std::string &file, const std::string &text,
+                                        JsonDiagnostics &diagnostics) {
+  bool tooDeep = false;
+  auto limitDepth = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json &) {
+    tooDeep |= depth > kMaxDepth;
+    return !tooDeep;
+  };
+  llvm::StringRef begin = llvm::StringRef(text).take_front(2);
+  if (begin == "\xFF\xFE" || begin == "\xFE\xFF") {
+    diagnostics.push_back({file, {1, 1}, message<ErrorId::JsonUtf16>()});
+    return std::nullopt;
+  }
+  nlohmann::json json;
+  try {
+    json = nlohmann::json::parse(text, limitDepth);
+  } catch (const nlohmann::json::parse_error &error) {
+    diagnostics.push_back({file, getPositionAt(text, error.byte ? error.byte - 1 : 0),
+                           message<ErrorId::JsonSyntax>(shorten(error.what()))});
+    return std::nullopt;
+  } catch (const nlohmann::json::out_of_range &) {
+    diagnostics.push_back(makeRangeDiagnostic(file, text));
+    return std::nullopt;
+  }
+  if (!tooDeep)
+    return json;
+  diagnostics.push_back({file, {1, 1}, message<ErrorId::JsonTooDeep>(kMaxDepth)});
+  return std::nullopt;
+}
 
 } // namespace
+
+std::optional<std::string> readText(const std::string &path, JsonDiagnostics &diagnostics) {
+  auto refuse = [&](const std::string &why) {
+    diagnostics.push_back({path, {}, why});
+    return std::nullopt;
+  };
+  llvm::sys::fs::file_status status;
+  if (std::error_code code = llvm::sys::fs::status(path, status))
+    return refuse(message<ErrorId::FileUnreadable>(code.message()));
+  if (llvm::sys::fs::is_directory(status))
+    return refuse(message<ErrorId::FileUnreadable>("Is a directory"));
+  // Reading a fifo would wait for a writer.
+  if (!llvm::sys::fs::is_regular_file(status))
+    return refuse(message<ErrorId::FileNotRegular>());
+  if (status.getSize() > kMaxBytes)
+    return refuse(message<ErrorId::FileTooLarge>(status.getSize(), kMaxBytes));
+  llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> buffer = llvm::MemoryBuffer::getFile(path);
+  if (!buffer)
+    return refuse(message<ErrorId::FileUnreadable>(buffer.getError().message()));
+  return (*buffer)->getBuffer().str();
+}
+
+//===----------------------------------------------------------------------===//
+// Assignment
+//===----------------------------------------------------------------------===//
+
+/// `betas[0]` is "betas" and 0; nothing if brackets are wrong.
+static std::optional<std::vector<nlohmann::json>> parseStep(llvm::StringRef text) {
+  size_t bracket = std::min(text.find('['), text.size());
+  std::vector<nlohmann::json> steps = {text.take_front(bracket).str()};
+  for (llvm::StringRef rest = text.drop_front(bracket); !rest.empty();) {
+    uint64_t index = 0;
+    if (!rest.consume_front("[") || rest.consumeInteger(10, index) || !rest.consume_front("]"))
+      return std::nullopt;
+    steps.push_back(index);
+  }
+  return text.take_front(bracket).empty() ? std::nullopt : std::optional(steps);
+}
+
+std::optional<Assignment> Assignment::parse(const std::string &text, JsonDiagnostics &diagnostics) {
+  Assignment assignment{text, {}, {}};
+  auto refuse = [&](const std::string &why) {
+    diagnostics.push_back({assignment.getPlace(), {}, why});
+    return std::nullopt;
+  };
+  auto [path, value] = llvm::StringRef(text).split('=');
+  if (path.size() == text.size())
+    return refuse(message<ErrorId::AssignmentForm>());
+  for (llvm::StringRef part : llvm::split(path, '.')) {
+    std::optional<std::vector<nlohmann::json>> steps = parseStep(part);
+    if (!steps)
+      return refuse(message<ErrorId::AssignmentForm>());
+    assignment.path.insert(assignment.path.end(), steps->begin(), steps->end());
+  }
+  if (assignment.path.size() > kMaxDepth)
+    return refuse(message<ErrorId::JsonTooDeep>(kMaxDepth));
+  // What begins as a list or an object is meant to be one; other text need not be quoted.
+  if (value.starts_with("[") || value.starts_with("{")) {
+    JsonDiagnostics own;
+    std::optional<nlohmann::json> json = parseJson("", value.str(), own);
+    if (!json)
+      return refuse(own.front().message);
+    assignment.value = std::move(*json);
+    return assignment;
+  }
+  nlohmann::json json =
+      nlohmann::json::parse(value.begin(), value.end(), nullptr, /*allow_exceptions=*/false);
+  assignment.value = json.is_discarded() ? nlohmann::json(value.str()) : std::move(json);
+  return assignment;
+}
 
 //===----------------------------------------------------------------------===//
 // Diagnostics
@@ -196,7 +313,12 @@ std::string describe(const nlohmann::json &value) {
   if (value.is_object())
     return "an object";
   std::string text = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return text.size() > 60 ? text.substr(0, 57) + "..." : text;
+  if (text.size() <= 60)
+    return text;
+  size_t end = 57;
+  while (end > 0 && (text[end] & 0xC0) == 0x80) // Not inside a character.
+    --end;
+  return text.substr(0, end) + "...";
 }
 
 //===----------------------------------------------------------------------===//
@@ -205,34 +327,16 @@ std::string describe(const nlohmann::json &value) {
 
 std::optional<JsonValue> JsonDocument::parse(const std::string &file, const std::string &text,
                                              JsonDiagnostics &diagnostics) {
+  std::optional<nlohmann::json> json = parseJson(file, text, diagnostics);
+  if (json && !json->is_object())
+    diagnostics.push_back({file, {1, 1}, message<ErrorId::JsonNoObject>()});
+  if (!json || !json->is_object())
+    return std::nullopt;
   auto document = std::make_shared<JsonDocument>();
   document->file = file;
-  bool tooDeep = false;
-  auto limitDepth = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json &) {
-    tooDeep |= depth > kMaxDepth;
-    return !tooDeep;
-  };
-  try {
-    document->root = nlohmann::json::parse(text, limitDepth);
-  } catch (const nlohmann::json::parse_error &error) {
-    diagnostics.push_back(
-        {file, getPositionAt(text, error.byte ? error.byte - 1 : 0), shorten(error.what())});
-    return std::nullopt;
-  } catch (const nlohmann::json::out_of_range &) {
-    diagnostics.push_back(makeRangeDiagnostic(file, text));
-    return std::nullopt;
-  }
-  if (tooDeep || !document->root.is_object()) {
-    diagnostics.push_back(
-        {file, {1, 1}, tooDeep ? "values are nested too deeply" : "expected a JSON object"});
-    return std::nullopt;
-  }
-  std::string duplicate = PositionScanner(text, document->positions).scan();
-  if (!duplicate.empty()) {
-    diagnostics.push_back({file, document->positions[duplicate],
-                           "key '" + duplicate.substr(duplicate.rfind('/') + 1) + "' is there twice"});
-    return std::nullopt;
-  }
+  document->root = std::move(*json);
+  for (const auto &[key, position] : PositionScanner(text, document->positions).scan())
+    diagnostics.push_back({file, position, message<ErrorId::KeyTwice>(key)});
   JsonValue root;
   root.value = &document->root;
   root.document = document;
@@ -240,17 +344,71 @@ std::optional<JsonValue> JsonDocument::parse(const std::string &file, const std:
 }
 
 std::optional<JsonValue> JsonDocument::read(const std::string &path, JsonDiagnostics &diagnostics) {
-  llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> buffer = llvm::MemoryBuffer::getFile(path);
-  if (!buffer) {
-    diagnostics.push_back({path, {}, "cannot be read: " + buffer.getError().message()});
-    return std::nullopt;
+  std::optional<std::string> text = readText(path, diagnostics);
+  return text ? parse(path, *text, diagnostics) : std::nullopt;
+}
+
+void JsonDocument::assign(const Assignment &assignment, JsonDiagnostics &diagnostics) {
+  nlohmann::json *at = &root;
+  std::string pointer, keyPath;
+  // What the assignment makes on its way is its own too.
+  std::optional<std::string> made;
+  auto refuse = [&](const std::string &wanted) {
+    diagnostics.push_back({assignment.getPlace(),
+                           {},
+                           keyPath + ": " + message<ErrorId::ValueUnexpected>(wanted, describe(*at))});
+  };
+  for (const nlohmann::json &step : assignment.path) {
+    if (step.is_string()) {
+      if (at->is_null())
+        *at = nlohmann::json::object();
+      if (!at->is_object())
+        return refuse("an object");
+      keyPath += (keyPath.empty() ? "" : ".") + step.get<std::string>();
+      pointer += "/" + escape(step.get<std::string>());
+      if (!made && (!at->contains(step.get<std::string>()) || (*at)[step.get<std::string>()].is_null()))
+        made = pointer;
+      at = &(*at)[step.get<std::string>()];
+      continue;
+    }
+    auto index = step.get<size_t>();
+    if (!at->is_array() || index >= at->size())
+      return refuse("a list with an element " + std::to_string(index));
+    keyPath += "[" + std::to_string(index) + "]";
+    pointer += "/" + std::to_string(index);
+    at = &(*at)[index];
   }
-  return parse(path, (*buffer)->getBuffer().str(), diagnostics);
+  *at = assignment.value;
+  // What was set below belongs to this assignment now.
+  std::erase_if(assigned, [&](const auto &entry) { return entry.first.starts_with(pointer + "/"); });
+  assigned[made.value_or(pointer)] = assignment.getPlace();
+}
+
+const std::string *JsonValue::findAssigned() const {
+  for (size_t end = pointer.size(); end != std::string::npos && end > 0; end = pointer.rfind('/', end - 1))
+    if (auto it = document->assigned.find(pointer.substr(0, end)); it != document->assigned.end())
+      return &it->second;
+  return nullptr;
+}
+
+const std::string &JsonValue::getFile() const {
+  const std::string *place = findAssigned();
+  return place ? *place : document->file;
 }
 
 JsonPosition JsonValue::getPosition() const {
   auto it = document->positions.find(pointer);
-  return it == document->positions.end() ? JsonPosition() : it->second;
+  return it == document->positions.end() || isAssigned() ? JsonPosition() : it->second;
+}
+
+JsonValue JsonValue::with(const std::vector<Assignment> &assignments, JsonDiagnostics &diagnostics) const {
+  auto copy = std::make_shared<JsonDocument>(*document);
+  for (const Assignment &assignment : assignments)
+    copy->assign(assignment, diagnostics);
+  JsonValue root;
+  root.value = &copy->root;
+  root.document = copy;
+  return root;
 }
 
 std::optional<JsonValue> JsonValue::find(const std::string &path) const {
@@ -289,10 +447,26 @@ JsonDiagnostic JsonValue::makeDiagnostic(const std::string &message, bool isWarn
 // ObjectReader
 //===----------------------------------------------------------------------===//
 
+template <> std::string Range<int64_t>::describe() const {
+  if (most == std::numeric_limits<int64_t>::max())
+    return " of " + std::to_string(least) + " or more";
+  return " of " + std::to_string(least) + " to " + std::to_string(most);
+}
+
+template <> std::string Range<double>::describe() const {
+  auto text = [](double number) {
+    bool isWhole = std::abs(number) < 1e15 && number == std::floor(number);
+    return frontend::describe(isWhole ? nlohmann::json(int64_t(number)) : nlohmann::json(number));
+  };
+  // That single precision ends somewhere is worth no word here.
+  return most >= kFloats.most ? " of " + text(least) + " or more"
+                              : " of " + text(least) + " to " + text(most);
+}
+
 ObjectReader::ObjectReader(std::optional<JsonValue> value, JsonDiagnostics &diagnostics)
     : object(std::move(value)), diagnostics(diagnostics) {
   if (object && !object->get().is_object()) {
-    fail(*object, "an object");
+    refuse(*object, "an object");
     object.reset();
   }
 }
@@ -302,32 +476,35 @@ std::optional<JsonValue> ObjectReader::lookUp(const std::string &key) {
   return object ? object->find(key) : std::nullopt;
 }
 
-bool ObjectReader::fail(const JsonValue &value, const std::string &wanted) {
-  diagnostics.push_back(value.makeDiagnostic("expected " + wanted + ", found " + describe(value.get())));
+bool ObjectReader::refuse(const JsonValue &value, const std::string &wanted) {
+  diagnostics.push_back(
+      value.makeDiagnostic(message<ErrorId::ValueUnexpected>(wanted, frontend::describe(value.get()))));
   return false;
 }
 
-bool ObjectReader::read(const std::string &key, double &target, double atLeast) {
+bool ObjectReader::read(const std::string &key, double &target, Range<double> range) {
   std::optional<JsonValue> value = lookUp(key);
   if (!value)
     return false;
-  if (!value->get().is_number() || value->get().get<double>() < atLeast)
-    return fail(*value, atLeast == std::numeric_limits<double>::lowest()
-                            ? "a number"
-                            : "a number of " + describe(nlohmann::json(atLeast)) + " or more");
-  target = value->get().get<double>();
+  const nlohmann::json &json = value->get();
+  if (json.is_number() && json.get<double>() > kFloats.most)
+    return refuse(*value, "a number that single precision holds");
+  if (!json.is_number() || json.get<double>() < range.least || json.get<double>() > range.most)
+    return refuse(*value, "a number" + range.describe());
+  target = json.get<double>();
   return true;
 }
 
-bool ObjectReader::read(const std::string &key, int64_t &target, int64_t atLeast) {
+bool ObjectReader::read(const std::string &key, int64_t &target, Range<int64_t> range) {
   std::optional<JsonValue> value = lookUp(key);
   if (!value)
     return false;
   const nlohmann::json &json = value->get();
   bool overflows =
       json.is_number_unsigned() && json.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max());
-  if (!json.is_number_integer() || overflows || json.get<int64_t>() < atLeast)
-    return fail(*value, "an integer of " + std::to_string(atLeast) + " or more");
+  if (!json.is_number_integer() || overflows || json.get<int64_t>() < range.least ||
+      json.get<int64_t>() > range.most)
+    return refuse(*value, "an integer" + range.describe());
   target = json.get<int64_t>();
   return true;
 }
@@ -337,7 +514,7 @@ bool ObjectReader::read(const std::string &key, uint64_t &target) {
   if (!value)
     return false;
   if (!value->get().is_number_unsigned())
-    return fail(*value, "an integer of 0 or more");
+    return refuse(*value, "an integer of 0 or more");
   target = value->get().get<uint64_t>();
   return true;
 }
@@ -347,7 +524,7 @@ bool ObjectReader::read(const std::string &key, bool &target) {
   if (!value)
     return false;
   if (!value->get().is_boolean())
-    return fail(*value, "true or false");
+    return refuse(*value, "true or false");
   target = value->get().get<bool>();
   return true;
 }
@@ -357,7 +534,7 @@ bool ObjectReader::read(const std::string &key, std::string &target) {
   if (!value)
     return false;
   if (!value->get().is_string())
-    return fail(*value, "a string");
+    return refuse(*value, "a string");
   target = value->get().get<std::string>();
   return true;
 }
@@ -369,7 +546,7 @@ bool ObjectReader::read(const std::string &key, std::vector<double> &target, siz
   const nlohmann::json &json = value->get();
   auto isNumber = [](const nlohmann::json &element) { return element.is_number(); };
   if (!json.is_array() || json.size() != size || !std::all_of(json.begin(), json.end(), isNumber))
-    return fail(*value, std::to_string(size) + " numbers");
+    return refuse(*value, std::to_string(size) + " numbers");
   target = json.get<std::vector<double>>();
   return true;
 }
@@ -385,7 +562,7 @@ bool ObjectReader::read(const std::string &key, std::vector<std::string> &target
   }
   auto isString = [](const nlohmann::json &element) { return element.is_string(); };
   if (!json.is_array() || !std::all_of(json.begin(), json.end(), isString))
-    return fail(*value, "a string or a list of strings");
+    return refuse(*value, "a string or a list of strings");
   target = json.get<std::vector<std::string>>();
   return true;
 }
@@ -396,7 +573,7 @@ bool ObjectReader::readOneOf(const std::string &key, std::string &target,
   if (!read(key, found))
     return false;
   if (!llvm::is_contained(choices, found))
-    return fail(*object->find(key), "one of \"" + llvm::join(choices, "\", \"") + "\"");
+    return refuse(*object->find(key), "one of \"" + llvm::join(choices, "\", \"") + "\"");
   target = found;
   return true;
 }
@@ -404,7 +581,7 @@ bool ObjectReader::readOneOf(const std::string &key, std::string &target,
 std::optional<JsonValue> ObjectReader::readObject(const std::string &key) {
   std::optional<JsonValue> value = lookUp(key);
   if (value && !value->get().is_object()) {
-    fail(*value, "an object");
+    refuse(*value, "an object");
     return std::nullopt;
   }
   return value;
@@ -414,22 +591,32 @@ std::optional<JsonValue> ObjectReader::readAny(const std::string &key) { return 
 
 void ObjectReader::require(const std::string &key) {
   if (object && !lookUp(key))
-    diagnostics.push_back(object->makeDiagnostic("key '" + key + "' is missing"));
+    diagnostics.push_back(object->makeDiagnostic(message<ErrorId::KeyMissing>(key, "")));
 }
 
-void ObjectReader::finish() {
+/// What an unknown key was meant to be, as the end of a sentence.
+static std::string suggest(const std::string &key, llvm::ArrayRef<llvm::StringRef> known,
+                           llvm::ArrayRef<std::string> elsewhere) {
+  for (const std::string &path : elsewhere)
+    if (llvm::StringRef(path).rsplit('.').second == key && path != key)
+      return "; did you mean '" + path + "'?";
+  llvm::StringRef nearest = nn::getNearest(key, known);
+  return nearest.empty() ? ", expected one of " + llvm::join(known, ", ")
+                         : "; did you mean '" + nearest.str() + "'?";
+}
+
+void ObjectReader::finish(const std::vector<std::string> &elsewhere) {
   if (!object)
     return;
   llvm::SmallVector<llvm::StringRef> names(known.begin(), known.end());
   for (const auto &[key, ignored] : object->get().items()) {
     if (known.count(key))
       continue;
-    llvm::StringRef nearest = nn::getNearest(key, names);
-    std::string hint = nearest.empty() ? ", expected one of " + llvm::join(names, ", ")
-                                       : "; did you mean '" + nearest.str() + "'?";
     // A key with a point in it is no path.
     std::optional<JsonValue> value = key.find('.') == std::string::npos ? object->find(key) : object;
-    JsonDiagnostic diagnostic = object->makeDiagnostic("unknown key '" + key + "'" + hint);
+    JsonDiagnostic diagnostic =
+        object->makeDiagnostic(message<ErrorId::KeyUnknown>(key, suggest(key, names, elsewhere)));
+    diagnostic.file = value->getFile();
     diagnostic.position = value->getPosition();
     diagnostics.push_back(diagnostic);
   }

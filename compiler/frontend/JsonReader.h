@@ -2,13 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // nlohmann/json reads the text; a scan of the valid text adds the line and column of every key, so that an
-// error about a value can point at it however late it is found.
+// error about a value can point at it however late it is found. A value that the command line sets points
+// there.
 //
 //===----------------------------------------------------------------------===//
 #ifndef CONTRAFLOW_COMPILER_FRONTEND_JSONREADER_H
 #define CONTRAFLOW_COMPILER_FRONTEND_JSONREADER_H
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -46,30 +48,55 @@ bool hasErrors(const JsonDiagnostics &diagnostics);
 /// Hands diagnostics to the context's handler.
 void report(mlir::MLIRContext *context, const JsonDiagnostics &diagnostics);
 
+/// The text of a regular file; nothing, and a diagnostic, if it cannot be read.
+std::optional<std::string> readText(const std::string &path, JsonDiagnostics &diagnostics);
+
 class JsonValue;
+
+/// `optimizer.lr=3e-4` of the command line: JSON, or else text.
+struct Assignment {
+  /// Nothing, and a diagnostic, if `text` is none.
+  static std::optional<Assignment> parse(const std::string &text, JsonDiagnostics &diagnostics);
+
+  std::string text;
+  /// Keys and, of lists, indices: `optimizer.betas[0]` is {"optimizer", "betas", 0}.
+  std::vector<nlohmann::json> path;
+  nlohmann::json value;
+
+  /// What stands in diagnostics in the place of a file.
+  std::string getPlace() const { return "--set " + text; }
+};
 
 /// A JSON text and where its values stand.
 class JsonDocument {
 public:
-  /// Nothing if the text is no JSON object; `diagnostics` then says why. `file` is the name in diagnostics.
+  /// Nothing if the text is no JSON object; `diagnostics` then says why. `file` is the name in diagnostics. A
+  /// key that stands twice is an error, but the rest can be read.
   static std::optional<JsonValue> parse(const std::string &file, const std::string &text,
                                         JsonDiagnostics &diagnostics);
   static std::optional<JsonValue> read(const std::string &path, JsonDiagnostics &diagnostics);
 
 private:
   friend class JsonValue;
+  void assign(const Assignment &assignment, JsonDiagnostics &diagnostics);
+
   std::string file;
   nlohmann::json root;
   /// JSON pointer -> where the key (of an element: the value) begins.
   std::map<std::string, JsonPosition> positions;
+  /// JSON pointer -> what stands in the place of the file, for values of the command line.
+  std::map<std::string, std::string> assigned;
 };
 
 /// A value of a document; cheap to copy, keeps the document alive.
 class JsonValue {
 public:
   const nlohmann::json &get() const { return *value; }
-  const std::string &getFile() const { return document->file; }
+  /// The file, or the assignment that set the value or what is around it.
+  const std::string &getFile() const;
   JsonPosition getPosition() const;
+  /// Whether the command line set the value or what is around it.
+  bool isAssigned() const { return findAssigned() != nullptr; }
   /// `rope_scaling.factor`, `betas[1]`; empty at the root.
   const std::string &getKeyPath() const { return keyPath; }
 
@@ -77,6 +104,8 @@ public:
   std::optional<JsonValue> find(const std::string &path) const;
   /// The element of an array.
   JsonValue at(size_t index) const;
+  /// Of a root: a copy in which values are set; objects that are missing on the way are made.
+  JsonValue with(const std::vector<Assignment> &assignments, JsonDiagnostics &diagnostics) const;
 
   mlir::Location getLoc(mlir::MLIRContext *context) const;
   /// `keyPath: message` here.
@@ -84,6 +113,8 @@ public:
 
 private:
   friend class JsonDocument;
+  const std::string *findAssigned() const;
+
   std::shared_ptr<const JsonDocument> document;
   const nlohmann::json *value = nullptr;
   std::string pointer;
@@ -93,6 +124,17 @@ private:
 /// How a value reads in a diagnostic, shortened.
 std::string describe(const nlohmann::json &value);
 
+/// Inclusive.
+template <typename T> struct Range {
+  T least = 0;
+  T most = std::numeric_limits<T>::max();
+
+  /// ` of 1 or more`, ` of 0 to 4`; empty if every number is meant.
+  std::string describe() const;
+};
+/// Numbers end up in single precision.
+inline constexpr Range<double> kFloats = {0, std::numeric_limits<float>::max()};
+
 /// Reads the keys of an object one by one, collects what is wrong, and reports keys nobody asked for.
 class ObjectReader {
 public:
@@ -100,8 +142,8 @@ public:
   ObjectReader(std::optional<JsonValue> object, JsonDiagnostics &diagnostics);
 
   /// These leave `target` as it is if the key is missing; false means missing or wrong.
-  bool read(const std::string &key, double &target, double atLeast = 0);
-  bool read(const std::string &key, int64_t &target, int64_t atLeast = 0);
+  bool read(const std::string &key, double &target, Range<double> range = kFloats);
+  bool read(const std::string &key, int64_t &target, Range<int64_t> range = {});
   bool read(const std::string &key, uint64_t &target);
   bool read(const std::string &key, bool &target);
   bool read(const std::string &key, std::string &target);
@@ -115,12 +157,13 @@ public:
   std::optional<JsonValue> readAny(const std::string &key);
   /// Reports `key` if it is missing.
   void require(const std::string &key);
-  /// Reports the keys that were not read, with the known key that looks most like each.
-  void finish();
+  /// Reports the keys that were not read, with the known key that looks most like each. `elsewhere` are paths
+  /// of keys that other objects have: a key may be right at a wrong place.
+  void finish(const std::vector<std::string> &elsewhere = {});
 
 private:
   std::optional<JsonValue> lookUp(const std::string &key);
-  bool fail(const JsonValue &value, const std::string &wanted);
+  bool refuse(const JsonValue &value, const std::string &wanted);
 
   std::optional<JsonValue> object;
   JsonDiagnostics &diagnostics;

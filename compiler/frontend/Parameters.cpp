@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/frontend/Parameters.h"
 
+#include "compiler/errors/Errors.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
@@ -89,7 +90,7 @@ FailureOr<ParameterSummary> countParameters(ModuleOp module) {
   auto train = module.lookupSymbol<nn::GraphOp>("train");
   auto generate = module.lookupSymbol<nn::GraphOp>("generate");
   if (!train) {
-    module.emitError("no nn.graph '@train' in the module");
+    module.emitError(message<ErrorId::NoTrainGraph>());
     return failure();
   }
   int64_t tokens = cast<nn::TensorType>(train.getBody().getArgument(0).getType()).getNumElements();

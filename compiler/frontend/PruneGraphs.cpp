@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/frontend/PruneGraphs.h"
 
+#include "compiler/errors/Errors.h"
 #include "dialects/nn/NN.h"
 #include "dialects/nn/ParameterLayout.h"
 #include "mlir/IR/Builders.h"
@@ -79,23 +80,32 @@ llvm::StringSet<> dropUnusedParameters(Block &body) {
   for (auto param : llvm::make_early_inc_range(body.getOps<nn::ParamOp>())) {
     if (!param.use_empty())
       continue;
-    param.emitWarning() << "nothing uses parameter '" << param.getName() << "'; it is left out";
+    param.emitWarning() << message<ErrorId::ParameterUnused>(param.getName());
     dropped.insert(param.getName());
     param.erase();
   }
   return dropped;
 }
 
+/// Who has a name: a parameter of the graph, or a call whose block has the parameter.
+struct NameOwner {
+  Operation *user;
+  nn::ParamOp param;
+};
+
 LogicalResult verifyFullNames(nn::GraphOp train) {
-  llvm::StringMap<nn::ParamOp> names;
+  llvm::StringMap<NameOwner> names;
   auto check = [&](Operation *user, nn::ParamOp param, const std::string &name) -> LogicalResult {
-    auto [it, isNew] = names.try_emplace(name, param);
+    auto [it, isNew] = names.try_emplace(name, NameOwner{user, param});
     if (isNew)
       return success();
-    InFlightDiagnostic diagnostic = user->emitOpError()
-                                    << "names a parameter '" << name << "' that is there already; "
-                                    << "to share a parameter, declare it in the graph";
-    diagnostic.attachNote(it->second.getLoc()) << "the first parameter of this name";
+    NameOwner first = it->second;
+    InFlightDiagnostic diagnostic = user->emitOpError() << message<ErrorId::FullNameTwice>(name);
+    diagnostic.attachNote(first.user->getLoc())
+        << (first.user == first.param ? "the first parameter of this name"
+                                      : "the first parameter of this name comes from this call");
+    if (first.user != first.param)
+      diagnostic.attachNote(first.param.getLoc()) << "which declares it here";
     return diagnostic;
   };
   for (Operation &op : train.getBody().front()) {
@@ -120,7 +130,7 @@ LogicalResult pruneGraphs(ModuleOp module) {
   Block &trainBody = train.getBody().front(), &generateBody = generate.getBody().front();
   if (llvm::none_of(trainBody.getOps<nn::OutputOp>(),
                     [](nn::OutputOp output) { return output.getName() == "logits"; }))
-    return train.emitOpError() << "has no output \"logits\"";
+    return train.emitOpError() << message<ErrorId::NoLogits>();
 
   llvm::SetVector<Operation *> trainKinds = getKinds(train);
   for (Operation *op : trainKinds) {

@@ -2,40 +2,53 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/frontend/RunFile.h"
 
+#include "compiler/errors/Errors.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
 namespace contraflow::frontend {
 
 namespace {
 
-/// `path`, seen from the folder of `file`.
-std::string resolvePath(const std::string &file, const std::string &path) {
-  if (llvm::sys::path::is_absolute(path))
+/// The steps of a program grow with its micro-batches; a slip must not fill the memory.
+constexpr int64_t kMaxMicroBatches = 4096;
+/// Ids, rows and their places in a micro-batch are 32-bit integers.
+constexpr int64_t kMaxTokens = std::numeric_limits<int32_t>::max();
+/// Below it, the square root of a gradient that is zero divides zero: single precision ends there.
+constexpr double kMinEps = 1e-30;
+
+/// `value` as a path: seen from the folder of `file`; from the working directory if the command line has it.
+std::string resolvePath(const std::string &file, const std::optional<JsonValue> &value,
+                        const std::string &path) {
+  if (llvm::sys::path::is_absolute(path) || (value && value->isAssigned()))
     return path;
   llvm::SmallString<128> resolved(llvm::sys::path::parent_path(file));
   llvm::sys::path::append(resolved, path);
   return resolved.str().str();
 }
 
-void readModel(RunFile &file, ObjectReader &reader, JsonDiagnostics &diagnostics) {
+/// `assignments` are those below `model`.
+void readModel(RunFile &file, ObjectReader &reader, const std::vector<Assignment> &assignments,
+               JsonDiagnostics &diagnostics) {
   reader.require("model");
   std::optional<JsonValue> model = reader.readAny("model");
   if (!model)
     return;
   if (model->get().is_object()) {
     file.config = *model;
+    file.hasConfig = true;
   } else if (model->get().is_string()) {
-    std::string path = resolvePath(file.path, model->get().get<std::string>());
-    if (!llvm::sys::fs::is_regular_file(path))
-      diagnostics.push_back(model->makeDiagnostic("there is no file '" + path + "'"));
-    else if (std::optional<JsonValue> config = JsonDocument::read(path, diagnostics))
-      file.config = *config;
+    std::string path = resolvePath(file.path, model, model->get().get<std::string>());
+    if (!llvm::sys::fs::is_regular_file(path)) {
+      diagnostics.push_back(model->makeDiagnostic(message<ErrorId::FileMissing>(path)));
+    } else if (std::optional<JsonValue> config = JsonDocument::read(path, diagnostics)) {
+      file.config = config->with(assignments, diagnostics);
+      file.hasConfig = true;
+    }
   } else {
-    diagnostics.push_back(model->makeDiagnostic(
-        "expected a configuration or the path of a config.json, found " + describe(model->get())));
+    diagnostics.push_back(model->makeDiagnostic(message<ErrorId::ValueUnexpected>(
+        "a configuration or the path of a config.json", describe(model->get()))));
   }
 }
 
@@ -49,19 +62,21 @@ void readTarget(RunFile::Target &target, std::optional<JsonValue> value, JsonDia
 void readBatch(RunFile &file, std::optional<JsonValue> value, JsonDiagnostics &diagnostics) {
   ObjectReader reader(value, diagnostics);
   reader.require("sequence");
-  reader.read("sequence", file.sequence, 1);
-  reader.read("micro_batches", file.microBatches, 1);
-  int64_t part = 0;
-  bool overflows = __builtin_mul_overflow(file.sequence, file.microBatches, &part);
+  reader.read("sequence", file.sequence, {1, kMaxTokens});
+  reader.read("micro_batches", file.microBatches, {1, kMaxMicroBatches});
+  int64_t part = file.sequence * file.microBatches;
   file.tokens = part;
-  bool hasTokens = reader.read("tokens", file.tokens, 1);
+  bool hasTokens = reader.read("tokens", file.tokens, {1});
   reader.finish();
-  if (overflows)
-    diagnostics.push_back(value->makeDiagnostic("sequence * micro_batches is too large"));
-  else if (hasTokens && part && file.tokens % part)
-    diagnostics.push_back(value->find("tokens")->makeDiagnostic(
-        "expected a multiple of sequence * micro_batches = " + std::to_string(part) + ", found " +
-        std::to_string(file.tokens)));
+  if (!hasTokens || !part)
+    return;
+  JsonValue tokens = *value->find("tokens");
+  if (file.tokens % part)
+    diagnostics.push_back(tokens.makeDiagnostic(message<ErrorId::ValueUnexpected>(
+        "a multiple of sequence * micro_batches = " + std::to_string(part), file.tokens)));
+  else if (file.tokens / file.microBatches > kMaxTokens)
+    diagnostics.push_back(tokens.makeDiagnostic(
+        message<ErrorId::MicroBatchTooLarge>(file.tokens / file.microBatches, kMaxTokens)));
 }
 
 /// Beta1 and beta2 lie in [0, 1).
@@ -73,8 +88,8 @@ void readBetas(RunFile::Optimizer &optimizer, ObjectReader &reader, const std::o
   for (size_t i = 0; i < 2; ++i)
     if (betas[i] < 0 || betas[i] >= 1) {
       JsonValue beta = value->find("betas")->at(i);
-      diagnostics.push_back(
-          beta.makeDiagnostic("expected a number of 0 or more and below 1, found " + describe(beta.get())));
+      diagnostics.push_back(beta.makeDiagnostic(
+          message<ErrorId::ValueUnexpected>("a number of 0 or more and below 1", describe(beta.get()))));
     }
   optimizer.beta1 = betas[0];
   optimizer.beta2 = betas[1];
@@ -86,7 +101,7 @@ void readOptimizer(RunFile::Optimizer &optimizer, std::optional<JsonValue> value
   reader.read("lr", optimizer.learningRate);
   reader.read("min_lr", optimizer.minLearningRate);
   readBetas(optimizer, reader, value, diagnostics);
-  reader.read("eps", optimizer.eps);
+  reader.read("eps", optimizer.eps, {kMinEps, kFloats.most});
   reader.read("weight_decay", optimizer.weightDecay);
   reader.read("clip_norm", optimizer.clipNorm);
   reader.readOneOf("schedule", optimizer.schedule, {"constant", "cosine"});
@@ -111,41 +126,109 @@ void readData(RunFile::Data &data, std::optional<JsonValue> value, JsonDiagnosti
   reader.read("paths", data.paths);
   reader.read("include", data.include);
   if (reader.read("held_out", data.heldOut) && data.heldOut >= 1)
-    diagnostics.push_back(
-        value->find("held_out")
-            ->makeDiagnostic("expected a share below 1, found " + describe(value->find("held_out")->get())));
+    diagnostics.push_back(value->find("held_out")
+                              ->makeDiagnostic(message<ErrorId::ValueUnexpected>(
+                                  "a share below 1", describe(value->find("held_out")->get()))));
   reader.finish();
+}
+
+/// Keys that are right by themselves and contradict each other. What would train something else than was
+/// asked for is an error; what ends before it matters is a warning, because short runs are made of long ones.
+void checkTogether(const RunFile &file, JsonDiagnostics &diagnostics) {
+  auto add = [&](const char *path, const std::string &text, bool isWarning) {
+    if (std::optional<JsonValue> value = file.run.find(path))
+      diagnostics.push_back(value->makeDiagnostic(text, isWarning));
+  };
+  const RunFile::Optimizer &optimizer = file.optimizer;
+  auto number = [](double value) { return describe(nlohmann::json(value)); };
+  if (optimizer.schedule == "cosine" && optimizer.minLearningRate > optimizer.learningRate)
+    add("optimizer.min_lr",
+        message<ErrorId::MinRateAboveRate>(number(optimizer.learningRate), number(optimizer.minLearningRate)),
+        /*isWarning=*/false);
+  int64_t steps = file.train.steps;
+  if (steps > 0 && optimizer.warmupSteps > steps)
+    add("optimizer.warmup_steps", message<ErrorId::WarmupBeyondSteps>(optimizer.warmupSteps, steps),
+        /*isWarning=*/true);
+  for (auto [path, every] : {std::pair("train.validate_every", file.train.validateEvery),
+                             std::pair("train.checkpoint_every", file.train.checkpointEvery)})
+    if (steps > 0 && every > steps)
+      add(path, message<ErrorId::PeriodBeyondSteps>(every, steps), /*isWarning=*/true);
+}
+
+/// Assignments of the run file itself, and those of the configuration that it names by path.
+std::pair<std::vector<Assignment>, std::vector<Assignment>>
+sortAssignments(const JsonValue &root, const std::vector<std::string> &texts, JsonDiagnostics &diagnostics) {
+  std::vector<Assignment> own, config;
+  bool modelIsPath = root.find("model") && root.find("model")->get().is_string();
+  for (const std::string &text : texts) {
+    std::optional<Assignment> assignment = Assignment::parse(text, diagnostics);
+    if (!assignment)
+      continue;
+    bool isModel = assignment->path.front() == "model";
+    if (isModel && assignment->path.size() == 1)
+      modelIsPath = assignment->value.is_string();
+    if (!isModel || assignment->path.size() == 1 || !modelIsPath) {
+      own.push_back(std::move(*assignment));
+      continue;
+    }
+    assignment->path.erase(assignment->path.begin());
+    config.push_back(std::move(*assignment));
+  }
+  return {own, config};
 }
 
 } // namespace
 
-std::optional<RunFile> RunFile::load(const std::string &path, JsonDiagnostics &diagnostics) {
-  llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> buffer = llvm::MemoryBuffer::getFile(path);
-  if (!buffer) {
-    diagnostics.push_back({path, {}, "cannot be read: " + buffer.getError().message()});
-    return std::nullopt;
-  }
-  return parse((*buffer)->getBuffer().str(), path, diagnostics);
+const std::vector<std::string> &RunFile::getKeys() {
+  static const std::vector<std::string> keys = [] {
+    // Every key is written by `resolve`, so that none is forgotten here.
+    nlohmann::json defaults = RunFile().resolve();
+    std::vector<std::string> paths;
+    for (const auto &[key, value] : defaults.items()) {
+      paths.push_back(key);
+      if (value.is_object())
+        for (const auto &[inner, ignored] : value.items())
+          paths.push_back(key + "." + inner);
+    }
+    return paths;
+  }();
+  return keys;
+}
+
+std::optional<RunFile> RunFile::load(const std::string &path, JsonDiagnostics &diagnostics,
+                                     const std::vector<std::string> &assignments) {
+  std::optional<std::string> text = readText(path, diagnostics);
+  return text ? parse(*text, path, diagnostics, assignments) : std::nullopt;
 }
 
 std::optional<RunFile> RunFile::parse(const std::string &text, const std::string &path,
-                                      JsonDiagnostics &diagnostics) {
+                                      JsonDiagnostics &diagnostics,
+                                      const std::vector<std::string> &assignments) {
+  JsonDiagnostics own;
+  std::optional<RunFile> file = read(text, path, own, assignments);
+  diagnostics.insert(diagnostics.end(), own.begin(), own.end());
+  return hasErrors(own) ? std::nullopt : file;
+}
+
+std::optional<RunFile> RunFile::read(const std::string &text, const std::string &path,
+                                     JsonDiagnostics &diagnostics,
+                                     const std::vector<std::string> &assignments) {
   std::optional<JsonValue> root = JsonDocument::parse(path, text, diagnostics);
   if (!root)
     return std::nullopt;
+  auto [own, ofConfig] = sortAssignments(*root, assignments, diagnostics);
   RunFile file;
   file.path = path;
   file.name = llvm::sys::path::stem(path).str();
-  file.run = *root;
+  file.run = root->with(own, diagnostics);
 
-  size_t before = diagnostics.size();
-  ObjectReader reader(*root, diagnostics);
+  ObjectReader reader(file.run, diagnostics);
   reader.readAny("$schema");
   reader.read("name", file.name);
-  readModel(file, reader, diagnostics);
+  readModel(file, reader, ofConfig, diagnostics);
   file.architecture = "model.mlir";
   reader.read("architecture", file.architecture);
-  file.architecture = resolvePath(path, file.architecture);
+  file.architecture = resolvePath(path, file.run.find("architecture"), file.architecture);
   readTarget(file.target, reader.readObject("target"), diagnostics);
   reader.require("batch");
   readBatch(file, reader.readObject("batch"), diagnostics);
@@ -160,19 +243,16 @@ std::optional<RunFile> RunFile::parse(const std::string &text, const std::string
   readTrain(file.train, reader.readObject("train"), diagnostics);
   readData(file.data, reader.readObject("data"), diagnostics);
   reader.read("seed", file.seed);
-  reader.finish();
-
-  JsonDiagnostics own(diagnostics.begin() + before, diagnostics.end());
-  if (hasErrors(own))
-    return std::nullopt;
+  reader.finish(getKeys());
+  checkTogether(file, diagnostics);
   return file;
 }
 
 nlohmann::json RunFile::resolve() const {
-  nlohmann::json json = run.get();
+  nlohmann::json json = hasConfig ? run.get() : nlohmann::json::object();
   json.erase("$schema");
   json["name"] = name;
-  json["model"] = config.get();
+  json["model"] = hasConfig ? config.get() : nlohmann::json();
   json["target"] = {{"kind", target.kind}, {"isa", target.isa}};
   json["batch"] = {{"sequence", sequence}, {"tokens", tokens}, {"micro_batches", microBatches}};
   json["bias_update_rate"] = biasUpdateRate;

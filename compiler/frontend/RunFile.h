@@ -11,18 +11,31 @@ namespace contraflow::frontend {
 /// keys that may be missing.
 struct RunFile {
   /// Reads a run file, and the config.json if it names one. Nothing if there is an error; `diagnostics` has
-  /// all of a file's errors, and may have warnings in any case.
-  static std::optional<RunFile> load(const std::string &path, JsonDiagnostics &diagnostics);
+  /// all of a file's errors, and may have warnings in any case. `assignments` override keys.
+  static std::optional<RunFile> load(const std::string &path, JsonDiagnostics &diagnostics,
+                                     const std::vector<std::string> &assignments = {});
   /// As `load`, from text. Paths in it are relative to the folder of `path`, which also stands in
   /// diagnostics.
   static std::optional<RunFile> parse(const std::string &text, const std::string &path,
-                                      JsonDiagnostics &diagnostics);
+                                      JsonDiagnostics &diagnostics,
+                                      const std::vector<std::string> &assignments = {});
+  /// As `parse`, but what could be read is there in spite of errors: they need not be all. Nothing if the
+  /// text is no run file at all.
+  static std::optional<RunFile> read(const std::string &text, const std::string &path,
+                                     JsonDiagnostics &diagnostics,
+                                     const std::vector<std::string> &assignments = {});
+
+  /// Key paths of everything that a run file may hold, except what the architecture declares.
+  static const std::vector<std::string> &getKeys();
 
   /// The run file with its defaults filled in and the configuration inline: what the trainer carries.
   nlohmann::json resolve() const;
 
   /// Sequences in a micro-batch.
-  int64_t getBatch() const { return tokens / (sequence * microBatches); }
+  int64_t getBatch() const {
+    int64_t part = sequence * microBatches;
+    return part > 0 ? tokens / part : 0;
+  }
 
   /// Path of the run file; its name without folder and ending names the model.
   std::string path;
@@ -31,6 +44,8 @@ struct RunFile {
   JsonValue run;
   /// The Hugging Face configuration, inline or in a file of its own.
   JsonValue config;
+  /// False only after an error.
+  bool hasConfig = false;
   /// Path of the .mlir file.
   std::string architecture;
 

@@ -5,6 +5,7 @@
 // folder. Their paths enter no output: nothing in the result depends on where it was made.
 #include "compiler/linker/Linker.h"
 
+#include "compiler/errors/Errors.h"
 #include "runtime/abi/Payload.h"
 
 #include "lld/Common/Driver.h"
@@ -41,11 +42,11 @@ Error checkSymbols(StringRef object, ArrayRef<std::string> exports) {
     if (!(*flags & object::SymbolRef::SF_Undefined))
       defined.insert(*name);
     else if (!name->empty() && !name->starts_with("cf_"))
-      return createStringError("generated code calls '%s', which is not in runtime/abi", name->str().c_str());
+      return createStringError(message<ErrorId::CodeCalls>(*name));
   }
   for (const std::string &name : exports)
     if (!defined.contains(name))
-      return createStringError("generated code does not define '%s', which the program runs", name.c_str());
+      return createStringError(message<ErrorId::CodeLacks>(name));
   return Error::success();
 }
 
@@ -57,7 +58,7 @@ Expected<std::string> linkShared(StringRef object, ArrayRef<std::string> exports
 
   SmallString<128> folder;
   if (std::error_code code = sys::fs::createUniqueDirectory("contraflow-link", folder))
-    return createStringError(code, "cannot make a temporary folder");
+    return createStringError(message<ErrorId::TemporaryFolder>(code.message()));
   auto cleanup = llvm::scope_exit([&] { sys::fs::remove_directories(folder); });
   SmallString<128> input(folder), output(folder);
   sys::path::append(input, "code.o");
@@ -72,7 +73,8 @@ Expected<std::string> linkShared(StringRef object, ArrayRef<std::string> exports
       stream.clear_error();
     }
     if (code)
-      return createStringError(code, "cannot write '%s'", input.c_str());
+      return createStringError(
+          message<ErrorId::FileUnwritable>("'" + input.str().str() + "'", code.message()));
   }
 
   // One thread: sections are then always laid out alike. The SONAME stands in for the temporary path.
@@ -93,10 +95,11 @@ Expected<std::string> linkShared(StringRef object, ArrayRef<std::string> exports
   raw_string_ostream errors(messages);
   lld::Result result = lld::lldMain(arguments, errors, errors, {{lld::Gnu, &lld::elf::link}});
   if (result.retCode != 0)
-    return createStringError("linking failed: %s", StringRef(messages).trim().str().c_str());
+    return createStringError(message<ErrorId::LinkFailed>(StringRef(messages).trim()));
   ErrorOr<std::unique_ptr<MemoryBuffer>> buffer = MemoryBuffer::getFile(output);
   if (!buffer)
-    return createStringError(buffer.getError(), "cannot read '%s'", output.c_str());
+    return createStringError(
+        message<ErrorId::NamedFileUnreadable>(output.str(), buffer.getError().message()));
   return (*buffer)->getBuffer().str();
 }
 
@@ -104,7 +107,7 @@ Error writeTrainer(StringRef stub, StringRef output, StringRef sharedObject, Str
   try {
     abi::appendPayload(stub.str(), output.str(), {sharedObject.str(), manifest.str()});
   } catch (const std::exception &error) {
-    return createStringError("%s", error.what());
+    return createStringError(StringRef(error.what()));
   }
   return Error::success();
 }
@@ -113,9 +116,7 @@ Expected<std::string> findStub(StringRef executable) {
   SmallString<128> path(sys::path::parent_path(executable));
   sys::path::append(path, "contraflow-stub");
   if (!sys::fs::exists(path))
-    return createStringError(
-        "found no runtime at '%s', expected the 'contraflow-stub' that is built with the compiler",
-        path.c_str());
+    return createStringError(message<ErrorId::StubMissing>(path.str()));
   return std::string(path);
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/linker/ManifestWriter.h"
 
+#include "compiler/errors/Errors.h"
 #include "compiler/linker/Linker.h"
 #include "dialects/nn/Signature.h"
 #include "dialects/pipe/Pipe.h"
@@ -10,6 +11,7 @@
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/bit.h"
+#include "llvm/Support/Threading.h"
 #include "llvm/Support/xxhash.h"
 
 using namespace mlir;
@@ -63,8 +65,7 @@ private:
 
   llvm::Error addProgram(pipe::ProgramOp program) {
     if (!program.getArena())
-      return llvm::createStringError("program '%s' has no addresses; run the memory phase first",
-                                     program.getSymName().str().c_str());
+      return llvm::createStringError(message<ErrorId::ProgramWithoutAddresses>(program.getSymName()));
     manifest.arenaBytes = std::max<int64_t>(manifest.arenaBytes, *program.getArena());
     for (auto buffer : program.getBody().getOps<pipe::BufferOp>()) {
       int64_t offset = buffer.getOffset().value_or(0), bytes = buffer.getBytes();
@@ -248,9 +249,10 @@ llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
   try {
     manifest->validate();
   } catch (const std::exception &error) {
-    return llvm::createStringError("the manifest is wrong: %s", error.what());
+    return llvm::createStringError(message<ErrorId::ManifestWrong>(error.what()));
   }
   trainer.manifest = manifest->toJson();
+  trainer.memory = abi::MemoryNeed::of(*manifest, int(llvm::hardware_concurrency().compute_thread_count()));
   return trainer;
 }
 

@@ -4,7 +4,7 @@
 #define CONTRAFLOW_COMPILER_LINKER_MANIFESTWRITER_H
 
 #include "passes/lowering/cpu/CpuPipeline.h"
-#include "runtime/abi/Manifest.h"
+#include "runtime/abi/MemoryNeed.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/Support/Error.h"
@@ -18,6 +18,8 @@ llvm::Expected<abi::Manifest> buildManifest(mlir::ModuleOp module);
 struct Trainer {
   std::string sharedObject;
   std::string manifest;
+  /// With a thread for every processor of this machine.
+  abi::MemoryNeed memory;
 };
 
 /// Compiles what the lowering phase made; consumes the module.

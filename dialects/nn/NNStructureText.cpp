@@ -256,6 +256,7 @@ static void printArguments(Printer &printer, Region &body, DenseBoolArrayAttr pa
 ParseResult parseBlock(Parser &parser, ArrayAttr &dims, ArrayAttr &blocks, ArrayAttr &argNames,
                        DenseBoolArrayAttr &paramArgs, ArrayAttr &resultTypes, Region &body) {
   Builder &builder = parser.getBuilder();
+  llvm::SMLoc loc = parser.getNameLoc();
   SmallVector<Attribute> dimNames, blockNames;
   SmallVector<OpAsmParser::Argument> arguments;
   SmallVector<bool> params;
@@ -287,6 +288,9 @@ ParseResult parseBlock(Parser &parser, ArrayAttr &dims, ArrayAttr &blocks, Array
   if (parseArguments(parser, arguments, &params) || parser.parseArrow() || parseTypeList(parser, results) ||
       parser.parseRegion(body, arguments, /*enableNameShadowing=*/true))
     return failure();
+  // Without this MLIR would say that a block has no terminator, at the operation before.
+  if (body.empty() || body.front().empty() || !isa<YieldOp>(body.front().back()))
+    return parser.emitError(loc, "(C1) body must end with nn.yield");
   dims = builder.getArrayAttr(dimNames);
   blocks = builder.getArrayAttr(blockNames);
   argNames = getArgNames(builder, arguments);

@@ -24,7 +24,7 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
   nn.config shared       = "n_shared_experts"      : int optional default if(v3, 1, 2)
   nn.config top_k        = "num_experts_per_tok"   : dim max(experts) default if(v3, 8, 6)
   nn.config expert_ffn   = "moe_intermediate_size" : dim default if(v3, 2048, 1407)
-  nn.config dense_layers = "first_k_dense_replace" : int default if(v3, 3, 0)
+  nn.config dense_layers = "first_k_dense_replace" : int max(layers) default min(layers, if(v3, 3, 0))
   nn.config mtp_depth    = "num_nextn_predict_layers" : int default 0
 
   //===--- Numbers and choices --------------------------------------------===//

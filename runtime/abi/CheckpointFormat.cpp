@@ -11,6 +11,8 @@
 namespace contraflow::abi {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 namespace fs = std::filesystem;
 
@@ -58,12 +60,12 @@ std::vector<std::string> checksumsOf(const std::vector<NamedTensor> &tensors, co
 template <typename T> T number(const SafetensorsFile &file, const char *key) {
   auto found = file.getMetadata().find(key);
   if (found == file.getMetadata().end())
-    throw Error(text("'", file.getPath(), "': __metadata__.", key, " is missing"));
+    throw Error(message<ErrorId::StateMissing>(file.getPath(), key));
   const std::string &value = found->second;
   T result{};
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
   if (error != std::errc() || end != value.data() + value.size())
-    throw Error(text("'", file.getPath(), "': __metadata__.", key, " is '", value, "', wanted a number"));
+    throw Error(message<ErrorId::StateNoNumber>(file.getPath(), key, value));
   return result;
 }
 
@@ -80,9 +82,7 @@ bool isOurs(const std::string &key) {
 void requireVersion(const SafetensorsFile &file) {
   int64_t version = number<int64_t>(file, kVersion);
   if (version > kCheckpointVersion)
-    throw Error(text("'", file.getPath(), "' is a checkpoint of version ", version, ", this program reads ",
-                     kCheckpointVersion, " and older"),
-                "use a newer build");
+    throw Error(message<ErrorId::CheckpointVersion>(file.getPath(), version, kCheckpointVersion));
 }
 
 } // namespace
@@ -121,7 +121,7 @@ void verifyChecksums(const SafetensorsFile &file, const ForEach &forEach) {
   const Metadata &metadata = file.getMetadata();
   requireVersion(file);
   if (!metadata.contains(kHeaderChecksum))
-    throw Error(text("'", file.getPath(), "' is damaged: its header has lost its checksum"));
+    throw Error(message<ErrorId::HeaderChecksumLost>(file.getPath()));
   std::vector<NamedTensor> tensors;
   for (const auto &[name, tensor] : file.getTensors())
     tensors.push_back({name, tensor});
@@ -130,10 +130,9 @@ void verifyChecksums(const SafetensorsFile &file, const ForEach &forEach) {
     const std::string &name = tensors[i].name;
     auto written = metadata.find(kChecksumPrefix + name);
     if (written == metadata.end())
-      throw Error(text("'", file.getPath(), "': tensor '", name, "' has no checksum"));
+      throw Error(message<ErrorId::TensorChecksumMissing>(file.getPath(), name));
     if (written->second != found[i])
-      throw Error(text("'", file.getPath(), "' is damaged: tensor '", name, "' has the checksum ", found[i],
-                       ", it was written with ", written->second));
+      throw Error(message<ErrorId::TensorDamaged>(file.getPath(), name, found[i], written->second));
   }
 }
 
@@ -149,7 +148,7 @@ std::optional<TrainingState> stateOf(const SafetensorsFile &file) {
   state.model = word(file, "model");
   state.run = word(file, "run");
   if (state.step < 0 || state.dataPosition < 0)
-    throw Error(text("'", file.getPath(), "': __metadata__ has a negative step or data position"));
+    throw Error(message<ErrorId::StateNegative>(file.getPath()));
   return state;
 }
 
@@ -190,8 +189,7 @@ std::vector<std::string> findCheckpoints(const std::string &path) {
   if (files.empty() && fs::exists(direct, error))
     files.push_back(direct.string());
   if (files.empty())
-    throw Error(text("there is no checkpoint in '", path, "'"),
-                text("wanted a folder ", kStepPrefix, "<number> or a file ", kCheckpointFile, " in it"));
+    throw Error(message<ErrorId::CheckpointMissing>(path, kStepPrefix, kCheckpointFile));
   return files;
 }
 

@@ -13,6 +13,8 @@
 namespace contraflow::abi {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 using Json = nlohmann::ordered_json;
 
@@ -40,13 +42,13 @@ struct Reader {
 
   Reader(const Json &object, std::string path) : object(object), path(std::move(path)) {
     if (!object.is_object())
-      throw Error(text("manifest: ", this->path, " is ", object.type_name(), ", wanted an object"));
+      throw Error(message<ErrorId::ManifestNoObject>(this->path, object.type_name()));
   }
 
   template <typename T> void field(const char *key, T &value) const {
     auto found = object.find(key);
     if (found == object.end())
-      throw Error(text("manifest: ", path, '.', key, " is missing"));
+      throw Error(message<ErrorId::ManifestMissing>(path, key));
     read(*found, key, value);
   }
   template <typename T> void optional(const char *key, T &value, const T &) const {
@@ -71,7 +73,7 @@ private:
       }
     } catch (const Json::exception &) {
     }
-    throw Error(text("manifest: ", path, '.', key, " has the wrong type (", json.type_name(), ")"));
+    throw Error(message<ErrorId::ManifestType>(path, key, json.type_name()));
   }
 };
 
@@ -167,7 +169,7 @@ Init initNamed(const std::string &wanted, const std::string &path) {
   for (auto [value, name] : kInits)
     if (name == wanted)
       return value;
-  throw Error(text("manifest: ", path, ".init is '", wanted, "', wanted normal, ones or zeros"));
+  throw Error(message<ErrorId::ManifestInit>(path, wanted));
 }
 
 /// The array `key` of the object, empty where it is missing.
@@ -177,7 +179,7 @@ const Json &arrayOf(const Json &object, const char *key) {
   if (found == object.end())
     return kEmpty;
   if (!found->is_array())
-    throw Error(text("manifest: ", key, " is ", found->type_name(), ", wanted an array"));
+    throw Error(message<ErrorId::ManifestNoArray>(key, found->type_name()));
   return *found;
 }
 
@@ -188,7 +190,7 @@ const Json &objectOf(const Json &object, const char *key) {
   if (found == object.end())
     return kEmpty;
   if (!found->is_object())
-    throw Error(text("manifest: ", key, " is ", found->type_name(), ", wanted an object"));
+    throw Error(message<ErrorId::ManifestNoObjectAt>(key, found->type_name()));
   return *found;
 }
 
@@ -207,7 +209,7 @@ template <typename T, typename Map>
 void readLists(const Json &json, const char *key, std::map<std::string, std::vector<T>> &result, Map map) {
   for (const auto &[name, value] : objectOf(json, key).items()) {
     if (!value.is_array())
-      throw Error(text("manifest: ", key, '.', name, " is ", value.type_name(), ", wanted an array"));
+      throw Error(message<ErrorId::ManifestNoArrayAt>(key, name, value.type_name()));
     readList(value, text(key, '.', name), result[name], map);
   }
 }
@@ -267,13 +269,12 @@ std::string Manifest::toJson() const {
 Manifest Manifest::fromJson(std::string_view source) {
   Json json = Json::parse(source, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded())
-    throw Error("manifest: this is not JSON");
+    throw Error(message<ErrorId::ManifestNoJson>());
   Manifest result;
   Reader reader(json, "$");
   reader.field("version", result.version);
   if (result.version != CF_ABI_VERSION)
-    throw Error(text("manifest: version is ", result.version, ", this runtime wants ", CF_ABI_VERSION),
-                "compile the model again with the compiler that belongs to this runtime");
+    throw Error(message<ErrorId::ManifestVersion>(result.version, CF_ABI_VERSION));
   mapNumbers(reader, result);
   result.run = objectOf(json, "run").dump();
   for (const auto &[name, value] : objectOf(json, "regions").items()) {
@@ -375,24 +376,22 @@ struct Checker {
 
   void positive(const char *field, int64_t value) const {
     if (value <= 0)
-      throw Error(text("manifest: ", field, " is ", value, ", wanted a positive number"));
+      throw Error(message<ErrorId::ManifestNotPositive>(field, value));
   }
 
   /// [offset, offset + bytes) lies in [0, limit) and starts at a multiple of four.
   void within(const std::string &what, int64_t offset, int64_t bytes, int64_t limit) const {
     if (offset < 0 || bytes < 0 || offset > limit || bytes > limit - offset)
-      throw Error(text("manifest: ", what, " needs bytes ", offset, " to ", offset, " + ", bytes,
-                       ", but there are ", limit));
+      throw Error(message<ErrorId::ManifestBeyond>(what, offset, offset, bytes, limit));
     if (offset % 4 != 0)
-      throw Error(text("manifest: ", what, " begins at ", offset, ", which is not a multiple of 4"));
+      throw Error(message<ErrorId::ManifestUnaligned>(what, offset));
   }
 
   /// Bytes of `count` elements of four bytes.
   int64_t words(const std::string &what, std::optional<int64_t> count) const {
     int64_t bytes = 0;
     if (!count || __builtin_mul_overflow(*count, int64_t(4), &bytes))
-      throw Error(text("manifest: ", what,
-                       " has a shape with a dimension that is not positive, or too many elements"));
+      throw Error(message<ErrorId::ManifestShape>(what));
     return bytes;
   }
 
@@ -411,13 +410,13 @@ struct Checker {
     for (const char *name : {"parameters", "gradients", "first_moments", "second_moments"}) {
       const Region *region = manifest.findRegion(name);
       if (!region && std::string_view(name) == "parameters")
-        throw Error("manifest: there are parameters, but regions.parameters is missing");
+        throw Error(message<ErrorId::ManifestNoParameters>());
       if (region && (parameter.trainable || std::string_view(name) == "parameters"))
         within(text(what, " in ", name), parameter.offset, bytes, region->bytes);
     }
     bool marked = parameter.name.find("{e}") != std::string::npos;
     if (parameter.split && (!marked || parameter.shape.empty()))
-      throw Error(text("manifest: ", what, " is split, but its name has no {e} or it has no dimension"));
+      throw Error(message<ErrorId::ManifestSplit>(what));
   }
 
   void program(const std::string &name, const Program &program) const {
@@ -425,27 +424,24 @@ struct Checker {
       const Row &row = program[index];
       std::string what = text("programs.", name, "[", index, "]");
       if (row.function < 0 || row.function >= int64_t(manifest.functions.size()))
-        throw Error(text("manifest: ", what, ".function is ", row.function, ", but there are ",
-                         manifest.functions.size(), " functions"));
+        throw Error(message<ErrorId::ManifestFunction>(what, row.function, manifest.functions.size()));
       for (int64_t base : row.bases)
         if (base > manifest.arenaBytes)
-          throw Error(text("manifest: ", what, " has a base at ", base, ", the arena has ",
-                           manifest.arenaBytes, " bytes"));
+          throw Error(message<ErrorId::ManifestBase>(what, base, manifest.arenaBytes));
     }
   }
 
   void memory(const std::string &name, const std::vector<Buffer> &buffers) const {
     const Program *program = manifest.findProgram(name);
     if (!program)
-      throw Error(text("manifest: memory.", name, " belongs to no program"));
+      throw Error(message<ErrorId::ManifestMemoryOwner>(name));
     int64_t rows = int64_t(program->size());
     for (size_t index = 0; index < buffers.size(); ++index) {
       const Buffer &buffer = buffers[index];
       std::string what = text("memory.", name, "[", index, "] '", buffer.name, "'");
       within(what, buffer.offset, buffer.bytes, manifest.arenaBytes);
       if (buffer.first < 0 || buffer.last < buffer.first - 1 || buffer.last > rows)
-        throw Error(text("manifest: ", what, " is in use from row ", buffer.first, " to ", buffer.last,
-                         ", but there are ", rows, " rows"));
+        throw Error(message<ErrorId::ManifestMemoryRows>(what, buffer.first, buffer.last, rows));
     }
   }
 };
@@ -459,12 +455,11 @@ void Manifest::validate() const {
   check.positive("vocab", vocab);
   check.positive("micro_batches", microBatches);
   if (vocab > std::numeric_limits<int32_t>::max())
-    throw Error(text("manifest: vocab is ", vocab, ", but ids have 32 bits"));
+    throw Error(message<ErrorId::ManifestVocabulary>(vocab));
   if (arenaBytes < 0 || scratchBytesPerWorker < 0)
-    throw Error("manifest: arena_bytes and scratch_bytes_per_worker must not be negative");
+    throw Error(message<ErrorId::ManifestNegative>());
   if (maxLiveBytes < 0 || maxLiveBytes > arenaBytes)
-    throw Error(
-        text("manifest: max_live_bytes is ", maxLiveBytes, ", but the arena has ", arenaBytes, " bytes"));
+    throw Error(message<ErrorId::ManifestLiveBytes>(maxLiveBytes, arenaBytes));
   for (const auto &[name, region] : regions)
     check.within("regions." + name, region.offset, region.bytes, arenaBytes);
   for (const Parameter &parameter : parameters)

@@ -12,6 +12,8 @@
 namespace contraflow::abi {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 
 namespace {
@@ -49,8 +51,7 @@ std::optional<Trailer> findTrailer(std::string_view file, const std::string &pat
                     trailer.manifestOffset == trailer.objectOffset + trailer.objectBytes &&
                     trailer.manifestBytes == payload - trailer.manifestOffset;
   if (!consistent)
-    throw Error(text("'", path, "' is damaged: the sizes in its payload trailer do not fit the file"),
-                "compile it again");
+    throw Error(message<ErrorId::PayloadSizes>(path));
   return trailer;
 }
 
@@ -65,10 +66,9 @@ void requireWholeProgram(std::string_view file, const std::string &path) {
     return;
   uint64_t end = header.e_shoff + uint64_t(header.e_shnum) * header.e_shentsize;
   if (file.size() != end)
-    throw Error(
-        text("'", path, "' is cut: it has ", file.size(), " bytes, ",
-             file.size() < end ? text("the program in it ", end) : "but no end of a trainer's payload"),
-        "copy or compile it again");
+    throw Error(message<ErrorId::PayloadCut>(path, file.size(),
+                                             file.size() < end ? text("the program in it ", end)
+                                                               : "but no end of a trainer's payload"));
 }
 
 } // namespace
@@ -78,7 +78,7 @@ void appendPayload(const std::string &stub, const std::string &output, const Pay
   std::string_view code = stubFile.bytes();
   if (code.substr(0, 4) != "\x7f"
                            "ELF")
-    throw Error(text("'", stub, "' is not an ELF executable"));
+    throw Error(message<ErrorId::StubNoProgram>(stub));
   if (std::optional<Trailer> old = findTrailer(code, stub))
     code = code.substr(0, old->objectOffset);
   // The object starts on a page, so that tools can look at it in place.
@@ -111,15 +111,12 @@ std::optional<Payload> readPayload(const std::string &executable, const std::str
     return std::nullopt;
   }
   if (trailer->version != CF_ABI_VERSION)
-    throw Error(text("'", path, "' has a payload of version ", trailer->version, ", this runtime wants ",
-                     CF_ABI_VERSION),
-                "compile it again");
+    throw Error(message<ErrorId::PayloadVersion>(path, trailer->version, CF_ABI_VERSION));
   Payload payload;
   payload.object = file.bytes().substr(trailer->objectOffset, trailer->objectBytes);
   payload.manifest = file.bytes().substr(trailer->manifestOffset, trailer->manifestBytes);
   if (hashOf(payload.object, payload.manifest) != trailer->hash)
-    throw Error(text("'", path, "' is damaged: its payload has another hash than its trailer says"),
-                "compile it again");
+    throw Error(message<ErrorId::PayloadDamaged>(path));
   return payload;
 }
 

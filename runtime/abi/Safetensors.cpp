@@ -17,6 +17,8 @@
 namespace contraflow::abi {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 // Objects as sorted maps: headers have tens of thousands of keys.
 using Json = nlohmann::json;
@@ -82,7 +84,7 @@ public:
 
 private:
   [[noreturn]] void fail(const std::string &why) const {
-    throw Error(text("'", path, "': tensor '", name, "': ", why));
+    throw Error(message<ErrorId::TensorWrong>(path, name, why));
   }
 
   const Json &member(const char *key) const {
@@ -145,8 +147,7 @@ void requireHeaderChecksum(const std::string &path, std::string_view header) {
   std::string_view written = header.substr(begin, kChecksumDigits);
   std::string found = headerChecksum(std::string(header), begin);
   if (written != found)
-    throw Error(text("'", path, "' is damaged: its header has the checksum ", found, ", it was written with ",
-                     written));
+    throw Error(message<ErrorId::HeaderDamaged>(path, found, written));
 }
 
 /// The header as JSON. A parser takes the last of two values of one key without a word; here that is an
@@ -155,28 +156,28 @@ Json parseHeader(const std::string &path, std::string_view bytes) {
   std::vector<std::set<std::string>> keys;
   auto refuseTwins = [&](int depth, Json::parse_event_t event, Json &value) {
     if (depth > kMaxHeaderDepth)
-      throw Error(text("'", path, "' is no safetensors file: its header is nested too deeply"));
+      throw Error(message<ErrorId::HeaderTooDeep>(path));
     if (event == Json::parse_event_t::object_start)
       keys.emplace_back();
     else if (event == Json::parse_event_t::object_end)
       keys.pop_back();
     else if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
-      throw Error(text("'", path, "' has two values for '", value.get<std::string>(), "' in its header"));
+      throw Error(message<ErrorId::HeaderKeyTwice>(path, value.get<std::string>()));
     return true;
   };
   Json header = Json::parse(bytes, refuseTwins, /*allow_exceptions=*/false);
   if (!header.is_object())
-    throw Error(text("'", path, "' is no safetensors file: its header is not a JSON object"));
+    throw Error(message<ErrorId::HeaderNoObject>(path));
   return header;
 }
 
 Metadata parseMetadata(const std::string &path, const Json &json) {
   if (!json.is_object())
-    throw Error(text("'", path, "': __metadata__ is not an object"));
+    throw Error(message<ErrorId::MetadataNoObject>(path));
   Metadata metadata;
   for (const auto &[key, value] : json.items()) {
     if (!value.is_string())
-      throw Error(text("'", path, "': __metadata__.", key, " is not a string"));
+      throw Error(message<ErrorId::MetadataNoString>(path, key));
     metadata[key] = value.get<std::string>();
   }
   return metadata;
@@ -197,16 +198,14 @@ void requireCover(const std::string &path, std::vector<Extent> extents, uint64_t
   const std::string *before = nullptr;
   for (const auto &[begin, end, name] : extents) {
     if (begin < covered)
-      throw Error(text("'", path, "': tensors '", *before, "' and '", name, "' overlap at byte ", begin,
-                       " of the data"));
+      throw Error(message<ErrorId::TensorsOverlap>(path, *before, name, begin));
     if (begin > covered)
-      throw Error(text("'", path, "': bytes ", covered, " to ", begin, " of the data, before tensor '", name,
-                       "', belong to no tensor"));
+      throw Error(message<ErrorId::TensorGap>(path, covered, begin, name));
     covered = end;
     before = &name;
   }
   if (covered < bytes)
-    throw Error(text("'", path, "': ", bytes - covered, " bytes follow the last tensor"));
+    throw Error(message<ErrorId::TensorTail>(path, bytes - covered));
 }
 
 float halfToFloat(uint16_t half) {
@@ -256,14 +255,13 @@ SafetensorsFile::SafetensorsFile(const std::string &path) : file(path), path(pat
   std::string_view bytes = file.bytes();
   uint64_t headerBytes = 0;
   if (bytes.size() < sizeof(headerBytes))
-    throw Error(text("'", path, "' is no safetensors file: it has ", bytes.size(), " bytes"));
+    throw Error(message<ErrorId::SafetensorsTooShort>(path, bytes.size()));
   std::memcpy(&headerBytes, bytes.data(), sizeof(headerBytes));
   bytes.remove_prefix(sizeof(headerBytes));
   if (headerBytes > kMaxHeaderBytes)
-    throw Error(text("'", path, "' is no safetensors file: its header would have ", headerBytes, " bytes"));
+    throw Error(message<ErrorId::HeaderTooLong>(path, headerBytes));
   if (headerBytes > bytes.size())
-    throw Error(text("'", path, "' is cut: the header has ", headerBytes, " bytes, the file only ",
-                     bytes.size(), " after its first eight"));
+    throw Error(message<ErrorId::HeaderCut>(path, headerBytes, bytes.size()));
   requireHeaderChecksum(path, bytes.substr(0, headerBytes));
   Json header = parseHeader(path, bytes.substr(0, headerBytes));
   bytes.remove_prefix(headerBytes);
@@ -289,15 +287,14 @@ const TensorView *SafetensorsFile::find(const std::string &name) const {
 const TensorView &SafetensorsFile::get(const std::string &name) const {
   if (const TensorView *tensor = find(name))
     return *tensor;
-  throw Error(text("'", path, "' has no tensor '", name, "'"));
+  throw Error(message<ErrorId::TensorMissing>(path, name));
 }
 
 void SafetensorsFile::readFloats(const std::string &name, const std::vector<int64_t> &shape,
                                  std::span<float> result) const {
   const TensorView &tensor = get(name);
   if (tensor.shape != shape || tensor.elements() != int64_t(result.size()))
-    throw Error(text("'", path, "': tensor '", name, "' has shape ", shapeText(tensor.shape), ", wanted ",
-                     shapeText(shape)));
+    throw Error(message<ErrorId::TensorShape>(path, name, shapeText(tensor.shape), shapeText(shape)));
   switch (tensor.type) {
   case ElementType::F32:
     if (!result.empty())
@@ -310,8 +307,7 @@ void SafetensorsFile::readFloats(const std::string &name, const std::vector<int6
   case ElementType::BF16:
     return convert<uint16_t>(tensor.data, result, bfloatToFloat);
   default:
-    throw Error(
-        text("'", path, "': tensor '", name, "' has type ", nameOf(tensor.type), ", wanted floating point"));
+    throw Error(message<ErrorId::TensorNoFloats>(path, name, nameOf(tensor.type)));
   }
 }
 
@@ -323,11 +319,10 @@ std::vector<int32_t> SafetensorsFile::readIds(const std::string &name) const {
     return result;
   }
   if (tensor.type != ElementType::I64)
-    throw Error(
-        text("'", path, "': tensor '", name, "' has type ", nameOf(tensor.type), ", wanted I32 or I64"));
+    throw Error(message<ErrorId::TensorNoIds>(path, name, nameOf(tensor.type)));
   convert<int64_t>(tensor.data, std::span(result), [&](int64_t value) {
     if (value != int32_t(value))
-      throw Error(text("'", path, "': tensor '", name, "' holds ", value, ", which is no 32-bit id"));
+      throw Error(message<ErrorId::IdTooLarge>(path, name, value));
     return int32_t(value);
   });
   return result;
@@ -347,7 +342,7 @@ static std::string makeHeader(const std::string &path, const std::vector<NamedTe
   int64_t offset = 0;
   for (const auto &[name, tensor] : tensors) {
     if (name == "__metadata__" || !names.insert(name).second)
-      throw Error(text("cannot write '", path, "': two tensors would be named '", name, "'"));
+      throw Error(message<ErrorId::TensorTwice>(path, name));
     int64_t end = offset + tensor.bytes();
     header += text(header.size() > 1 ? "," : "", quote(name), ":{\"dtype\":\"", nameOf(tensor.type),
                    "\",\"shape\":", Json(tensor.shape).dump(), ",\"data_offsets\":[", offset, ",", end, "]}");

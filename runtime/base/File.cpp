@@ -19,7 +19,7 @@ namespace contraflow::base {
 namespace {
 
 [[noreturn]] void fail(const std::string &verb, const std::string &path) {
-  throw Error(text("cannot ", verb, " '", path, "': ", std::strerror(errno)));
+  throw Error(message<ErrorId::FileOperation>(verb, path, std::strerror(errno)));
 }
 
 /// Closes a descriptor at the end of a scope.
@@ -40,7 +40,7 @@ Descriptor openRegular(const std::string &path, size_t &size) {
   if (fstat(file.number, &status) != 0)
     fail("read", path);
   if (!S_ISREG(status.st_mode))
-    throw Error(text("cannot read '", path, "': it is not a regular file"));
+    throw Error(message<ErrorId::FileNotRegular>(path));
   size = size_t(status.st_size);
   return Descriptor{std::exchange(file.number, -1)};
 }
@@ -118,7 +118,7 @@ void AtomicFile::reserve(size_t bytes) {
   struct statvfs status;
   if (errno == ENOSPC && fstatvfs(descriptor, &status) == 0)
     reason += text(", ", uint64_t(status.f_bavail) * status.f_frsize, " are free");
-  throw Error(text("cannot write '", path, "': ", reason));
+  throw Error(message<ErrorId::FileUnwritable>(path, reason));
 }
 
 void AtomicFile::write(std::string_view bytes) {

@@ -13,6 +13,8 @@ namespace contraflow::checkpoint {
 using abi::NamedTensor;
 using abi::SafetensorsFile;
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 
 namespace {
@@ -34,13 +36,12 @@ void check(const SafetensorsFile &file, const std::vector<NamedTensor> &wanted) 
     if (!found)
       missing.push_back(name);
     else if (found->shape != tensor.shape)
-      throw Error(text("'", file.getPath(), "': tensor '", name, "' has shape ", abi::shapeText(found->shape),
-                       ", the trainer wants ", abi::shapeText(tensor.shape)),
-                  "use a trainer that was compiled for this model");
+      throw Error(message<ErrorId::TensorUnfit>(file.getPath(), name, abi::shapeText(found->shape),
+                                                abi::shapeText(tensor.shape)));
   }
   if (!missing.empty())
-    throw Error(text("'", file.getPath(), "' lacks ", missing.size(), " of ", wanted.size(),
-                     " tensors, the first is '", missing.front(), "'"));
+    throw Error(
+        message<ErrorId::TensorsMissing>(file.getPath(), missing.size(), wanted.size(), missing.front()));
 }
 
 void read(const SafetensorsFile &file, const std::vector<NamedTensor> &tensors) {
@@ -73,10 +74,9 @@ void requireUsable(executor::Executor &executor, const SafetensorsFile &file, Us
   if (use == Use::Parameters)
     return check(file, tensorsOf(executor, "parameters", "", false));
   if (!abi::stateOf(file))
-    throw Error(text("'", file.getPath(), "' holds parameters, but no state of a run"),
-                "start a new run from it with --initialize");
+    throw Error(message<ErrorId::StateAbsent>(file.getPath()));
   if (!abi::hasChecksums(file))
-    throw Error(text("'", file.getPath(), "' has no checksums"), "start a new run from it with --initialize");
+    throw Error(message<ErrorId::ChecksumsAbsent>(file.getPath()));
   check(file, tensorsOfRun(executor));
 }
 
@@ -112,9 +112,7 @@ void requireFinite(executor::Executor &executor, int64_t step) {
   for (const auto &[name, tensor] : tensorsOfRun(executor)) {
     std::span<const float> values{static_cast<const float *>(tensor.data), size_t(tensor.elements())};
     if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
-      throw Error(text("tensor '", name, "' holds numbers that are not finite after step ", step,
-                       ", so no checkpoint was written"),
-                  "lower optimizer.lr or lengthen optimizer.warmup_steps");
+      throw Error(message<ErrorId::ParametersNotFinite>(name, step));
   }
 }
 
@@ -145,7 +143,7 @@ SafetensorsFile open(executor::Executor &executor, const std::string &path, Use 
       say(text("warning: skipped a checkpoint: ", error.what()));
     }
   }
-  throw Error(text("none of the ", candidates.size(), " checkpoints in '", path, "' can be used"));
+  throw Error(message<ErrorId::CheckpointsUnusable>(candidates.size(), path));
 }
 
 std::vector<std::string> loadParameters(executor::Executor &executor, const SafetensorsFile &file) {
@@ -158,7 +156,7 @@ std::vector<std::string> loadParameters(executor::Executor &executor, const Safe
 abi::TrainingState resume(executor::Executor &executor, const SafetensorsFile &file) {
   std::optional<abi::TrainingState> state = abi::stateOf(file);
   if (!state)
-    throw Error(text("'", file.getPath(), "' holds no state of a run"));
+    throw Error(message<ErrorId::StateLost>(file.getPath()));
   std::vector<NamedTensor> tensors = tensorsOfRun(executor);
   check(file, tensors);
   read(file, tensors);

@@ -14,6 +14,8 @@
 namespace contraflow::checkpoint {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 namespace fs = std::filesystem;
 
@@ -29,7 +31,7 @@ void makeFolder(const fs::path &path) {
   std::error_code error;
   fs::create_directory(path, error);
   if (error && !fs::is_directory(path))
-    throw Error(text("cannot make the checkpoint folder '", path.string(), "': ", error.message()));
+    throw Error(message<ErrorId::CheckpointFolder>(path.string(), error.message()));
   base::syncFolder(path.parent_path().string());
 }
 
@@ -37,7 +39,7 @@ void move(const fs::path &from, const fs::path &to) {
   std::error_code error;
   fs::rename(from, to, error);
   if (error)
-    throw Error(text("cannot rename '", from.string(), "' to '", to.string(), "': ", error.message()));
+    throw Error(message<ErrorId::CheckpointMove>(from.string(), to.string(), error.message()));
 }
 
 /// Deletes a folder at the end of a scope unless it was renamed.
@@ -73,8 +75,7 @@ void Folder::lock() {
   descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   // File systems without locks are no reason to refuse a run.
   if (descriptor >= 0 && flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-    throw Error(text("another trainer writes checkpoints to '", path, "'"),
-                "wait for its end or name another folder with --checkpoint");
+    throw Error(message<ErrorId::CheckpointInUse>(path));
 }
 
 void Folder::removeLeftovers() {

@@ -1,6 +1,7 @@
 //===- Main.cpp - the executable that generated code is appended to -------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/abi/Abi.h"
+#include "runtime/abi/MemoryNeed.h"
 #include "runtime/abi/Payload.h"
 #include "runtime/base/Error.h"
 #include "runtime/checkpoint/Checkpoint.h"
@@ -25,8 +26,7 @@ abi::Payload readOwnPayload() {
   std::string name = std::filesystem::read_symlink(kSelf, error).string();
   if (std::optional<abi::Payload> payload = abi::readPayload(kSelf, name))
     return std::move(*payload);
-  throw base::Error("this executable has no program in it",
-                    "make one with 'contraflow compile RUN.json -o trainer'");
+  throw base::Error(base::message<base::ErrorId::TrainerEmpty>());
 }
 
 train::Settings settingsOf(const Options &options, const abi::Manifest &manifest) {
@@ -49,9 +49,24 @@ train::Settings settingsOf(const Options &options, const abi::Manifest &manifest
 int threadsOf(const Options &options) {
   int processors = device::availableThreads(), most = 8 * processors;
   if (options.threads > most)
-    throw base::Error(base::text("--threads is ", options.threads, ", wanted ", most, " at most for ",
-                                 processors, processors == 1 ? " processor" : " processors"));
+    throw base::Error(base::message<base::ErrorId::ThreadsBeyondProcessors>(
+        options.threads, most, base::text(processors, processors == 1 ? " processor" : " processors")));
   return options.threads > 0 ? options.threads : processors;
+}
+
+/// The arena is taken page by page, and a machine that runs out of memory ends a process without a word.
+void requireMemory(const abi::Manifest &manifest, int threads) {
+  abi::MemoryNeed need = abi::MemoryNeed::of(manifest, threads);
+  int64_t limit = abi::getMemoryLimit(), unused = abi::getFreeMemory();
+  if (need.bytes > limit)
+    throw base::Error(base::message<base::ErrorId::MemoryShort>(abi::formatBytes(need.bytes),
+                                                                abi::formatBytes(limit), need.peak));
+  // Others may give memory back, so that this is no error.
+  if (need.bytes > unused)
+    std::fprintf(stderr, "contraflow: warning: %s\n",
+                 base::message<base::ErrorId::MemoryBusy>(abi::formatBytes(need.bytes),
+                                                          abi::formatBytes(unused), need.peak)
+                     .c_str());
 }
 
 void printInfo(const abi::Manifest &manifest) {
@@ -122,6 +137,9 @@ int runCommand(const Options &options) {
     return 0;
   }
   train::Settings settings = settingsOf(options, manifest);
+  // A checkpoint says how its run really was.
+  manifest.run = settings.writeInto(manifest.run);
+  requireMemory(manifest, threadsOf(options));
   executor::Executor executor(manifest, payload.object, threadsOf(options));
   executor::installCrashReport();
   if (options.profile)
@@ -140,7 +158,7 @@ int runCommand(const Options &options) {
 
 int fail(const std::exception &error, int code) {
   std::fflush(stdout);
-  std::fprintf(stderr, "contraflow: error: %s\n", error.what());
+  std::fprintf(stderr, "%s%s\n", base::kErrorPrefix, error.what());
   return code;
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/cli/Options.h"
 #include "runtime/base/Error.h"
+#include "runtime/base/Nearest.h"
 
 #include <algorithm>
 #include <charconv>
@@ -12,6 +13,8 @@
 namespace contraflow::cli {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 
 namespace {
@@ -49,7 +52,7 @@ template <typename T> T numberOf(const std::string &option, const std::string &v
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
   if (error != std::errc() || end != value.data() + value.size() || !(result >= least) ||
       !std::isfinite(double(result)))
-    throw Error(text(option, " is '", value, "', wanted a number of ", least, " or more"));
+    throw Error(message<ErrorId::OptionNumber>(option, value, least));
   return result;
 }
 
@@ -133,7 +136,7 @@ const std::vector<Option> &table() {
        [](Options &o, const Values &v) {
          o.threads = numberOf<int>("--threads", v.front(), 1);
          if (o.threads > device::Pool::kMaxThreads)
-           throw Error(text("--threads is ", o.threads, ", wanted ", device::Pool::kMaxThreads, " at most"));
+           throw Error(message<ErrorId::ThreadsTooMany>(o.threads, device::Pool::kMaxThreads));
        }},
       {"--profile", "", kTrain | kGenerate | kProbe, "print the time of every function and kernel at the end",
        [](Options &o, const Values &) { o.profile = true; }},
@@ -146,10 +149,13 @@ const std::vector<Option> &table() {
 }
 
 const Option &findOption(const std::string &name) {
-  for (const Option &option : table())
+  std::vector<std::string> names;
+  for (const Option &option : table()) {
     if (name == option.name || (name == "-h" && std::string_view(option.name) == "--help"))
       return option;
-  throw Error(text("unknown option '", name, "'"), "see --help");
+    names.push_back(option.name);
+  }
+  throw Error(message<ErrorId::OptionUnknown>(name, base::suggest(name, names)));
 }
 
 /// The values of the option before `at`, and moves `at` behind them.
@@ -166,17 +172,35 @@ Values takeValues(const Option &option, const std::vector<std::string> &argument
   while (values.size() < most && at < arguments.size() && isValue())
     values.push_back(arguments[at++]);
   if (values.empty() && most > 0 && kind.front() != '[')
-    throw Error(text(option.name, " wants ", option.value), "see --help");
+    throw Error(message<ErrorId::OptionWantsValue>(option.name, option.value));
   return values;
 }
 
-void check(const Options &options) {
+void check(const Options &options, base::ErrorList &errors) {
   if (options.command == Command::Probe && options.probe.ids.empty())
-    throw Error("probe wants --ids FILE");
+    errors.add(message<ErrorId::ProbeIds>());
   if (options.command == Command::Probe && options.probe.out.empty())
-    throw Error("probe wants --out FILE");
+    errors.add(message<ErrorId::ProbeOut>());
   if (options.train.initialize && options.resume)
-    throw Error("--resume and --initialize exclude each other");
+    errors.add(message<ErrorId::ResumeAndInitialize>());
+}
+
+/// Reads the option at `at`, and moves `at` behind it and its values. `bit` is that of the command.
+void readOption(Options &options, unsigned &bit, const std::vector<std::string> &arguments, size_t &at) {
+  std::string name = arguments[at++];
+  if (!name.starts_with("-"))
+    throw Error(message<ErrorId::ArgumentUnexpected>(name));
+  // --name=value is --name value.
+  size_t equals = name.find('=');
+  std::string attached = equals == std::string::npos ? "" : name.substr(equals + 1);
+  const Option &option = findOption(name.substr(0, equals));
+  if (!(option.commands & bit))
+    throw Error(message<ErrorId::OptionOfOtherCommand>(option.name));
+  if (equals != std::string::npos && *option.value == '\0')
+    throw Error(message<ErrorId::OptionTakesNoValue>(option.name));
+  if (std::string_view(option.name) == "--info")
+    bit |= kInfo;
+  option.assign(options, equals != std::string::npos ? Values{attached} : takeValues(option, arguments, at));
 }
 
 } // namespace
@@ -192,30 +216,16 @@ Options parseOptions(const std::vector<std::string> &arguments) {
     bit = command.bit;
     at = 1;
   }
-  while (at < arguments.size()) {
-    std::string name = arguments[at++];
-    if (!name.starts_with("-"))
-      throw Error(text("unexpected argument '", name, "'"), "see --help");
-    // --name=value is --name value.
-    Values values;
-    size_t equals = name.find('=');
-    std::string attached = equals == std::string::npos ? "" : name.substr(equals + 1);
-    const Option &option = findOption(name.substr(0, equals));
-    if (!(option.commands & bit))
-      throw Error(text("'", option.name, "' is no option of this command"), "see --help");
-    if (equals != std::string::npos && *option.value == '\0')
-      throw Error(text(option.name, " takes no value"));
-    if (std::string_view(option.name) == "--info")
-      bit |= kInfo;
-    option.assign(options,
-                  equals != std::string::npos ? Values{attached} : takeValues(option, arguments, at));
-  }
+  base::ErrorList errors;
+  while (at < arguments.size())
+    errors.collect([&] { readOption(options, bit, arguments, at); });
   if (options.resume && !options.train.resume)
     options.train.resume = options.train.checkpoint;
   else if (options.resume && !options.checkpointGiven)
     options.train.checkpoint = *options.train.resume;
   options.train.seedGiven = options.seed.has_value();
-  check(options);
+  check(options, errors);
+  errors.raise();
   return options;
 }
 

@@ -15,6 +15,8 @@
 namespace contraflow::data {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 namespace fs = std::filesystem;
 
@@ -155,13 +157,13 @@ std::string megabytes(int64_t bytes) {
 
 void checkOptions(const CorpusOptions &options) {
   if (options.paths.empty())
-    throw Error("there is no training text", "name files or directories with --data");
+    throw Error(message<ErrorId::DataMissing>());
   if (!(options.heldOut >= 0 && options.heldOut < 1))
-    throw Error(text("the held-out share is ", options.heldOut, ", wanted 0 or more and less than 1"));
+    throw Error(message<ErrorId::HeldOutShare>(options.heldOut));
   for (const std::string &path : options.paths) {
     std::error_code error;
     if (!fs::exists(path, error))
-      throw Error(text("data path '", path, "' does not exist"));
+      throw Error(message<ErrorId::DataPathMissing>(path));
   }
 }
 
@@ -175,8 +177,9 @@ Corpus readCorpus(const CorpusOptions &options) {
   corpus.duplicates = documents.end() - unique;
   documents.erase(unique, documents.end());
   if (documents.empty())
-    throw Error("no text remains: " + corpus.summary(),
-                options.include.empty() ? "name text files with --data" : "look at --data and --include");
+    throw Error(message<ErrorId::DataEmpty>(corpus.summary(), options.include.empty()
+                                                                  ? "name text files with --data"
+                                                                  : "look at --data and --include"));
   split(std::move(documents), options.heldOut, corpus);
   return corpus;
 }

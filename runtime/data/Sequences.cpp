@@ -20,7 +20,7 @@ Sequences::Sequences(const std::vector<Document> &documents, int64_t seq, Vocabu
                      uint64_t seed, bool shuffle)
     : documents(documents), seq(seq), vocabulary(vocabulary), seed(seed), shuffle(shuffle) {
   if (documents.empty())
-    throw base::Error("there are no documents to make sequences of");
+    throw base::Error(base::message<base::ErrorId::DataNoDocuments>());
   int64_t ids = 0;
   for (const Document &document : documents)
     ids += idsOf(document);

@@ -13,6 +13,8 @@
 namespace contraflow::executor {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 
 namespace {
@@ -57,7 +59,7 @@ Executor::~Executor() { pool.setObserver(nullptr); }
 const Table &Executor::getTable(const std::string &program) const {
   auto found = tables.find(program);
   if (found == tables.end())
-    throw Error(text("this trainer has no program '", program, "'"));
+    throw Error(message<ErrorId::ProgramMissing>(program));
   return found->second;
 }
 
@@ -81,7 +83,7 @@ void Executor::run(const Table &table, size_t begin, size_t end) {
 std::span<float> Executor::parameter(const char *regionName, const abi::Parameter &parameter) {
   const abi::Region *region = manifest.findRegion(regionName);
   if (!region)
-    throw Error(text("this trainer has no memory for ", regionName));
+    throw Error(message<ErrorId::RegionMissing>(regionName));
   return floats(region->offset + parameter.offset, parameter.elements());
 }
 

@@ -19,6 +19,8 @@
 namespace contraflow::executor {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 
 namespace {
@@ -54,7 +56,7 @@ template <typename T> bool load(const std::string &bytes, uint64_t offset, T &re
 Object::Object(const std::string &bytes) {
   int descriptor = createMemoryFile();
   if (descriptor < 0)
-    throw Error(text("cannot create a file in memory for the generated code: ", std::strerror(errno)));
+    throw Error(message<ErrorId::CodeNoFile>(std::strerror(errno)));
   bool written = writeAll(descriptor, bytes);
   int error = errno;
   if (written)
@@ -62,10 +64,9 @@ Object::Object(const std::string &bytes) {
   const char *loadError = written && !handle ? dlerror() : nullptr;
   close(descriptor);
   if (!written)
-    throw Error(text("cannot keep the generated code in memory: ", std::strerror(error)));
+    throw Error(message<ErrorId::CodeNoRoom>(std::strerror(error)));
   if (!handle)
-    throw Error(text("cannot load the generated code: ", loadError),
-                "compile the model again on this machine");
+    throw Error(message<ErrorId::CodeNotLoaded>(loadError));
   link_map *map = nullptr;
   if (dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 && map)
     loadAddress = map->l_addr;
@@ -80,8 +81,7 @@ Object::~Object() {
 cf_function Object::resolve(const std::string &name) const {
   if (void *address = dlsym(handle, name.c_str()))
     return reinterpret_cast<cf_function>(address);
-  throw Error(text("the generated code has no function '", name, "', which the manifest names"),
-              "compile the model again");
+  throw Error(message<ErrorId::CodeLacks>(name));
 }
 
 std::string Object::nameOf(const void *address) const {

@@ -12,6 +12,8 @@
 namespace contraflow::train {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 
 int64_t sample(std::span<const float> logits, double temperature, double uniform,
@@ -45,10 +47,9 @@ void generate(executor::Executor &executor, std::string_view prompt, const Sampl
   const abi::Output *output = manifest.findOutput("generate", "logits");
   if (!output || output->shape != std::vector<int64_t>{manifest.seq, manifest.vocab} ||
       manifest.inputs.generateTokens < 0)
-    throw Error(text("the program generate has no output 'logits' of shape [", manifest.seq, ", ",
-                     manifest.vocab, "], or no input"));
+    throw Error(message<ErrorId::GenerateOutput>(manifest.seq, manifest.vocab));
   if (manifest.eos >= manifest.vocab || manifest.vocab < 256)
-    throw Error(text("this model cannot write bytes: its vocabulary has ", manifest.vocab, " ids"));
+    throw Error(message<ErrorId::GenerateVocabulary>(manifest.vocab));
   std::span<int32_t> input = executor.ids(manifest.inputs.generateTokens, manifest.seq);
   if (manifest.inputs.generateStarts >= 0)
     std::ranges::fill(executor.ids(manifest.inputs.generateStarts, manifest.seq), 0);
@@ -66,7 +67,7 @@ void generate(executor::Executor &executor, std::string_view prompt, const Sampl
     executor.run(table);
     std::span<float> last = logits.subspan((visible - 1) * size_t(manifest.vocab), size_t(manifest.vocab));
     if (!std::all_of(last.begin(), last.end(), [](float value) { return std::isfinite(value); }))
-      throw Error(text("the logits of byte ", step, " are not finite"), "use another checkpoint");
+      throw Error(message<ErrorId::LogitsNotFinite>(step));
     int64_t id = sample(last, options.temperature, random.uniform(uint64_t(step)),
                         [&](int64_t candidate) { return candidate < 256 || candidate == manifest.eos; });
     if (id == manifest.eos)

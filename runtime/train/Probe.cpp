@@ -13,6 +13,8 @@
 namespace contraflow::train {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 
 namespace {
@@ -53,8 +55,7 @@ struct Batch {
 std::vector<int32_t> readNumbers(const abi::SafetensorsFile &file, const std::string &name, int64_t wanted) {
   std::vector<int32_t> numbers = file.readIds(name);
   if (int64_t(numbers.size()) != wanted)
-    throw Error(text("'", file.getPath(), "': ", name, " has ", numbers.size(),
-                     " ids, a step of this trainer has ", wanted));
+    throw Error(message<ErrorId::ProbeCount>(file.getPath(), name, numbers.size(), wanted));
   return numbers;
 }
 
@@ -65,14 +66,13 @@ Batch readBatch(const std::string &path, const abi::Manifest &manifest) {
   // -1 is no token.
   for (int32_t id : batch.ids)
     if (id < -1 || id >= manifest.vocab)
-      throw Error(text("'", path, "': input_ids holds ", id, ", the vocabulary has ", manifest.vocab));
+      throw Error(message<ErrorId::ProbeId>(path, id, manifest.vocab));
   if (!file.find("starts"))
     return batch;
   batch.starts = readNumbers(file, "starts", wanted);
   for (int64_t i = 0; i < wanted; ++i)
     if (batch.starts[size_t(i)] < 0 || batch.starts[size_t(i)] > i % manifest.seq)
-      throw Error(text("'", path, "': starts holds ", batch.starts[size_t(i)], " at position ",
-                       i % manifest.seq, " of its sequence, wanted 0 to the position itself"));
+      throw Error(message<ErrorId::ProbeStarts>(path, batch.starts[size_t(i)], i % manifest.seq));
   return batch;
 }
 

@@ -29,8 +29,7 @@ std::string linesUntil(int64_t step, std::string_view content, const std::string
     content.remove_prefix(end + 1);
     nlohmann::json value = nlohmann::json::parse(line, nullptr, false);
     if (!value.is_object() || !value.contains("step") || !value["step"].is_number_integer())
-      throw base::Error(base::text("'", path, "' is no file of metrics: line ", number, " has no step"),
-                        "name another file with --metrics");
+      throw base::Error(base::message<base::ErrorId::MetricsForeign>(path, number));
     if (value["step"].get<int64_t>() <= step)
       kept += base::text(line, "\n");
   }
@@ -62,7 +61,7 @@ MetricsFile::MetricsFile(const std::string &path) : path(path) { open(); }
 void MetricsFile::open() {
   file.reset(std::fopen(path.c_str(), "ae"));
   if (!file)
-    throw base::Error(base::text("cannot write '", path, "': ", std::strerror(errno)));
+    throw base::Error(base::message<base::ErrorId::FileUnwritable>(path, std::strerror(errno)));
 }
 
 void MetricsFile::keepUntil(int64_t step) {

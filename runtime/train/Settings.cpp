@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/train/Settings.h"
 #include "runtime/base/Error.h"
+#include "runtime/base/Nearest.h"
 
 #include <nlohmann/json.hpp>
 
@@ -13,79 +14,91 @@
 namespace contraflow::train {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 using Json = nlohmann::json;
 
 namespace {
 
-[[noreturn]] void refuse(const std::string &key, const Json &value, const std::string &wanted) {
-  throw Error(text("run file: ", key, " is ", value.dump(-1, ' ', false, Json::error_handler_t::replace),
-                   ", wanted ", wanted));
+/// Where a value comes from, for errors.
+struct Source {
+  /// "run file", or the assignment.
+  const std::string &place;
+  const char *key;
+};
+
+[[noreturn]] void refuse(const Source &source, const Json &value, const std::string &what) {
+  throw Error(message<ErrorId::SettingValue>(
+      source.place, source.key, value.dump(-1, ' ', false, Json::error_handler_t::replace), what));
 }
 
 /// How a JSON value becomes a member.
-template <typename T> void assign(const std::string &key, const Json &value, T &member);
+template <typename T> void assign(const Source &source, const Json &value, T &member);
 
-template <> void assign(const std::string &key, const Json &value, double &member) {
+template <> void assign(const Source &source, const Json &value, double &member) {
   if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() < 0)
-    refuse(key, value, "a number that is not negative");
+    refuse(source, value, "a number that is not negative");
   member = value.get<double>();
 }
 
-template <> void assign(const std::string &key, const Json &value, int64_t &member) {
+template <> void assign(const Source &source, const Json &value, int64_t &member) {
   bool whole = value.is_number_integer() ||
                (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()) &&
                 value.get<double>() < 9e15);
   if (!whole || value.get<double>() < 0 || value.get<double>() > 9e18)
-    refuse(key, value, "a whole number that is not negative");
+    refuse(source, value, "a whole number that is not negative");
   member = value.get<int64_t>();
 }
 
-template <> void assign(const std::string &key, const Json &value, uint64_t &member) {
+template <> void assign(const Source &source, const Json &value, uint64_t &member) {
   if (!value.is_number_unsigned())
-    refuse(key, value, "a whole number that is not negative");
+    refuse(source, value, "a whole number that is not negative");
   member = value.get<uint64_t>();
 }
 
-template <> void assign(const std::string &key, const Json &value, bool &member) {
+template <> void assign(const Source &source, const Json &value, bool &member) {
   if (!value.is_boolean())
-    refuse(key, value, "true or false");
+    refuse(source, value, "true or false");
   member = value.get<bool>();
 }
 
-template <> void assign(const std::string &key, const Json &value, std::string &member) {
+template <> void assign(const Source &source, const Json &value, std::string &member) {
   if (!value.is_string())
-    refuse(key, value, "a string");
+    refuse(source, value, "a string");
   member = value.get<std::string>();
 }
 
-template <> void assign(const std::string &key, const Json &value, std::vector<std::string> &member) {
+template <> void assign(const Source &source, const Json &value, std::vector<std::string> &member) {
   std::vector<std::string> result;
   for (const Json &element : value.is_array() ? value : Json::array({value}))
-    assign(key, element, result.emplace_back());
+    assign(source, element, result.emplace_back());
   member = std::move(result);
 }
 
-template <> void assign(const std::string &key, const Json &value, std::vector<double> &member) {
+template <> void assign(const Source &source, const Json &value, std::vector<double> &member) {
   if (!value.is_array())
-    refuse(key, value, "an array of numbers");
+    refuse(source, value, "an array of numbers");
   std::vector<double> result;
   for (const Json &element : value)
-    assign(key, element, result.emplace_back());
+    assign(source, element, result.emplace_back());
   member = std::move(result);
 }
 
 struct Key {
   const char *path;
   const char *help;
-  std::function<void(Settings &, const Json &)> assign;
+  std::function<void(Settings &, const Json &, const std::string &place)> assign;
   std::function<Json(const Settings &)> read;
   /// False: compiled into the program too, so it cannot change.
   bool settable = true;
 };
 
 template <typename T> Key key(const char *path, const char *help, T Settings::*member, bool settable = true) {
-  return {path, help, [=](Settings &settings, const Json &value) { assign(path, value, settings.*member); },
+  return {path, help,
+          [=](Settings &settings, const Json &value, const std::string &place) {
+            assign(Source{place, path}, value, settings.*member);
+          },
           [=](const Settings &settings) { return Json(settings.*member); }, settable};
 }
 
@@ -130,29 +143,44 @@ const Json *lookUp(const Json &run, const std::string &path) {
   return at->is_null() ? nullptr : at;
 }
 
-void applyAssignment(Settings &settings, const std::string &assignment) {
+/// Paths of all values in an object.
+void listPaths(const Json &object, const std::string &prefix, std::vector<std::string> &paths) {
+  for (const auto &[name, value] : object.items()) {
+    paths.push_back(prefix + name);
+    if (value.is_object())
+      listPaths(value, prefix + name + ".", paths);
+  }
+}
+
+void applyAssignment(Settings &settings, const Json &run, const std::string &assignment) {
   size_t equals = assignment.find('=');
   if (equals == std::string::npos)
-    throw Error(text("--set ", assignment, ": wanted KEY=VALUE"));
+    throw Error(message<ErrorId::AssignmentForm>(assignment));
   std::string path = assignment.substr(0, equals), value = assignment.substr(equals + 1);
+  std::vector<std::string> known;
   for (const Key &key : keys()) {
+    known.push_back(key.path);
     if (path != key.path || !key.settable)
       continue;
     Json json = Json::parse(value, nullptr, /*allow_exceptions=*/false);
-    key.assign(settings, json.is_discarded() ? Json(value) : json);
+    key.assign(settings, json.is_discarded() ? Json(value) : json, "--set " + assignment);
     return;
   }
-  throw Error(text("--set ", path, ": this is no key that can change after compiling"),
-              "change the run file and compile again, or see --help");
+  listPaths(run, "", known);
+  if (std::find(known.begin(), known.end(), path.substr(0, path.find('['))) != known.end())
+    throw Error(message<ErrorId::AssignmentFixed>(assignment, assignment));
+  throw Error(message<ErrorId::AssignmentUnknown>(assignment, path, base::suggest(path, known)));
 }
 
 void validate(const Settings &settings) {
   if (settings.schedule != "constant" && settings.schedule != "cosine")
-    throw Error(text("run file: optimizer.schedule is '", settings.schedule, "', wanted constant or cosine"));
+    throw Error(message<ErrorId::SettingSchedule>(settings.schedule));
   if (settings.betas.size() != 2 || settings.betas[0] >= 1 || settings.betas[1] >= 1)
-    throw Error("run file: optimizer.betas has to be two numbers below 1");
+    throw Error(message<ErrorId::SettingBetas>());
   if (settings.heldOut >= 1)
-    throw Error(text("run file: data.held_out is ", settings.heldOut, ", wanted less than 1"));
+    throw Error(message<ErrorId::SettingHeldOut>(settings.heldOut));
+  if (settings.schedule == "cosine" && settings.minLearningRate > settings.learningRate)
+    throw Error(message<ErrorId::SettingMinRate>(settings.minLearningRate, settings.learningRate));
 }
 
 } // namespace
@@ -160,13 +188,15 @@ void validate(const Settings &settings) {
 Settings Settings::parse(const std::string &runText, const std::vector<std::string> &assignments) {
   Json run = Json::parse(runText, nullptr, /*allow_exceptions=*/false);
   if (!run.is_object())
-    throw Error("run file: this is not a JSON object");
+    throw Error(message<ErrorId::SettingNoObject>());
   Settings settings;
   for (const Key &key : keys())
     if (const Json *value = lookUp(run, key.path))
-      key.assign(settings, *value);
+      key.assign(settings, *value, "run file");
+  base::ErrorList errors;
   for (const std::string &assignment : assignments)
-    applyAssignment(settings, assignment);
+    errors.collect([&] { applyAssignment(settings, run, assignment); });
+  errors.raise();
   validate(settings);
   return settings;
 }

@@ -23,7 +23,7 @@ Step::Step(executor::Executor &executor, const Settings &settings)
   auto update = std::find_if(table.calls.begin(), table.calls.end(), changesParameters);
   updateBegin = size_t(update - table.calls.begin());
   if (manifest.inputs.tokens < 0)
-    throw base::Error("the program of this trainer reads no tokens");
+    throw base::Error(base::message<base::ErrorId::TokensMissing>());
   int64_t count = manifest.microBatches * manifest.batch * manifest.seq;
   tokens = executor.ids(manifest.inputs.tokens, count);
   if (manifest.inputs.starts >= 0)

@@ -17,6 +17,8 @@
 namespace contraflow::train {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 namespace fs = std::filesystem;
 
@@ -98,9 +100,8 @@ Trainer::Trainer(executor::Executor &executor, Settings settingsGiven, TrainOpti
     : executor(executor), manifest(executor.getManifest()), settings(std::move(settingsGiven)),
       options(std::move(optionsGiven)), step(executor, settings), folder(options.checkpoint, say) {
   if (manifest.vocab <= std::max({manifest.bos, manifest.eos, int64_t(255)}))
-    throw Error(text("the vocabulary has ", manifest.vocab, " ids, text as bytes wants ",
-                     std::max({manifest.bos, manifest.eos, int64_t(255)}) + 1),
-                "set vocab_size in the model config");
+    throw Error(message<ErrorId::VocabularyTooSmall>(
+        manifest.vocab, std::max({manifest.bos, manifest.eos, int64_t(255)}) + 1));
 }
 
 bool Trainer::run() {
@@ -143,8 +144,7 @@ void Trainer::begin() {
 void Trainer::checkArguments() {
   data::checkOptions(corpusOptions(settings));
   if (!isWritable(options.checkpoint))
-    throw Error(text("cannot write checkpoints to '", options.checkpoint, "'"),
-                "name another folder with --checkpoint");
+    throw Error(message<ErrorId::CheckpointUnwritable>(options.checkpoint));
   if (options.resume || options.initialize)
     openSource();
   folder.claim();
@@ -162,8 +162,7 @@ void Trainer::openSource() {
     return;
   int64_t resumed = abi::stateOf(*source)->step;
   if (resumed > settings.steps)
-    throw Error(text("the checkpoint is at step ", resumed, ", --steps is ", settings.steps),
-                "ask for more steps, or begin a new run from its parameters with --initialize");
+    throw Error(message<ErrorId::CheckpointAhead>(resumed, settings.steps));
   std::error_code error;
   if (fs::equivalent(source->getPath(), folder.fileOf(resumed), error))
     folder.continueFrom(resumed);
@@ -186,9 +185,7 @@ void Trainer::readText() {
   say("data: " + corpus.summary());
   uint64_t fingerprint = base::mix(corpus.fingerprint() ^ uint64_t(manifest.seq));
   if (options.resume && fingerprint != state.dataFingerprint)
-    throw Error(
-        "the training text is not the text of the checkpoint",
-        "name the same --data and --include, or begin a new run from its parameters with --initialize");
+    throw Error(message<ErrorId::TextChanged>());
   state.dataFingerprint = fingerprint;
   state.seed = settings.seed;
   state.buildId = manifest.buildId;
@@ -208,7 +205,7 @@ void Trainer::resumeFrom(const abi::SafetensorsFile &file) {
   const std::string &path = file.getPath();
   state = checkpoint::resume(executor, file);
   if (options.seedGiven && settings.seed != state.seed)
-    throw Error(text("the checkpoint has seed ", state.seed, ", not ", settings.seed), "leave out --seed");
+    throw Error(message<ErrorId::SeedChanged>(state.seed, settings.seed));
   if (state.buildId != manifest.buildId)
     say(text("note: '", path, "' was written by a trainer that was compiled from something else (build ",
              state.buildId, ", this is ", manifest.buildId, ")"));
@@ -258,10 +255,10 @@ void Trainer::refuseNonFinite(int64_t number) {
   for (int64_t i = 0; i < manifest.microBatches * manifest.batch; ++i)
     if (microBatch < 0 || i / manifest.batch == microBatch)
       documents += "\n  " + training->describe(state.dataPosition + i);
-  throw Error(text(lossIsBad ? "the loss is " : "the gradient norm is ",
-                   numberText(lossIsBad ? lastLosses.total : step.getGradientNorm()), " at step ", number,
-                   microBatch < 0 ? "" : text(" (micro-batch ", microBatch, ")")),
-              text(advice(), "; the batch holds", documents));
+  throw Error(message<ErrorId::NotFinite>(
+      lossIsBad ? "the loss is " : "the gradient norm is ",
+      numberText(lossIsBad ? lastLosses.total : step.getGradientNorm()), number,
+      microBatch < 0 ? "" : text(" (micro-batch ", microBatch, ")"), advice(), documents));
 }
 
 std::string Trainer::advice() const {
@@ -282,7 +279,7 @@ std::optional<double> Trainer::validate() {
     sum += step.readLosses(1).main;
   }
   if (!std::isfinite(sum))
-    throw Error(text("the validation loss is ", numberText(sum), " after step ", state.step), advice());
+    throw Error(message<ErrorId::ValidationNotFinite>(numberText(sum), state.step, advice()));
   return sum / double(batches);
 }
 
@@ -305,9 +302,7 @@ void Trainer::requireSoundModel() {
   step.runEvaluate();
   double loss = step.readLosses(1).total;
   if (!std::isfinite(loss))
-    throw Error(text("the loss is ", numberText(loss), " with the parameters of step ", state.step,
-                     ", which were not saved"),
-                advice());
+    throw Error(message<ErrorId::UpdateNotFinite>(numberText(loss), state.step, advice()));
 }
 
 void Trainer::report(int64_t number, bool validated) {

@@ -89,7 +89,7 @@ LogicalResult ColumnReduceEmitter::emit() {
   ArrayRef<int64_t> domain = op.getDomain();
   if (domain.size() != 2)
     return op.emitError() << "kernel '" << op.getLabel() << "' reduces columns of a domain with "
-                          << domain.size() << " dimensions, wanted 2";
+                          << domain.size() << " dimensions, expected 2";
   for (unsigned i = 0; i < op.getNumResults(); ++i) {
     if (op.getTied()[i] < 0)
       return op.emitError() << "kernel '" << op.getLabel() << "' adds to result " << i

@@ -14,10 +14,6 @@ using namespace mlir;
 
 namespace contraflow::cpu {
 
-static llvm::Error makeError(const llvm::Twine &message) {
-  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
-}
-
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>> CpuMachine::createTargetMachine() const {
   static bool initialized = [] {
     llvm::InitializeAllTargetInfos();
@@ -31,14 +27,14 @@ llvm::Expected<std::unique_ptr<llvm::TargetMachine>> CpuMachine::createTargetMac
   std::string error;
   const llvm::Target *found = llvm::TargetRegistry::lookupTarget(parsed, error);
   if (!found)
-    return makeError(error);
+    return llvm::createStringError(error);
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
   std::unique_ptr<llvm::TargetMachine> result(
       found->createTargetMachine(parsed, cpu, features, options, llvm::Reloc::PIC_, llvm::CodeModel::Small,
                                  llvm::CodeGenOptLevel::Default));
   if (!result)
-    return makeError("no code generator for " + triple);
+    return llvm::createStringError("no code generator for " + triple);
   return result;
 }
 
@@ -61,7 +57,8 @@ llvm::Expected<CpuMachine> CpuMachine::get(llvm::StringRef isa) {
   if (!unnamed)
     return unnamed.takeError();
   if (!(*unnamed)->getMCSubtargetInfo()->isCPUStringValid(machine.cpu))
-    return makeError("unknown instruction set '" + isa + "', wanted native or a processor such as x86-64-v3");
+    return llvm::createStringError("unknown instruction set '" + isa +
+                                   "', expected native or a processor such as x86-64-v3");
   auto created = machine.createTargetMachine();
   if (!created)
     return created.takeError();

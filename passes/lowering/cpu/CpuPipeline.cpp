@@ -34,10 +34,6 @@ using namespace mlir;
 
 namespace contraflow::cpu {
 
-static llvm::Error makeError(const llvm::Twine &message) {
-  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
-}
-
 //===----------------------------------------------------------------------===//
 // MLIR
 //===----------------------------------------------------------------------===//
@@ -109,7 +105,7 @@ static llvm::Error verifyObject(llvm::StringRef bytes) {
       return name.takeError();
     if ((*flags & llvm::object::SymbolRef::SF_Undefined) && !name->empty() && *name != "cf_parallel_for" &&
         *name != "_GLOBAL_OFFSET_TABLE_")
-      return makeError("generated code calls '" + *name + "', which is not in runtime/abi");
+      return llvm::createStringError("generated code calls '" + *name + "', which is not in runtime/abi");
   }
   return llvm::Error::success();
 }
@@ -126,7 +122,7 @@ llvm::Expected<CompiledObject> compileToObject(ModuleOp module, const CpuMachine
     return success();
   });
   auto failed = [&](StringRef what) {
-    return makeError(diagnostics.empty() ? "cannot " + what : diagnostics);
+    return llvm::createStringError(diagnostics.empty() ? "cannot " + what : diagnostics);
   };
 
   if (mlir::failed(lowerKernels(module, machine.target)))
@@ -153,7 +149,7 @@ llvm::Expected<CompiledObject> compileToObject(ModuleOp module, const CpuMachine
   llvm::raw_svector_ostream stream(bytes);
   llvm::legacy::PassManager emission;
   if ((*target)->addPassesToEmitFile(emission, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
-    return makeError("no object files for " + machine.triple);
+    return llvm::createStringError("no object files for " + machine.triple);
   emission.run(*code);
   if (llvm::Error error = verifyObject(bytes))
     return error;

@@ -176,7 +176,7 @@ LogicalResult FunctionLowering::lower(func::FuncOp function) {
   if (!llvm::hasSingleElement(function.getBody()))
     return function.emitError() << "function '" << function.getName() << "' has "
                                 << std::distance(function.getBody().begin(), function.getBody().end())
-                                << " blocks, wanted 1";
+                                << " blocks, expected 1";
   if (failed(placeArguments(function)))
     return failure();
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
@@ -218,7 +218,7 @@ private:
     ModuleOp module = getOperation();
     if (lanes != 0) {
       if (lanes != 4 && lanes != 8 && lanes != 16)
-        return module.emitError() << "vectors of " << lanes << " lanes, wanted 4, 8 or 16";
+        return module.emitError() << "vectors of " << lanes << " lanes, expected 4, 8 or 16";
       return CpuTarget::forLanes(lanes);
     }
     llvm::Expected<CpuMachine> machine =

@@ -129,7 +129,7 @@ LogicalResult RouteEmitter::verify() {
   unsigned inputs = 1 + anchor.getHasBias() + anchor.getHasValid(), results = anchor.getCountsSeq() ? 1 : 3;
   if (op.getNumInputs() != inputs || op.getNumResults() != results)
     return error() << "route with " << op.getNumInputs() << " inputs and " << op.getNumResults()
-                   << " results, wanted " << inputs << " and " << results;
+                   << " results, expected " << inputs << " and " << results;
   if (anchor.getGroups() < 1 || experts % anchor.getGroups() != 0)
     return error() << experts << " experts in " << anchor.getGroups() << " groups";
   int64_t available =
@@ -385,7 +385,7 @@ LogicalResult emitRoute(KernelEmission &kernel) {
   auto anchor = llvm::cast<nn::RouteAnchorAttr>(kernel.op.getAnchor());
   if (kernel.op.getDomain().size() != 3)
     return kernel.op.emitError() << "kernel '" << kernel.op.getLabel() << "' routes over a domain with "
-                                 << kernel.op.getDomain().size() << " dimensions, wanted 3";
+                                 << kernel.op.getDomain().size() << " dimensions, expected 3";
   RouteEmitter emitter(kernel, anchor);
   if (failed(emitter.verify()))
     return failure();

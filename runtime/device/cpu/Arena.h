@@ -29,9 +29,6 @@ private:
   size_t mappingBytes = 0;
 };
 
-/// Bytes of memory that this process can have: the machine's, or the limit of its control group.
-int64_t availableMemory();
-
 } // namespace contraflow::device
 
 #endif

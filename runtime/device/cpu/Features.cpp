@@ -60,9 +60,7 @@ void requireFeatures(const std::vector<std::string> &wanted) {
     std::string names;
     for (const std::string &name : missing)
       names += (names.empty() ? "" : ", ") + name;
-    throw base::Error("this trainer was compiled for a processor with " + names +
-                          ", which this machine lacks",
-                      "compile it here, or with another target.isa in the run file");
+    throw base::Error(base::message<base::ErrorId::InstructionsMissing>(names));
   }
   // Not an x86 processor: the dynamic loader has the last word.
 }

@@ -61,8 +61,7 @@ Pool::Pool(int threads, int64_t scratchBytes)
     futexWakeAll(epoch);
     for (std::thread &worker : workers)
       worker.join();
-    throw base::Error(base::text("cannot start ", threads, " threads: ", error.what()),
-                      "give a smaller --threads");
+    throw base::Error(base::message<base::ErrorId::ThreadsNotStarted>(threads, error.what()));
   }
   current = this;
 }

@@ -111,7 +111,7 @@ TEST_F(Checkpoint, SaysWhatIsWrong) {
   EXPECT_CONTAINS(errorWith("checksum.a.weight", "0123"), "it was written with 0123");
   EXPECT_CONTAINS(errorWith(kHeaderChecksum, nullptr), "is damaged: its header has lost its checksum");
   EXPECT_CONTAINS(errorWith("checkpoint_version", nullptr), "__metadata__.checkpoint_version is missing");
-  EXPECT_CONTAINS(errorWith("checkpoint_version", "one"), "checkpoint_version is 'one', wanted a number");
+  EXPECT_CONTAINS(errorWith("checkpoint_version", "one"), "checkpoint_version is 'one', expected a number");
   EXPECT_CONTAINS(errorWith("checkpoint_version", "2"),
                   "is a checkpoint of version 2, this program reads 1 and older; use a newer build");
   writeSafetensors(path, tensors, {{"format", "pt"}, {"step", "3"}});

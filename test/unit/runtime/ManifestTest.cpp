@@ -85,7 +85,7 @@ TEST(Manifest, RefusesNumbersThatDoNotFit) {
       {[](Manifest &m) { m.parameters[0].shape = {1 << 30, 1 << 30, 1 << 30}; }, "too many elements"},
       {[](Manifest &m) { m.parameters[0].offset = 2; }, "not a multiple of 4"},
       {[](Manifest &m) { m.parameters[0].offset = -64; }, "needs bytes -64"},
-      {[](Manifest &m) { m.parameters[0].split = true; }, "has no {e}"},
+      {[](Manifest &m) { m.parameters[0].split = true; }, "has no index in braces"},
       {[](Manifest &m) { m.inputs.tokens = m.arenaBytes - 8; }, "inputs.tokens"},
       {[](Manifest &m) { m.scalars = m.arenaBytes; }, "scalars"},
       {[](Manifest &m) { m.losses[0].offset = m.arenaBytes; }, "loss 'main'"},
@@ -119,7 +119,7 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
     return errorOf([&] { Manifest::fromJson(changed); });
   };
   EXPECT_CONTAINS(errorOf([] { Manifest::fromJson(""); }), "not JSON");
-  EXPECT_CONTAINS(errorOf([] { Manifest::fromJson("[]"); }), "wanted an object");
+  EXPECT_CONTAINS(errorOf([] { Manifest::fromJson("[]"); }), "expected an object");
   EXPECT_CONTAINS(errorAfter("\"version\": 2", "\"version\": 999"), "version is 999, this runtime wants");
   EXPECT_CONTAINS(errorAfter("\"batch\": 2", "\"batch\": \"2\""), "$.batch has the wrong type (string)");
   EXPECT_CONTAINS(errorAfter("\"batch\": 2,", ""), "$.batch is missing");
@@ -129,9 +129,9 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
   EXPECT_CONTAINS(errorAfter("\"kind\":\"workspace\"", "\"kind\":1"),
                   "memory.train[1].kind has the wrong type");
   EXPECT_CONTAINS(errorAfter("\"memory\": \\{", "\"memory\": {\"x\": 3, "),
-                  "memory.x is number, wanted an array");
+                  "memory.x is number, expected an array");
   EXPECT_CONTAINS(errorAfter("\"losses\": \\[", "\"losses\": 3, \"x\": ["),
-                  "losses is number, wanted an array");
+                  "losses is number, expected an array");
 }
 
 } // namespace

@@ -68,13 +68,15 @@ TEST(Options, RefusesWhatItDoesNotKnow) {
   EXPECT_CONTAINS(errorFor({"--steps"}), "--steps wants N");
   EXPECT_CONTAINS(errorFor({"--data", "--steps", "3"}), "--data wants PATH...");
   EXPECT_CONTAINS(errorFor({"--steps", "three"}), "--steps is 'three'");
-  EXPECT_CONTAINS(errorFor({"--steps", "-3"}), "wanted a number of 0 or more");
-  EXPECT_CONTAINS(errorFor({"--threads", "0"}), "wanted a number of 1 or more");
-  EXPECT_CONTAINS(errorFor({"--threads", "4097"}), "--threads is 4097, wanted 4096 at most");
+  EXPECT_CONTAINS(errorFor({"--steps", "-3"}), "expected a number of 0 or more");
+  EXPECT_CONTAINS(errorFor({"--threads", "0"}), "expected a number of 1 or more");
+  EXPECT_CONTAINS(errorFor({"--threads", "4097"}), "--threads is 4097, expected 4096 at most");
   EXPECT_CONTAINS(errorFor({"--threads", "99999999999"}), "--threads is '99999999999'");
   EXPECT_CONTAINS(errorFor({"--temperature", "nan"}), "--temperature is 'nan'");
   EXPECT_CONTAINS(errorFor({"--profile=yes"}), "takes no value");
-  EXPECT_CONTAINS(errorFor({"probe"}), "probe wants --ids");
+  EXPECT_EQ(errorFor({"probe", "--stesp"}), "unknown option '--stesp'; did you mean '--steps'?\n"
+                                            "contraflow: error: probe wants --ids FILE\n"
+                                            "contraflow: error: probe wants --out FILE");
 }
 
 // The command line is frozen: a change of options or of settings shows in help.txt.

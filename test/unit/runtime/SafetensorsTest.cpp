@@ -83,9 +83,9 @@ TEST(Safetensors, RefusesWrongUse) {
   SafetensorsFile file(path);
   std::vector<float> read(1);
   EXPECT_CONTAINS(errorOf([&] { file.readFloats("v", {1}, read); }), "has no tensor 'v'");
-  EXPECT_CONTAINS(errorOf([&] { file.readFloats("w", {1, 1}, read); }), "has shape [1], wanted [1, 1]");
-  EXPECT_CONTAINS(errorOf([&] { file.readFloats("i", {1}, read); }), "has type I64, wanted floating point");
-  EXPECT_CONTAINS(errorOf([&] { file.readIds("w"); }), "has type F32, wanted I32 or I64");
+  EXPECT_CONTAINS(errorOf([&] { file.readFloats("w", {1, 1}, read); }), "has shape [1], expected [1, 1]");
+  EXPECT_CONTAINS(errorOf([&] { file.readFloats("i", {1}, read); }), "has type I64, expected floating point");
+  EXPECT_CONTAINS(errorOf([&] { file.readIds("w"); }), "has type F32, expected I32 or I64");
   EXPECT_CONTAINS(errorOf([&] { file.readIds("i"); }), "holds 1099511627776");
   EXPECT_CONTAINS(errorOf([&] {
                     TensorView view{ElementType::F32, {1}, &value};

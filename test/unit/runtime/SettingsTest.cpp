@@ -83,19 +83,42 @@ TEST(Settings, NamesTheKeyThatIsWrong) {
     return errorOf([&] { Settings::parse(run, assignments); });
   };
   EXPECT_CONTAINS(errorFor("[]"), "not a JSON object");
-  EXPECT_CONTAINS(errorFor(R"({"optimizer": {"lr": "big"}})"), "optimizer.lr is \"big\", wanted a number");
+  EXPECT_CONTAINS(errorFor(R"({"optimizer": {"lr": "big"}})"), "optimizer.lr is \"big\", expected a number");
   EXPECT_CONTAINS(errorFor(R"({"optimizer": {"lr": -1}})"), "optimizer.lr is -1");
-  EXPECT_CONTAINS(errorFor(R"({"train": {"steps": 1.5}})"), "train.steps is 1.5, wanted a whole number");
+  EXPECT_CONTAINS(errorFor(R"({"train": {"steps": 1.5}})"), "train.steps is 1.5, expected a whole number");
   EXPECT_CONTAINS(errorFor(R"({"train": {"steps": 1e300}})"), "train.steps");
   EXPECT_CONTAINS(errorFor(R"({"seed": -1})"), "seed is -1");
-  EXPECT_CONTAINS(errorFor(R"({"optimizer": {"schedule": "sine"}})"), "wanted constant or cosine");
+  EXPECT_CONTAINS(errorFor(R"({"optimizer": {"schedule": "sine"}})"), "expected constant or cosine");
   EXPECT_CONTAINS(errorFor(R"({"optimizer": {"betas": [0.9]}})"), "two numbers below 1");
   EXPECT_CONTAINS(errorFor(R"({"data": {"held_out": 1}})"), "data.held_out is 1");
-  EXPECT_CONTAINS(errorFor(R"({"document_mask": 1})"), "wanted true or false");
-  EXPECT_CONTAINS(errorFor("{}", {"optimizer.lr"}), "wanted KEY=VALUE");
+  EXPECT_CONTAINS(errorFor(R"({"document_mask": 1})"), "expected true or false");
+  EXPECT_CONTAINS(errorFor("{}", {"optimizer.lr"}), "expected KEY=VALUE");
   // These are compiled into the program.
-  EXPECT_CONTAINS(errorFor("{}", {"optimizer.betas=[0, 0]"}), "no key that can change after compiling");
-  EXPECT_CONTAINS(errorFor("{}", {"optimizer.weight_decay=0"}), "no key that can change after compiling");
+  std::string run = R"({"optimizer": {"weight_decay": 0.1}, "model": {"hidden_size": 4}})";
+  EXPECT_EQ(errorFor("{}", {"optimizer.betas=[0, 0]"}),
+            "--set optimizer.betas=[0, 0]: this key is compiled in; compile again with 'contraflow compile "
+            "RUN.json --set optimizer.betas=[0, 0]'");
+  EXPECT_CONTAINS(errorFor(run, {"optimizer.weight_decay=0"}), "this key is compiled in");
+  EXPECT_CONTAINS(errorFor(run, {"model.hidden_size=8"}), "this key is compiled in");
+  EXPECT_EQ(errorFor(run, {"optimizer.rl=0"}),
+            "--set optimizer.rl=0: unknown key 'optimizer.rl'; did you mean 'optimizer.lr'?");
+  // All that are wrong are said at once.
+  EXPECT_EQ(errorFor(run, {"optimizer.lr=x", "seed=-1"}),
+            "--set optimizer.lr=x: optimizer.lr is \"x\", expected a number that is not negative\n"
+            "contraflow: error: --set seed=-1: seed is -1, expected a whole number that is not negative");
+  EXPECT_CONTAINS(errorFor(R"({"optimizer": {"lr": 1e-3, "min_lr": 2e-3, "schedule": "cosine"}})"),
+                  "optimizer.min_lr is 0.002, expected at most optimizer.lr = 0.001");
+}
+
+TEST(Settings, WriteThemselvesIntoARunFile) {
+  std::string run = R"({"optimizer": {"lr": 1e-3, "eps": 1e-8}, "name": "n"})";
+  Settings settings = Settings::parse(run, {"optimizer.lr=2e-3", "data.paths=[\"a\"]"});
+  settings.steps = 5;
+  std::string written = settings.writeInto(run);
+  EXPECT_CONTAINS(written, "\"eps\":1e-08,\"lr\":0.002");
+  EXPECT_CONTAINS(written, "\"name\":\"n\"");
+  EXPECT_CONTAINS(written, "\"steps\":5");
+  EXPECT_EQ(Settings::parse(written, {}).dataPaths, settings.dataPaths);
 }
 
 TEST(Progress, SaysAllOfAStepOnOneLine) {

@@ -191,7 +191,7 @@ TEST_F(Trainer, RefusesToResumeSomethingElse) {
   abi::writeSafetensors(folder / "other", row, abi::checkpointMetadata(row, second));
   EXPECT_CONTAINS(
       errorOf("--resume other --checkpoint b"),
-      "tensor 'table.weight' has shape [258], the trainer wants [258, 258]; use a trainer that was");
+      "tensor 'table.weight' has shape [258], expected [258, 258]; use a trainer that was");
   abi::Metadata state{{"step", "2"}, {"data_position", "8"}, {"seed", "1"}, {"data_fingerprint", "1"}};
   abi::writeSafetensors(folder / "other", row, state);
   EXPECT_CONTAINS(errorOf("--resume other --checkpoint b"), "'other' has no checksums; start a new run");
@@ -386,7 +386,7 @@ TEST_F(Trainer, BeginsWithGivenParameters) {
   abi::writeSafetensors(folder / "wrong", {{"table.weight", {abi::ElementType::F32, {258}, wrong.data()}}},
                         {});
   EXPECT_CONTAINS(run("--data text --initialize wrong").text,
-                  "'table.weight' has shape [258], the trainer wants [258, 258]");
+                  "'table.weight' has shape [258], expected [258, 258]");
   abi::writeSafetensors(folder / "few", {{"items.0.count", {abi::ElementType::F32, {4}, wrong.data()}}}, {});
   EXPECT_CONTAINS(run("--data text --initialize few").text,
                   "lacks 2 of 3 tensors, the first is 'table.weight'");
@@ -453,7 +453,7 @@ TEST_F(Trainer, ChecksArgumentsBeforeItReadsText) {
   };
   EXPECT_CONTAINS(errorOf("--initialize none"), "error: cannot open 'none'");
   EXPECT_CONTAINS(errorOf("--resume none"), "error: cannot open 'none'");
-  EXPECT_CONTAINS(errorOf("--resume text"), "error: there is no checkpoint in 'text'; wanted a folder step-");
+  EXPECT_CONTAINS(errorOf("--resume text"), "error: there is no checkpoint in 'text'; expected a folder step-");
   EXPECT_FALSE(std::filesystem::exists(folder / "new"));
   EXPECT_CONTAINS(errorOf("--metrics none/x"), "cannot write 'none/x'");
   EXPECT_CONTAINS(errorOf("--data nowhere --metrics x"), "data path 'nowhere' does not exist");
@@ -633,7 +633,7 @@ TEST_F(Trainer, ProbesEveryResult) {
                          {"starts", {abi::ElementType::I32, {4, 32}, starts.data()}}},
                         {});
   EXPECT_CONTAINS(run("probe --ids late --out x").text,
-                  "starts holds 3 at position 2 of its sequence, wanted 0 to the position itself");
+                  "starts holds 3 at position 2 of its sequence, expected 0 to the position itself");
 }
 
 TEST_F(Trainer, SaysWhatItIsAndWhereTimeGoes) {
@@ -665,7 +665,7 @@ TEST_F(Trainer, RefusesBadInputClearly) {
       {"--data nowhere", 1, "'nowhere' does not exist"},
       {"--data text --checkpoint trainer", 1, "cannot write checkpoints to 'trainer'"},
       {"--data text --metrics none/x", 1, "cannot write 'none/x'"},
-      {"--data text --threads 4096", 1, "error: --threads is 4096, wanted "},
+      {"--data text --threads 4096", 1, "error: --threads is 4096, expected "},
       {"generate --checkpoint text/0.h", 1, "'text/0.h' is no safetensors file"},
       {"--data text --set optimizer.lr=fast", 1, "optimizer.lr is \"fast\""},
       {"--what", 2, "unknown option '--what'"},
@@ -693,7 +693,7 @@ TEST_F(Trainer, RefusesABadPayloadClearly) {
   EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.isa = {"sse4.2", "avx512er"}; }),
                   "compiled for a processor with avx512er");
   EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.arenaBytes = int64_t(1) << 50; }),
-                  "MiB of memory for the arena");
+                  "the trainer needs 1.00 PiB of memory, this machine has ");
   EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.programs.erase("train"), m.memory.clear(); }),
                   "no program 'train'");
   EXPECT_CONTAINS(errorWith([](abi::Manifest &m) { m.eos = 300; }), "the vocabulary has 258 ids");

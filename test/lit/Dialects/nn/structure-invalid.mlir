@@ -164,6 +164,13 @@ nn.block @block_c1(%x: <8 x 4>) -> (<8 x 4>) {
 
 // -----
 
+// expected-error @below {{custom op 'nn.block' (C1) body must end with nn.yield}}
+nn.block @block_c1_without_yield(%x: <8 x 4>) -> (<8 x 4>) {
+  %y = nn.silu %x : <8 x 4>
+}
+
+// -----
+
 // expected-error @below {{'nn.block' op (C2) 'a' is declared already}}
 nn.block @block_c2<a, a>() -> () {
   nn.yield

@@ -9,9 +9,9 @@ using namespace contraflow::driver;
 namespace {
 
 Options parse(const std::vector<std::string> &arguments) {
-  std::string error;
-  std::optional<Options> options = parseOptions(arguments, error);
-  EXPECT_TRUE(options) << error;
+  std::vector<std::string> errors;
+  std::optional<Options> options = parseOptions(arguments, errors);
+  EXPECT_TRUE(options) << (errors.empty() ? "" : errors.front());
   return options.value_or(Options());
 }
 
@@ -58,29 +58,47 @@ TEST(DriverOptions, EveryOptionIsInTheHelpOfItsCommands) {
 TEST(DriverOptions, WhatDecidesTheIrIsReplayed) {
   Options options = parse({"compile", "a.mlir", "--start-from", "fusion", "-o", "t", "--timing"});
   EXPECT_EQ(options.replayed, (std::vector<std::string>{"--start-from=fusion"}));
+  EXPECT_EQ(parse({"compile", "a.json", "--set", "a=1", "b=2"}).replayed,
+            (std::vector<std::string>{"--set=a=1", "--set=b=2"}));
 }
 
 TEST(DriverOptions, OptionsOfOptAreNoneOfTheCompiler) {
   EXPECT_EQ(getHelp("").find("--split-input-file"), std::string::npos);
   EXPECT_NE(getOptOptionsHelp().find("--split-input-file"), std::string::npos);
   EXPECT_EQ(getOptOptionsHelp().find("--stop-after"), std::string::npos);
-  std::string error;
-  EXPECT_FALSE(parseOptions({"compile", "a.mlir", "--split-input-file"}, error));
-  EXPECT_EQ(error, "unknown option '--split-input-file'; see contraflow compile --help");
+  std::vector<std::string> errors;
+  EXPECT_FALSE(parseOptions({"compile", "a.mlir", "--split-input-file"}, errors));
+  EXPECT_EQ(errors.at(0), "unknown option '--split-input-file'; see contraflow compile --help");
+}
+
+TEST(DriverOptions, SetTakesWhatLooksLikeAnAssignment) {
+  Options options = parse(
+      {"train", "run.json", "--set", "a=1", "b.c={\"d\": 2}", "--steps", "3", "--set=e=", "--set", "f=-1"});
+  EXPECT_EQ(options.assignments, (std::vector<std::string>{"a=1", "b.c={\"d\": 2}", "e=", "f=-1"}));
+  EXPECT_EQ(options.trainerArguments, (std::vector<std::string>{"--steps", "3"}));
+  EXPECT_EQ(parse({"compile", "--set", "a=1", "run.json"}).input, "run.json");
 }
 
 TEST(DriverOptions, ErrorsSayWhatWasFoundAndWanted) {
-  auto getError = [](const std::vector<std::string> &arguments) {
-    std::string error;
-    EXPECT_FALSE(parseOptions(arguments, error));
-    return error;
+  auto getErrors = [](const std::vector<std::string> &arguments) {
+    std::vector<std::string> errors;
+    EXPECT_FALSE(parseOptions(arguments, errors));
+    return errors;
   };
+  auto getError = [&](const std::vector<std::string> &arguments) { return getErrors(arguments).at(0); };
   EXPECT_EQ(getError({"verify"}), "expected FOLDER; see contraflow verify --help");
   EXPECT_EQ(getError({"verify", "f", "--threads", "0"}),
-            "'--threads' got '0', expected N; see contraflow verify --help");
+            "'--threads': expected N, found '0'; see contraflow verify --help");
   EXPECT_EQ(getError({"compile", "a", "--output="}),
-            "'--output' got '', expected FILE; see contraflow compile --help");
+            "'--output': expected FILE, found ''; see contraflow compile --help");
   EXPECT_EQ(getError({"--json"}), "expected a command; see contraflow --help");
+  EXPECT_EQ(getError({"compile", "r.json", "--set", "seed"}),
+            "'--set': expected KEY=VALUE..., found 'seed'; see contraflow compile --help");
+  EXPECT_EQ(getError({"inspct"}), "unknown command 'inspct'; did you mean 'inspect'?");
+  // All that is wrong is said at once.
+  EXPECT_EQ(getErrors({"inspect", "a", "b", "--jsn"}),
+            (std::vector<std::string>{"unexpected argument 'b'; see contraflow inspect --help",
+                                      "unknown option '--jsn'; did you mean '--json'?"}));
 }
 
 } // namespace

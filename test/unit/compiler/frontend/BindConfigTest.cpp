@@ -189,6 +189,30 @@ TEST_F(BindConfigTest, ADefaultMustFit) {
             "model.mlir:2:1: error: default of 'head_dim': expected an integer of 1 or more, found 2.5\n");
 }
 
+TEST_F(BindConfigTest, ADefaultThatKeysMakeWrongIsTheirError) {
+  EXPECT_EQ(bind("nn.config hidden = \"hidden_size\" : dim\nnn.config heads = \"heads\" : dim\n"
+                 "nn.let share = hidden/heads\nnn.config head_dim = \"head_dim\" : dim default share",
+                 "\"hidden_size\": 10,\n\"heads\": 4"),
+            "");
+  EXPECT_EQ(diagnostics,
+            "config.json:2:1: error: hidden_size = 10: default of 'head_dim': expected an integer of 1 or "
+            "more, found 2.5\n"
+            "model.mlir:5:1: note: computed here\n"
+            "config.json:3:1: note: heads = 4\n");
+}
+
+TEST_F(BindConfigTest, KeysOfOneValueDoNotContradictEachOther) {
+  std::string declaration = "nn.config theta = [\"theta\", \"rope.theta\"] : float default 1.0";
+  EXPECT_EQ(bind(declaration, "\"theta\": 4, \"rope\": {\"theta\": 4.0}"), "theta = 4.0\n");
+  EXPECT_EQ(bind(declaration, "\"theta\": null, \"rope\": {\"theta\": 5}"), "theta = 5.0\n");
+  EXPECT_EQ(diagnostics, "");
+  EXPECT_EQ(bind(declaration, "\"theta\": 4,\n\"rope\": {\"theta\": 5}"), "");
+  EXPECT_EQ(diagnostics,
+            "config.json:3:10: error: rope.theta: found 5, which contradicts theta = 4; leave out one of "
+            "them\n"
+            "model.mlir:2:1: note: read as 'theta' here\n");
+}
+
 TEST_F(BindConfigTest, RefusesLossesThatTheModelHasNot) {
   EXPECT_EQ(bind("nn.config w = run \"loss.balance_alpha\" : float default 0.3", "",
                  ", \"loss\": {\"balance_alph\": 0.5}"),

@@ -300,8 +300,7 @@ TEST_F(InstantiateTest, AFloatIsNoDimension) {
             "{\"model_type\": \"m\", \"hidden_size\": 4,\n\"width\": 4}"));
   EXPECT_NE(diagnostics.find("dimension 'out' must be an integer of 1 or more, found 4.0"), std::string::npos)
       << diagnostics;
-  EXPECT_NE(diagnostics.find("config.json:2:1: note: width = 4 is 'width'"), std::string::npos)
-      << diagnostics;
+  EXPECT_NE(diagnostics.find("config.json:2:1: error: width = 4: "), std::string::npos) << diagnostics;
 }
 
 TEST_F(InstantiateTest, AnErrorIsThereOnceAndNamesItsKeys) {
@@ -325,8 +324,7 @@ TEST_F(InstantiateTest, AnErrorIsThereOnceAndNamesItsKeys) {
     %y = nn.call @turn<hidden>(%z) prefix("b") : (<tokens x hidden>) -> (<tokens x hidden>))"),
             "{\"model_type\": \"m\", \"hidden_size\": 4,\n\"heads\": 6,\n\"rank\": 9}"));
   EXPECT_EQ(llvm::StringRef(diagnostics).count("error:"), 1u) << diagnostics;
-  EXPECT_NE(diagnostics.find("config.json:2:1: note: heads = 6 is 'heads'"), std::string::npos)
-      << diagnostics;
+  EXPECT_NE(diagnostics.find("config.json:2:1: error: heads = 6: "), std::string::npos) << diagnostics;
   EXPECT_EQ(diagnostics.find("is 'tokens'"), std::string::npos) << diagnostics;
 }
 
@@ -367,10 +365,10 @@ TEST_F(InstantiateTest, ASequenceHasATokenToPredict) {
       parse("{\"model\": {\"model_type\": \"m\", \"hidden_size\": 4}, \"batch\": {\n\"sequence\": 1}}");
   ASSERT_TRUE(run) << diagnostics;
   EXPECT_FALSE(buildModel(context, *run));
-  EXPECT_NE(
-      diagnostics.find("'nn.shift' op (C1) by must be less than seq, found 1 and 1: no token would be left\n"
-                       "run.json:2:1: note: batch.sequence = 1 is 'seq'\n"),
-      std::string::npos)
+  EXPECT_NE(diagnostics.find(
+                "run.json:2:1: error: batch.sequence = 1: 'nn.shift' op (C1) by must be less than seq, found "
+                "1 and 1: no token would be left\n"),
+            std::string::npos)
       << diagnostics;
 }
 

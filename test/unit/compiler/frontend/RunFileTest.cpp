@@ -65,7 +65,7 @@ TEST_F(RunFileTest, ReportsAllErrorsOfAFile) {
       "run.json:1:1: error: key 'model' is missing\n"
       "run.json:5:14: error: target.kind: expected one of \"cpu\", found \"tpu\"\n"
       "run.json:3:29: error: batch.tokens: expected a multiple of sequence * micro_batches = 32, found 40\n"
-      "run.json:4:17: error: optimizer.lr: expected a number of 0.0 or more, found \"high\"\n"
+      "run.json:4:17: error: optimizer.lr: expected a number of 0 or more, found \"high\"\n"
       "run.json:4:46: error: optimizer.betas[1]: expected a number of 0 or more and below 1, found 1\n"
       "run.json:4:50: error: optimizer: unknown key 'schedul'; did you mean 'schedule'?\n"
       "run.json:6:3: error: data: expected an object, found 3\n"
@@ -73,8 +73,14 @@ TEST_F(RunFileTest, ReportsAllErrorsOfAFile) {
 }
 
 TEST_F(RunFileTest, RefusesABatchThatCannotBeCounted) {
-  EXPECT_FALSE(parse(R"({"model": {}, "batch": {"sequence": 4611686018427387904, "micro_batches": 4}})"));
-  EXPECT_EQ(diagnostics, "run.json:1:15: error: batch: sequence * micro_batches is too large\n");
+  EXPECT_FALSE(parse(R"({"model": {}, "batch": {"sequence": 4611686018427387904, "micro_batches": 5000}})"));
+  EXPECT_FALSE(parse(R"({"model": {}, "batch": {"sequence": 4096, "tokens": 1099511627776}})"));
+  EXPECT_EQ(diagnostics,
+            "run.json:1:25: error: batch.sequence: expected an integer of 1 to 2147483647, found "
+            "4611686018427387904\n"
+            "run.json:1:58: error: batch.micro_batches: expected an integer of 1 to 4096, found 5000\n"
+            "run.json:1:43: error: batch.tokens: a micro-batch has 1099511627776 tokens, expected at "
+            "most 2147483647; raise batch.micro_batches\n");
 }
 
 TEST_F(RunFileTest, FindsTheArchitectureOfAModelType) {
@@ -95,6 +101,61 @@ TEST_F(RunFileTest, ReadsAConfigurationFromItsFile) {
   EXPECT_EQ(diagnostics.find("run.json:1:2: error: model: there is no file '"), 0u) << diagnostics;
   EXPECT_NE(diagnostics.find("missing.json'"), std::string::npos) << diagnostics;
   EXPECT_FALSE(parse(R"({"model": ".", "batch": {"sequence": 1}})")) << "a folder is no configuration";
+}
+
+TEST_F(RunFileTest, AssignmentsOverrideKeysOfBothFiles) {
+  write("config.json", "{\"hidden_size\": 7, \"rope_scaling\": null}");
+  std::string text = R"({"model": "config.json", "batch": {"sequence": 1}, "optimizer": {"lr": 1}})";
+  JsonDiagnostics found;
+  std::optional<RunFile> run =
+      RunFile::parse(text, (folder / "run.json").string(), found,
+                     {"optimizer.lr=2", "model.hidden_size=8", "model.rope_scaling.factor=4",
+                      "batch.tokens=3", "name=other"});
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run->optimizer.learningRate, 2);
+  EXPECT_EQ(run->tokens, 3);
+  EXPECT_EQ(run->name, "other");
+  nlohmann::json resolved = run->resolve();
+  EXPECT_EQ(resolved["model"].dump(), R"({"hidden_size":8,"rope_scaling":{"factor":4}})");
+  EXPECT_EQ(resolved["optimizer"]["lr"], 2);
+  EXPECT_FALSE(
+      RunFile::parse(text, (folder / "run.json").string(), found, {"optimizer.lr=x", "train.stps=1"}));
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].str(),
+            "--set optimizer.lr=x: error: optimizer.lr: expected a number of 0 or more, found \"x\"");
+  EXPECT_EQ(found[1].str(), "--set train.stps=1: error: train: unknown key 'stps'; did you mean 'steps'?");
+}
+
+TEST_F(RunFileTest, AModelMayBeGivenOnTheCommandLine) {
+  std::string config = write("other.json", "{\"hidden_size\": 9}");
+  JsonDiagnostics found;
+  std::optional<RunFile> run =
+      RunFile::parse(R"({"model": {}, "batch": {"sequence": 1}})", (folder / "run.json").string(), found,
+                     {"model=" + config, "model.hidden_size=10"});
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run->config.find("hidden_size")->get(), 10);
+}
+
+TEST_F(RunFileTest, ContradictionsOfShortRunsAreWarnings) {
+  EXPECT_TRUE(parse(R"({"model": {}, "batch": {"sequence": 1}, "optimizer": {"warmup_steps": 5},
+"train": {"steps": 4, "validate_every": 6, "checkpoint_every": 7}})"))
+      << diagnostics;
+  EXPECT_EQ(
+      diagnostics,
+      "run.json:1:55: warning: optimizer.warmup_steps: 5 is more than train.steps = 4: the run ends before "
+      "its warm-up\n"
+      "run.json:2:23: warning: train.validate_every: 6 is more than train.steps = 4: it happens at the end "
+      "only\n"
+      "run.json:2:44: warning: train.checkpoint_every: 7 is more than train.steps = 4: it happens at the end "
+      "only\n");
+  diagnostics.clear();
+  // A constant rate has no end to fall to.
+  EXPECT_TRUE(parse(R"({"model": {}, "batch": {"sequence": 1}, "optimizer": {"lr": 1, "min_lr": 2}})"));
+  EXPECT_FALSE(parse(
+      R"({"model": {}, "batch": {"sequence": 1}, "optimizer": {"lr": 1, "min_lr": 2, "schedule": "cosine"}})"));
+  EXPECT_EQ(diagnostics,
+            "run.json:1:64: error: optimizer.min_lr: expected at most optimizer.lr = 1.0, to which a "
+            "cosine falls, found 2.0\n");
 }
 
 TEST_F(RunFileTest, SaysWhichKeysThereAre) {
@@ -183,6 +244,10 @@ protected:
       EXPECT_FALSE(accepts(path, number(minimum - 1))) << name;
       EXPECT_FALSE(accepts(path, "text")) << name;
       EXPECT_EQ(accepts(path, minimum + 0.5), type == "number") << name;
+      if (property.contains("maximum")) {
+        EXPECT_TRUE(accepts(path, number(property["maximum"]))) << name;
+        EXPECT_FALSE(accepts(path, number(double(property["maximum"]) + 1))) << name;
+      }
       if (property.contains("exclusiveMaximum")) {
         EXPECT_FALSE(accepts(path, number(property["exclusiveMaximum"]))) << name;
       }

@@ -1,0 +1,132 @@
+//===- MemoryNeed.cpp - what a trainer needs of a machine -----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/abi/MemoryNeed.h"
+#include "runtime/base/Error.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <limits>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <utility>
+
+namespace contraflow::abi {
+
+using base::text;
+
+namespace {
+
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
+/// The number in a one-line file of the system; no limit where there is none ("max").
+int64_t limitIn(const std::string &path) {
+  long long value = 0;
+  std::ifstream file(path);
+  return file >> value && value > 0 ? value : kNoLimit;
+}
+
+/// The least limit of the control groups around this process: of version 2, all up to the root count.
+int64_t groupLimit() {
+  int64_t limit =
+      std::min(limitIn("/sys/fs/cgroup/memory.max"), limitIn("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    if (!line.starts_with("0::/"))
+      continue;
+    for (std::string path = line.substr(3); path.size() > 1; path.resize(path.rfind('/')))
+      limit = std::min(limit, limitIn("/sys/fs/cgroup" + path + "/memory.max"));
+  }
+  return limit;
+}
+
+int64_t processLimit() {
+  rlimit limit;
+  int64_t least = kNoLimit;
+  for (int resource : {RLIMIT_AS, RLIMIT_DATA})
+    if (getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+      least = std::min(least, int64_t(limit.rlim_cur));
+  return least;
+}
+
+/// A moment of a program: what is in use while one of its rows runs.
+struct Moment {
+  const std::string *program = nullptr;
+  int64_t row = 0;
+  int64_t bytes = 0;
+};
+
+/// The moment with most bytes in use.
+Moment findPeak(const Manifest &manifest) {
+  Moment peak;
+  for (const auto &[name, rows] : manifest.programs) {
+    std::vector<int64_t> changes(rows.size() + 2, 0);
+    for (const Buffer &buffer : manifest.findMemory(name)) {
+      int64_t last = std::min<int64_t>(buffer.last, int64_t(rows.size()));
+      if (buffer.first < 0 || buffer.first > last)
+        continue;
+      changes[size_t(buffer.first)] += buffer.bytes;
+      changes[size_t(last) + 1] -= buffer.bytes;
+    }
+    int64_t inUse = 0;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      inUse += changes[row];
+      if (inUse > peak.bytes)
+        peak = {&name, int64_t(row), inUse};
+    }
+  }
+  return peak;
+}
+
+} // namespace
+
+std::string formatBytes(int64_t bytes) {
+  constexpr const char *kUnits[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  double value = double(bytes);
+  size_t unit = 0;
+  for (; value >= 1024 && unit + 1 < std::size(kUnits); ++unit)
+    value /= 1024;
+  char buffer[32];
+  std::snprintf(buffer, sizeof(buffer), unit == 0 ? "%.0f %s" : "%.2f %s", value, kUnits[unit]);
+  return buffer;
+}
+
+MemoryNeed MemoryNeed::of(const Manifest &manifest, int threads) {
+  constexpr size_t kShown = 5;
+  MemoryNeed need{manifest.arenaBytes + threads * manifest.scratchBytesPerWorker,
+                  "of it, " + formatBytes(manifest.arenaBytes) + " are one arena"};
+  Moment peak = findPeak(manifest);
+  if (!peak.program)
+    return need;
+  std::vector<const Buffer *> largest;
+  for (const Buffer &buffer : manifest.findMemory(*peak.program))
+    if (buffer.first <= peak.row && peak.row <= buffer.last)
+      largest.push_back(&buffer);
+  std::sort(largest.begin(), largest.end(), [](const Buffer *a, const Buffer *b) {
+    return std::pair(-a->bytes, a->offset) < std::pair(-b->bytes, b->offset);
+  });
+  const Row &row = manifest.programs.at(*peak.program)[size_t(peak.row)];
+  need.peak = text("most are in use in row ", peak.row, " of ", *peak.program, " (", row.direction,
+                   row.layer.empty() ? "" : " of ", row.layer, "): ");
+  for (size_t i = 0; i < std::min(kShown, largest.size()); ++i)
+    need.peak += text(i ? ", " : "", largest[i]->name, ' ', formatBytes(largest[i]->bytes));
+  if (largest.size() > kShown)
+    need.peak += text(" and ", largest.size() - kShown, " smaller ones");
+  return need;
+}
+
+int64_t getMemoryLimit() {
+  int64_t machine = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  return std::min({machine, groupLimit(), processLimit()});
+}
+
+int64_t getFreeMemory() {
+  std::ifstream file("/proc/meminfo");
+  int64_t kilobytes = 0;
+  for (std::string word; file >> word;)
+    if (word == "MemAvailable:" && file >> kilobytes)
+      return std::min(kilobytes * 1024, getMemoryLimit());
+  return getMemoryLimit();
+}
+
+} // namespace contraflow::abi

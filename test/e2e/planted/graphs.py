@@ -1,0 +1,109 @@
+"""Errors in a model: edits of models/deepseek-v3/model.mlir, reported at the model's line."""
+from cases import case, warning
+
+GRAPH = "graph"
+ADD = "%c = nn.add %x, %b : <tokens x hidden>"
+
+
+def graph(model, message, **more):
+    case(GRAPH, more.pop("run", []), message, model=model, **more)
+
+
+def block_end(name):
+    """The last two lines of the block before @`name`."""
+    return f"nn.yield %y : <tokens x hidden>\n  }}\n\n  nn.block @{name}"
+
+
+graph([(ADD, "%c = ^nn.ad %x, %b : <tokens x hidden>")], "custom op 'nn.ad' is unknown", prefix=True)
+graph([(ADD, "%c = nn.add ^%z, %b : <tokens x hidden>")], "use of undeclared SSA value name '%z'")
+graph([(ADD, "%c = nn.add %x, %b^ <tokens x hidden>")], "expected ':'")
+graph([(ADD, "%c = nn.add ^%x, %b : <tokens x hiddn>")], "use of value '%x' expects different type than prior uses",
+      prefix=True)
+graph([(ADD, "%c = nn.add %x, %b : <tokens x 3.^>")], "", place="model.mlir:250", prefix=True)
+graph([("%y = nn.add %c, %e : <tokens x hidden>\n    " + block_end("embed"),
+        "%y = nn.add %c, %e : <tokens x hidden>\n  }\n\n  nn.block @embed"), ("nn.block @layer", "^nn.block @layer")],
+      "custom op 'nn.block' (C1) body must end with nn.yield")
+graph([("nn.block @moe", "^nn.blok @moe")], "custom op 'nn.blok' is unknown", prefix=True)
+graph([('nn.config hidden = "hidden_size"', '^nn.config hidden = ""')],
+      "'nn.config' op (C1) needs key paths that are not empty")
+graph([("nn.let v3 =", "nn.let v4 ="), ("nn.config experts ", "^nn.config experts ")],
+      "'nn.config' op (C3) uses 'v3', which is not declared; did you mean 'v4'?")
+graph([("nn.let group_score", "^nn.let groups")], "'nn.let' op (C2) 'groups' is declared already")
+graph([('nn.config top_k        = "num_experts_per_tok"   : dim max(experts)',
+        '^nn.config top_k        = "num_experts_per_tok"   : dim max(expert)')],
+      "'nn.config' op (C3) uses 'expert', which is not declared; did you mean 'experts'?")
+graph([('nn.config kv_heads       = "num_key_value_heads" : dim min(heads)',
+        '^nn.config kv_heads       = "num_key_value_heads" : dim min(tied)')],
+        "range of 'kv_heads': expected a number, found false")
+graph([("default 1.0 unless yarn", "default 1.0 unless theta"), ("nn.config yarn_factor", "^nn.config yarn_factor")],
+      "'unless' of 'yarn_factor': expected true or false, found 10000.0")
+graph([("nn.let ffn_bias = mlp_bias and not v3", "nn.let ffn_bias = 1/(heads - heads)"), ("num_at", "num_at")],
+      "model.num_attention_heads = 2: ", place="run.json:8:5", prefix=True)
+graph([("%q      = nn.call @queries(%x)", "%q      = ^nn.call @query(%x)")], "'nn.call' op (C1) '@query' is no block",
+      prefix=True)
+graph([('%n = nn.call @norm<hidden, eps>(%h) prefix("model.norm")',
+        '%n = ^nn.call @norm<hidden>(%h) prefix("model.norm")')],
+      "'nn.call' op (C2) '@norm' takes 2 dimensions and 0 blocks, found 1 and 0")
+graph([("nn.block @embed(%ids: <tokens : i32>, %table: <vocab x hidden> param)",
+        "nn.block @embed(%ids: <tokens : i32>, %table: <vocab x hidden>)"), ("%h0 = nn.call", "%h0 = ^nn.call")],
+      "'nn.call' op operand 1 is a parameter, argument 'table' of '@embed' is not marked 'param'")
+graph([('prefix("up_proj")', 'prefix("gate_proj")'),
+       ('%w = nn.param "weight" : <out x in>', '%w = ^nn.param "weight" : <out x in>')],
+      "'nn.param' op names 'mlp.gate_proj.weight' a second time in '@layer_mlp_256'; calls of a block in one block "
+      "need "
+      "prefixes that differ", also=["model.mlir:180:13: note: the first comes from this call",
+                                    "model.mlir:181:13: note: the second comes from this call"])
+graph([('prefix("model.layers.{i}")', 'prefix("model.layers.1")'),
+       ("%y = nn.call @layer(@moe)(%x, %tokens", "%y = ^nn.call @layer(@moe)(%x, %tokens")],
+      "'nn.call' op names a parameter 'model.layers.1.input_layernorm.weight' that is there already; to share a "
+      "parameter, "
+      "declare it in the graph",
+      also=["model.mlir:302:12: note: the first parameter of this name comes from this call"])
+graph([('nn.output "logits" %logits', 'nn.output "other" %logits'), ("nn.graph(", "^nn.graph(")],
+      "'nn.graph' op has no output \"logits\"")
+graph([('nn.loss "main" weight(1) %loss : <1>\n', ""), ('nn.loss "mtp" weight(mtp_weight) %share : <1>\n', ""),
+       ('nn.loss "balance" weight(balance_alpha) %balance : <1>\n', ""), ("nn.graph(", "^nn.graph(")],
+      "'nn.graph' op calls no block with an nn.loss of a weight above 0: there is nothing to train")
+graph([("nn.repeat i = dense_layers to layers", "nn.repeat i = dense_layers to 5000*layers")],
+      "model.num_hidden_layers = 3: 'nn.repeat' op repeats 14999 times, at most 1000 can be", place="run.json:7:5")
+graph([("nn.call @layer(@mlp<ffn>)", "nn.call @layer(@mlp<ffn - 256>)")],
+      "model.intermediate_size = 256: 'nn.call' op dimension", place="run.json:6:25", prefix=True)
+graph([("nn.call @layer(@mlp<ffn>)", "nn.call @layer(@embed)"),
+       ("%y = nn.call @layer(@embed)", "%y = nn.call @layer(@embed)"),
+       ("%e = nn.call @feed_forward", "%e = ^nn.call @feed_forward")], "'nn.call' op ", prefix=True)
+graph([("nn.repeat i = dense_layers to layers", "nn.repeat i = dense_layers to layers/2")],
+      "model.num_hidden_layers = 3: 'nn.repeat' op needs an integer, 'layers / 2' is 1.5", place="run.json:7:5")
+graph([('%a = nn.call @norm<hidden, eps>(%x) prefix("input_layernorm")',
+        '%a = nn.call @layer(@feed_forward)^(%x, %ids, %starts) prefix("input_layernorm")')],
+      "custom op 'nn.call' number of operands and types do not match: got 3 operands and 1 types",
+      place="model.mlir:248",
+      prefix=True)
+graph([("%d = nn.call @norm<hidden, eps>(%c) prefix(\"post_attention_layernorm\")", "%d = ^nn.call @same(%c)"),
+       ("nn.block @layer(",
+        "nn.block @same(%x: <tokens x hidden>) -> (<tokens x hidden>) {\n    %y = nn.call @same(%x) : "
+        "(<tokens x hidden>) -> (<tokens x hidden>)\n    nn.yield %y : <tokens x hidden>\n  }\n  nn.block @layer(")],
+      "'nn.call' op '@same' calls itself", place="model.mlir:", prefix=True)
+graph([("nn.block @project<in, out, bias>", "nn.block @project<in, out>"),
+       ("%d = nn.call @project<2*", "%d = ^nn.call @project<2*")],
+      "'nn.call' op (C2) '@project' takes 2 dimensions and 0 blocks, found 3 and 0")
+graph([("nn.if bias -> <tokens x out>", "nn.if in -> <tokens x out>")],
+      "model.hidden_size = 128: 'nn.if' op condition 'in' must be true or false, found 128", place="run.json:6:5")
+graph([('%w = nn.param "weight" : <out x in>', '%w = ^nn.param "weight{" : <out x in>')],
+      "'nn.param' op (C3) braces must hold expressions, found \"weight{\"")
+graph([("nn.model @deepseek for", "nn.model @deepseek ^fr")], "custom op 'nn.model' expected 'for'",
+      place="model.mlir:5:20")
+graph("", "expected one nn.model, found 0", place="model.mlir:1:1")
+graph("module {}\n", "expected one nn.model, found 0", place="model.mlir:1:1")
+graph("\0\0\0", "expected one nn.model, found 0", place="model.mlir:1:1")
+graph([("nn.linear %x, %router : (<tokens x hidden>, <experts x hidden>) -> <tokens x experts>",
+        "nn.linear %x, %router : (<tokens x hidden>, <experts x hidden>) -> <tokens x hidden>"),
+       ("%g, %s, %r, %load = nn.route %logits", "%g, %s, %r, %load = nn.route ^%logits")],
+      "use of value '%logits' expects different type than prior uses: '!nn.tensor<tokens x experts>' vs "
+      "'!nn.tensor<tokens x hidden>'")
+graph([(block_end("moe"), "^nn.yield %down : <tokens*top_k x hidden>\n  }\n\n  nn.block @moe")],
+      "'nn.yield' op (C1) yields '!nn.tensor<tokens*top_k x hidden>', 'nn.block' has results '!nn.tensor<tokens x "
+      "hidden>'")
+warning(GRAPH, [], "nothing uses parameter 'unused'; it is left out",
+        model=[("%next = nn.shift", "%u = ^nn.param \"unused\" : <hidden>\n    %next = nn.shift")])
+warning(GRAPH, [], "nothing uses parameter 'self_attn.unused'; it is left out",
+        model=[("%q      = nn.call @queries", "%u = ^nn.param \"unused\" : <hidden>\n    %q      = nn.call @queries")])

@@ -1,0 +1,211 @@
+"""Errors that a trainer finds: its command line, text, checkpoints, the machine, itself."""
+import json
+import struct
+
+from cases import CASES, Case
+
+# The trainer and a checkpoint of two steps are made once; {trainer} and {tensors} are their files.
+SMALL = ["model.num_hidden_layers=1", "model.first_k_dense_replace=0", "model.num_nextn_predict_layers=0",
+         "model.hidden_size=64", "batch.sequence=16", "batch.tokens=16"]
+TRAIN = "train --data text --steps 2 --sample-length 0 --threads 1"
+
+
+def trainer(category, command, message, program="{trainer}", **more):
+    status = more.pop("status", 1)
+    CASES.append(Case(category, [], message, program=program, command=command, place="contraflow", status=status,
+                      **more))
+
+
+def edit(change):
+    """A file of somebody else, without checksums: change(header, data) -> data, or None for the same."""
+    def make(tensors):
+        content = tensors.read_bytes()
+        size = struct.unpack("<Q", content[:8])[0]
+        header, data = json.loads(content[8:8 + size]), content[8 + size:]
+        header["__metadata__"] = {"format": "pt"}
+        changed = change(header, data)
+        text = json.dumps(header).encode()
+        return struct.pack("<Q", len(text)) + text + (data if changed is None else changed)
+    return {"edited.safetensors": make}
+
+
+def raw(change):
+    return {"edited.safetensors": lambda tensors: change(tensors.read_bytes())}
+
+
+def flip(part):
+    """A checkpoint in which one byte, at a share of the file, is another."""
+    def make(content):
+        at = int(part * (len(content) - 1))
+        return content[:at] + bytes([content[at] ^ 1]) + content[at + 1:]
+    return raw(make)
+
+
+def rename(header, data):
+    header["model.norm.scale"] = header.pop("model.norm.weight")
+
+
+def reshape(header, data):
+    header["model.norm.weight"]["shape"] = [2, header["model.norm.weight"]["shape"][0] // 2]
+
+
+def retype(header, data):
+    header["model.norm.weight"]["dtype"] = "I32"
+
+
+def overlap(header, data):
+    header["model.norm.weight"]["data_offsets"] = [0, header["model.norm.weight"]["shape"][0] * 4]
+
+
+def unknown_type(header, data):
+    header["model.norm.weight"]["dtype"] = "F13"
+
+
+INITIALIZE = f"{TRAIN} --initialize edited.safetensors"
+FILE = "'edited.safetensors'"
+LINE = "command line of a trainer"
+trainer(LINE, "trian", "unexpected argument 'trian'; see --help", status=2)
+trainer(LINE, "train --stps 3", "unknown option '--stps'; did you mean '--steps'?", status=2)
+trainer(LINE, "train --steps many --threads 0", "--steps is 'many', expected a number of 0 or more",
+        also=["contraflow: error: --threads is '0', expected a number of 1 or more"], status=2)
+trainer(LINE, "train --steps -1", "--steps is '-1', expected a number of 0 or more", status=2)
+trainer(LINE, "train --data", "--data wants PATH...; see --help", status=2)
+trainer(LINE, "train --prompt x", "'--prompt' is no option of this command; see --help", status=2)
+trainer(LINE, "train --profile=1", "--profile takes no value", status=2)
+trainer(LINE, "train --resume --initialize x", "--resume and --initialize exclude each other", status=2)
+trainer(LINE, "train --threads 5000", "--threads is 5000, expected 4096 at most", status=2)
+trainer(LINE, "probe", "probe wants --ids FILE", also=["contraflow: error: probe wants --out FILE"], status=2)
+trainer(LINE, f"{TRAIN} --set optimizer.lr", "--set optimizer.lr: expected KEY=VALUE")
+trainer(LINE, f"{TRAIN} --set optimizer.lr=x",
+        '--set optimizer.lr=x: optimizer.lr is "x", expected a number that is not negative')
+trainer(LINE, f"{TRAIN} --set optimizer.rl=1",
+        "--set optimizer.rl=1: unknown key 'optimizer.rl'; did you mean 'optimizer.lr'?")
+trainer(LINE, f"{TRAIN} --set model.hidden_size=4 seed=x",
+        "--set model.hidden_size=4: this key is compiled in; compile again with "
+        "'contraflow compile RUN.json --set model.hidden_size=4'",
+        also=['contraflow: error: --set seed=x: seed is "x", expected a whole number that is not negative'])
+trainer(LINE, f"{TRAIN} --set optimizer.betas[0]=0.5",
+        "--set optimizer.betas[0]=0.5: this key is compiled in; compile again with "
+        "'contraflow compile RUN.json --set optimizer.betas[0]=0.5'")
+trainer(LINE, f"{TRAIN} --set optimizer.min_lr=1",
+        "optimizer.min_lr is 1, expected at most optimizer.lr = 0.003, to which a cosine falls")
+trainer(LINE, f"{TRAIN} --set optimizer.schedule=sine",
+        "run file: optimizer.schedule is 'sine', expected constant or cosine")
+trainer(LINE, f"{TRAIN} --set data.held_out=1", "run file: data.held_out is 1, expected less than 1")
+trainer(LINE, f"{TRAIN} --held-out 1.5", "the held-out share is 1.5, expected 0 or more and less than 1")
+
+DATA = "data"
+trainer(DATA, "train --steps 2", "there is no training text; name files or directories with --data")
+trainer(DATA, "train --data none.txt", "data path 'none.txt' does not exist")
+trainer(DATA, "train --data loop", "data path 'loop' does not exist", links={"loop": "loop"})
+trainer(DATA, "train --data empty.txt", "no text remains: 1 file; left out: 1 empty; name text files with --data",
+        files={"empty.txt": b""})
+trainer(DATA, "train --data binary", "no text remains: 1 file; left out: 1 binary; name text files with --data",
+        files={"binary": b"\x7fELF\0\0"})
+trainer(DATA, "train --data text --include '*.rs'", "no text remains: 0 files; look at --data and --include")
+trainer(DATA, "train --data fifo", "cannot read 'fifo': it is not a regular file",
+        shell="mkfifo fifo; {command}; status=$?; rm fifo; exit $status")
+
+CHECKPOINT = "checkpoint"
+trainer(CHECKPOINT, f"{TRAIN} --initialize none.safetensors",
+        "cannot open 'none.safetensors': No such file or directory")
+trainer(CHECKPOINT, f"{TRAIN} --resume none", "cannot ", prefix=True)
+trainer(CHECKPOINT, "generate --checkpoint none", "cannot ", prefix=True)
+trainer(CHECKPOINT, INITIALIZE, f"{FILE} is no safetensors file: it has 0 bytes", files=raw(lambda b: b""))
+trainer(CHECKPOINT, INITIALIZE, f"{FILE} is cut: the header has ", files=raw(lambda b: b[:100]), prefix=True)
+trainer(CHECKPOINT, INITIALIZE, "'edited.safetensors': tensor '", files=raw(lambda b: b[:-1000]), prefix=True)
+trainer(CHECKPOINT, INITIALIZE, f"{FILE}: 4 bytes follow the last tensor", files=raw(lambda b: b + b"tail"))
+trainer(CHECKPOINT, INITIALIZE, f"{FILE} is no safetensors file: its header would have ",
+        files=raw(lambda b: b"x" * 4000), prefix=True)
+trainer(CHECKPOINT, INITIALIZE, f"{FILE} is no safetensors file: its header is not a JSON object",
+        files=raw(lambda b: struct.pack("<Q", 4) + b"null"))
+trainer(CHECKPOINT, INITIALIZE, f"{FILE} is damaged: tensor '", files=flip(0.5), prefix=True)
+trainer(CHECKPOINT, INITIALIZE, f"{FILE} is damaged: tensor '", files=flip(1), prefix=True)
+trainer(CHECKPOINT, INITIALIZE, f"{FILE} is damaged: its header has the checksum ",
+        files=raw(lambda b: b[:20] + b"x" + b[21:]),
+        prefix=True)
+trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors",
+        f"{FILE} holds parameters, but no state of a run; start a new run "
+        "from it with --initialize", files=edit(lambda h, d: None))
+trainer(CHECKPOINT, f"{TRAIN} --resume text",
+        "there is no checkpoint in 'text'; expected a folder step-<number> or a file "
+        "model.safetensors in it")
+trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --set train.steps=1 --steps 1",
+        "the checkpoint is at step 2, --steps is 1; ask for more steps, or begin a new run from its parameters with "
+        "--initialize",
+        files=raw(lambda b: b), made=("checkpoint",))
+trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --seed 9",
+        "the checkpoint has seed 1, not 9; leave out --seed",
+        files=raw(lambda b: b), made=("checkpoint",))
+trainer(CHECKPOINT, f"train --data run.json --steps 3 --threads 1 --resume edited.safetensors",
+        "the training text is not the text of the checkpoint; name the same --data and --include, or begin a new run "
+        "from its "
+        "parameters with --initialize", files=raw(lambda b: b), made=("checkpoint",))
+trainer(CHECKPOINT, INITIALIZE, f"{FILE} lacks 1 of ", files=edit(rename), prefix=True)
+trainer(CHECKPOINT, INITIALIZE, f"{FILE}: tensor 'model.norm.weight' has shape [2, 32], ", files=edit(reshape),
+        prefix=True)
+trainer(CHECKPOINT, INITIALIZE, f"{FILE}: tensor 'model.norm.weight' has type I32, expected floating point",
+        files=edit(retype))
+trainer(CHECKPOINT, INITIALIZE, f"{FILE}: tensor 'model.norm.weight': dtype \"F13\" is not supported",
+        files=edit(unknown_type))
+trainer(CHECKPOINT, INITIALIZE, f"{FILE}: tensors ", files=edit(overlap), prefix=True)
+trainer(CHECKPOINT, INITIALIZE, f"{FILE}: __metadata__ is not an object",
+        files=edit(lambda h, d: h.update({"__metadata__": 3})))
+trainer(CHECKPOINT, INITIALIZE, f"{FILE}: __metadata__.step is not a string",
+        files=edit(lambda h, d: h["__metadata__"].update(step=3)))
+trainer(CHECKPOINT, "probe --ids edited.safetensors --out out", f"{FILE} has no tensor 'input_ids'",
+        files=edit(lambda h, d: None))
+trainer(CHECKPOINT, f"{TRAIN} --initialize .", "cannot ", prefix=True)
+
+MACHINE = "machine"
+trainer(MACHINE, f"{TRAIN} --threads 4000", "--threads is 4000, expected ", prefix=True)
+trainer(MACHINE, TRAIN, "the trainer needs ", shell="ulimit -v 40000; {command}", prefix=True, program="{large}")
+trainer(MACHINE, f"{TRAIN} --metrics out/of/here", "cannot write 'out/of/here': No such file or directory")
+trainer(MACHINE, f"{TRAIN} --checkpoint text/a.txt/below", "cannot write checkpoints to 'text/a.txt/below'; ",
+        prefix=True)
+CASES.append(Case(MACHINE, [], "cannot write 'full.mlir': File too large",
+                  command="compile run.json --stop-after=frontend -o full.mlir",
+                  place="contraflow", shell="ulimit -f 1; {command}"))
+CASES.append(Case(MACHINE, [], "cannot write 'out/01-frontend.mlir': File too large", place="contraflow",
+                  command="compile run.json --stop-after=frontend --dump-phases=out", shell="ulimit -f 1; {command}",
+                  made=("out",)))
+CASES.append(Case(MACHINE, [], "cannot write standard output: No space left on device", place="contraflow",
+                  command="compile run.json --stop-after=frontend", shell="{command} > /dev/full"))
+CASES.append(Case(MACHINE, [], "cannot write standard output: No space left on device", place="contraflow",
+                  command="inspect run.json --json", shell="{command} > /dev/full"))
+CASES.append(Case(MACHINE, [], "cannot write 'none/code.mlir': No such file or directory", place="contraflow",
+                  command="compile run.json --stop-after=frontend -o none/code.mlir"))
+CASES.append(Case(MACHINE, [], "cannot write 'run.json/01-frontend.mlir': Not a directory", place="contraflow",
+                  prefix=True,
+                  command="compile run.json --stop-after=frontend --dump-phases=run.json"))
+
+trainer(MACHINE, f"{TRAIN} --checkpoint kept", "cannot write '", shell="ulimit -f 20; {command}", prefix=True,
+        made=("kept",))
+CASES.append(Case(MACHINE, [], "cannot write '", command="compile run.json -o text/a.txt --set " + " ".join(SMALL),
+                  place="contraflow",
+                  shell="ulimit -f 60; {command}", prefix=True))
+
+CASES.append(Case(MACHINE, [], "the trainer needs ", kind="warning", status=0, place="contraflow", prefix=True,
+                  made=("vast",),
+                  command="compile run.json -o vast --set model.vocab_size=2000000000 " + " ".join(SMALL)))
+CASES.append(Case(MACHINE, [], "cannot make a temporary folder: No such file or directory", place="contraflow",
+                  command="compile run.json --set " + " ".join(SMALL), shell="TMPDIR=/none {command}"))
+CASES.append(Case(MACHINE, [], "cannot make folder 'run.json/dump': Not a directory", place="contraflow",
+                  command="compile run.json --stop-after=frontend --dump-phases=run.json/dump"))
+
+TRAINER = "trainer"
+CASES.append(Case(TRAINER, [], "'cut' is cut: it has ", command="inspect cut", place="contraflow", prefix=True,
+                  shell="head -c 100000 {trainer} > cut; {command}", made=("cut",)))
+CASES.append(Case(TRAINER, [],
+                  "'hurt' is damaged: its payload has another hash than its trailer says; compile it again",
+                  command="inspect hurt", place="contraflow", made=("hurt",),
+                  shell="size=$(stat -c %s {trainer}); cp {trainer} hurt; "
+                        "printf x | dd of=hurt bs=1 seek=$((size - 200)) conv=notrunc status=none; {command}"))
+CASES.append(Case(TRAINER, [],
+                  "'hurt' is damaged: the sizes in its payload trailer do not fit the file; compile it again",
+                  command="inspect hurt", place="contraflow", made=("hurt",),
+                  shell="size=$(stat -c %s {trainer}); cp {trainer} hurt; "
+                        "printf '\\377' | dd of=hurt bs=1 seek=$((size - 45)) conv=notrunc status=none; {command}"))
+CASES.append(Case(TRAINER, [],
+                  "this executable has no program in it; make one with 'contraflow compile RUN.json -o trainer'",
+                  program="contraflow-stub", command="train", place="contraflow"))
