@@ -169,29 +169,27 @@ Floats read(const abi::SafetensorsFile &file, const std::string &name) {
 /// 0 / 0 is no error, and anything else / 0 is an infinite one. Not a number stays so.
 double getRatio(double difference, double size) { return difference == 0 ? 0 : difference / size; }
 
-/// ||a - b|| / ||b||.
-double getNormError(const Floats &a, const Floats &b) {
+/// Of two tensors: norms and largest elements of what one is, and of what the other differs by.
+struct Distance {
   double difference = 0, norm = 0;
-  for (size_t i = 0; i < b.size(); ++i) {
-    double d = double(a[i]) - double(b[i]);
-    difference += d * d;
-    norm += double(b[i]) * double(b[i]);
-  }
-  return getRatio(std::sqrt(difference), std::sqrt(norm));
-}
+  /// Not a number if one is.
+  double largestDifference = 0, largest = 0;
 
-/// max|a - b| / max|b|.
-double getMaxError(llvm::ArrayRef<float> a, llvm::ArrayRef<float> b) {
-  double difference = 0, largest = 0;
-  for (size_t i = 0; i < b.size(); ++i) {
-    double d = std::abs(double(a[i]) - double(b[i]));
-    if (std::isnan(d))
-      return d;
-    difference = std::max(difference, d);
-    largest = std::max(largest, std::abs(double(b[i])));
+  Distance(llvm::ArrayRef<float> found, llvm::ArrayRef<float> recorded) {
+    for (auto [a, b] : llvm::zip_equal(found, recorded)) {
+      double d = std::abs(double(a) - double(b));
+      difference += d * d;
+      norm += double(b) * double(b);
+      largestDifference = std::isnan(d) || d > largestDifference ? d : largestDifference;
+      largest = std::max(largest, std::abs(double(b)));
+    }
+    difference = std::sqrt(difference);
+    norm = std::sqrt(norm);
   }
-  return getRatio(difference, largest);
-}
+
+  double getNormError() const { return getRatio(difference, norm); }
+  double getMaxError() const { return getRatio(largestDifference, largest); }
+};
 
 double getRelativeError(double a, double b) { return getRatio(std::abs(a - b), std::abs(b)); }
 
@@ -242,29 +240,56 @@ public:
     return comparison;
   }
 
-  Comparison compareGradients() {
-    Comparison comparison = compareTensors(Quantity::Gradients, "grad.");
+  /// Those that are not zero, and those that are.
+  std::pair<Comparison, Comparison> compareGradients() {
+    double all = getGradientNorm();
+    Comparison comparison{Quantity::Gradients}, zero{Quantity::ZeroGradients};
+    forEachTensor("grad.", comparison, [&](const std::string &name, const Distance &distance) {
+      bool isOver = !(distance.getNormError() <= getBound(Quantity::Gradients).bound);
+      if (!isOver || !(distance.norm <= kZeroGradient * all))
+        return comparison.add(name, distance.getNormError());
+      zero.add(name, getRatio(distance.difference, all));
+      zero.exceptions.push_back(name);
+    });
     for (const auto &[name, view] : result.getTensors())
       if (name.starts_with("grad.") && !golden.io.find(name))
         comparison.problems.push_back("the folder has no '" + name + "'");
-    return comparison;
+    return {comparison, zero};
   }
 
-  Comparison compareParameters() {
+  /// Those with a gradient, and the others, which noise moves.
+  std::pair<Comparison, Comparison> compareParameters(const std::vector<std::string> &withZeroGradient) {
     std::string prefix = "after" + std::to_string(kVerifySteps) + ".";
-    Comparison comparison = compareTensors(Quantity::Parameters, prefix);
+    Comparison comparison{Quantity::Parameters}, unmoved{Quantity::UnmovedParameters};
+    forEachTensor(prefix, comparison, [&](const std::string &name, const Distance &distance) {
+      if (llvm::is_contained(withZeroGradient, name))
+        unmoved.add(name, distance.largestDifference / (kVerifySteps * kVerifyRate));
+      else
+        comparison.add(name, distance.getNormError());
+    });
     // What has no gradient is not trained, and the folder does not have to repeat it.
     for (const auto &[name, view] : result.getTensors())
       if (name.starts_with("grad.") && !golden.io.find(prefix + name.substr(5)))
         comparison.problems.push_back("the folder has no '" + prefix + name.substr(5) + "'");
-    return comparison;
+    return {comparison, unmoved};
   }
 
 private:
-  /// All tensors of the folder that begin with `prefix`. One without elements (the weights of zero shared
-  /// experts) says nothing, and the compiled model need not have it.
-  Comparison compareTensors(Quantity quantity, const std::string &prefix) {
-    Comparison comparison{quantity};
+  /// Of all recorded gradients together.
+  double getGradientNorm() const {
+    double squares = 0;
+    for (const auto &[name, view] : golden.io.getTensors())
+      if (name.starts_with("grad."))
+        for (float value : read(golden.io, name))
+          squares += double(value) * double(value);
+    return std::sqrt(squares);
+  }
+
+  /// Calls `visit` for all tensors of the folder that begin with `prefix`, and adds what cannot be compared
+  /// to the problems. One without elements (the weights of zero shared experts) says nothing, and the
+  /// compiled model need not have it.
+  void forEachTensor(const std::string &prefix, Comparison &comparison,
+                     llvm::function_ref<void(const std::string &, const Distance &)> visit) {
     for (const auto &[name, view] : golden.io.getTensors()) {
       if (!name.starts_with(prefix) || view.elements() == 0)
         continue;
@@ -275,9 +300,8 @@ private:
         comparison.problems.push_back("'" + name + "' has shape " + abi::shapeText(view.shape) +
                                       ", the compiled model has " + abi::shapeText(found->shape));
       else
-        comparison.add(name.substr(prefix.size()), getNormError(read(result, name), read(golden.io, name)));
+        visit(name.substr(prefix.size()), Distance(read(result, name), read(golden.io, name)));
     }
-    return comparison;
   }
 
   /// The model has a row for every token, the folder the first rows of every sequence: at the last ones,
@@ -302,7 +326,7 @@ private:
       auto sequence = computed.begin() + b * golden.sequence * shape[2];
       kept.insert(kept.end(), sequence, sequence + shape[1] * shape[2]);
     }
-    comparison.add(name, getMaxError(kept, recorded));
+    comparison.add(name, Distance(kept, recorded).getMaxError());
   }
 
   const abi::SafetensorsFile &result;
@@ -324,12 +348,24 @@ void Comparison::add(const std::string &name, double value) {
 
 std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, const Golden &golden) {
   Comparer comparer(result, golden);
-  std::vector<Comparison> comparisons = {comparer.compareLosses(),    comparer.compareSteps(),
-                                         comparer.compareLogits(),    comparer.compareMtpLogits(),
-                                         comparer.compareGradients(), comparer.compareParameters()};
+  auto [gradients, zeroGradients] = comparer.compareGradients();
+  auto [parameters, unmovedParameters] = comparer.compareParameters(zeroGradients.exceptions);
+  std::vector<Comparison> comparisons = {comparer.compareLosses(), comparer.compareSteps(),
+                                         comparer.compareLogits(), comparer.compareMtpLogits(),
+                                         std::move(gradients),     std::move(zeroGradients),
+                                         std::move(parameters),    std::move(unmovedParameters)};
   std::erase_if(comparisons,
                 [](const Comparison &comparison) { return !comparison.count && comparison.isOk(); });
   return comparisons;
+}
+
+std::vector<std::string> getExceptions(const std::vector<Comparison> &comparisons) {
+  std::vector<std::string> lines;
+  for (const Comparison &comparison : comparisons)
+    for (const std::string &name : comparison.exceptions)
+      lines.push_back("the gradient of '" + name +
+                      "' is zero but for rounding: it is compared with the norm of all gradients");
+  return lines;
 }
 
 std::vector<std::string> getUnrecorded(const abi::SafetensorsFile &result, const Golden &golden) {

@@ -52,6 +52,8 @@ struct Comparison {
   /// Number of tensors or numbers compared, and how many of them are over the bound.
   int64_t count = 0;
   int64_t over = 0;
+  /// Tensors that were compared by this measure because the usual one means nothing for them.
+  std::vector<std::string> exceptions = {};
   /// Names that one side lacks, shapes that differ.
   std::vector<std::string> problems = {};
 
@@ -62,6 +64,9 @@ struct Comparison {
 /// Compares what `trainer probe` wrote with the folder, in double precision. Quantities that neither side has
 /// are left out.
 std::vector<Comparison> compareWithGolden(const abi::SafetensorsFile &result, const Golden &golden);
+
+/// Lines about tensors that another measure than the usual one was applied to.
+std::vector<std::string> getExceptions(const std::vector<Comparison> &comparisons);
 
 /// Lines about losses and logits that the trainer has and the folder does not record. Gradients and
 /// parameters must be recorded; without them the comparison fails.

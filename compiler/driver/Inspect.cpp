@@ -7,15 +7,14 @@
 #include "compiler/driver/Phases.h"
 #include "compiler/errors/Errors.h"
 #include "compiler/frontend/Parameters.h"
+#include "compiler/inspect/MemoryMap.h"
+#include "compiler/inspect/ProgramFlame.h"
+#include "compiler/inspect/Text.h"
 #include "compiler/linker/ManifestWriter.h"
-#include "runtime/abi/Abi.h"
 #include "runtime/abi/Manifest.h"
 #include "runtime/abi/Payload.h"
 
-#include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
@@ -28,28 +27,34 @@ using nlohmann::json;
 namespace contraflow::driver {
 namespace {
 
-/// 1234567 as "1,234,567".
-std::string group(int64_t number) { return llvm::formatv("{0:N}", number).str(); }
+//===----------------------------------------------------------------------===//
+// Pictures
+//===----------------------------------------------------------------------===//
 
-/// "1 sequence", "2 sequences".
-std::string count(int64_t number, StringRef noun) {
-  return (group(number) + " " + noun + (number == 1 ? "" : "s")).str();
+bool writeFile(const std::string &path, const std::string &text) {
+  std::error_code code;
+  llvm::raw_fd_ostream stream(path, code);
+  if (!code) {
+    stream << text;
+    stream.close();
+    code = stream.error();
+    stream.clear_error();
+  }
+  return code ? fail(message<ErrorId::FileUnwritable>("'" + path + "'", code.message())) : true;
 }
 
-std::string getShapeText(ArrayRef<int64_t> shape) {
-  std::string text;
-  for (int64_t size : shape)
-    text += (text.empty() ? "" : " x ") + std::to_string(size);
-  return text;
-}
-
-void printTensor(StringRef name, ArrayRef<int64_t> shape, bool isBuffer) {
-  llvm::outs() << llvm::formatv("  {0,-72} {1,20}{2}\n", name, getShapeText(shape),
-                                isBuffer ? "  buffer" : "");
-}
-
-void printField(StringRef name, const std::string &text) {
-  llvm::outs() << llvm::formatv("{0,-12} {1}\n", name, text);
+/// False after an error.
+bool draw(const abi::Manifest &manifest, const InspectOptions &options) {
+  constexpr const char *kProgram = "train";
+  if (options.svg.empty() && options.programSvg.empty())
+    return true;
+  if (!manifest.findProgram(kProgram))
+    return fail(message<ErrorId::ProgramMissing>(kProgram));
+  if (!options.svg.empty() &&
+      !writeFile(options.svg, drawMemoryMap(inspect::MemoryMap(manifest, kProgram), manifest.model)))
+    return false;
+  return options.programSvg.empty() ||
+         writeFile(options.programSvg, drawFlame(inspect::buildFlame(manifest, kProgram), manifest.model));
 }
 
 /// The run file that IR or a trainer carries; null where it has none.
@@ -60,24 +65,6 @@ json parseRun(const std::string &text) {
 
 /// As a run file that gives the same trainer.
 void printRun(const std::string &text) { llvm::outs() << "\n" << parseRun(text).dump(2) << "\n"; }
-
-/// What a step works on.
-struct StepSize {
-  int64_t microBatches, batch, sequence;
-
-  int64_t getTokens() const { return microBatches * batch * sequence; }
-  std::string str() const {
-    return count(getTokens(), "token") + ": " + group(microBatches) +
-           (microBatches == 1 ? " micro-batch of " : " micro-batches of ") + count(batch, "sequence") +
-           " of " + count(sequence, "token");
-  }
-  json toJson() const {
-    return {{"tokens", getTokens()},
-            {"micro_batches", microBatches},
-            {"sequences", batch},
-            {"sequence", sequence}};
-  }
-};
 
 //===----------------------------------------------------------------------===//
 // Run files and IR
@@ -106,50 +93,104 @@ json toJson(const frontend::ParameterSummary &summary, bool everyTensor) {
   return result;
 }
 
-int inspectModel(const std::string &path, const InspectOptions &options) {
-  CompileOptions compileOptions;
-  compileOptions.stopAfter = "frontend";
-  compileOptions.assignments = options.assignments;
-  Compilation compilation(compileOptions);
-  bool isRunFile = llvm::sys::path::extension(path) != ".mlir";
-  if (!compilation.load(path) || (isRunFile && !compilation.run()))
-    return 1;
-  ModuleOp module = compilation.getModule();
-  FailureOr<frontend::ParameterSummary> summary = frontend::countParameters(module);
-  if (failed(summary))
-    return 1;
-  auto getText = [](StringAttr value) { return value ? value.str() : std::string(); };
-  std::string name = getText(nn::getAttr<nn::NNDialect::ModelNameAttrHelper>(module));
-  std::string type = getText(nn::getAttr<nn::NNDialect::ModelTypeAttrHelper>(module));
-  std::string run = getText(nn::getAttr<nn::NNDialect::RunAttrHelper>(module));
-  int64_t vocab = nn::getIntOr<nn::NNDialect::VocabAttrHelper>(module, 0);
-  StepSize step = {nn::getIntOr<nn::NNDialect::MicroBatchesAttrHelper>(module, 0),
-                   nn::getIntOr<nn::NNDialect::BatchAttrHelper>(module, 0),
-                   nn::getIntOr<nn::NNDialect::SeqAttrHelper>(module, 0)};
-  if (options.json) {
-    json result = toJson(*summary, options.tensors);
+/// What the frontend knows of a model.
+struct ModelFacts {
+  std::string name, type;
+  int64_t microBatches, batch, sequence, vocab;
+  frontend::ParameterSummary summary;
+
+  static FailureOr<ModelFacts> get(ModuleOp module) {
+    FailureOr<frontend::ParameterSummary> summary = frontend::countParameters(module);
+    if (failed(summary))
+      return failure();
+    auto getText = [](StringAttr value) { return value ? value.str() : std::string(); };
+    return ModelFacts{getText(nn::getAttr<nn::NNDialect::ModelNameAttrHelper>(module)),
+                      getText(nn::getAttr<nn::NNDialect::ModelTypeAttrHelper>(module)),
+                      nn::getIntOr<nn::NNDialect::MicroBatchesAttrHelper>(module, 0),
+                      nn::getIntOr<nn::NNDialect::BatchAttrHelper>(module, 0),
+                      nn::getIntOr<nn::NNDialect::SeqAttrHelper>(module, 0),
+                      nn::getIntOr<nn::NNDialect::VocabAttrHelper>(module, 0),
+                      std::move(*summary)};
+  }
+
+  json toJson(bool everyTensor) const {
+    json result = driver::toJson(summary, everyTensor);
     result["model"] = name;
     result["model_type"] = type;
-    result["step"] = step.toJson();
+    result["step"] = inspect::stepToJson(microBatches, batch, sequence);
     result["vocab"] = vocab;
-    if (options.run)
-      result["run"] = parseRun(run);
-    llvm::outs() << result.dump(1) << "\n";
-    return 0;
+    return result;
   }
-  printField("model", name + " (" + type + ")");
-  printField("step", step.str());
-  printField("vocabulary", group(vocab));
-  printField("parameters", group(summary->model.total) + ", activated " + group(summary->model.activated));
-  if (summary->model.buffers)
-    printField("bias", group(summary->model.buffers));
-  if (summary->auxiliary.total)
-    printField("mtp", group(summary->auxiliary.total) + ", bias " + group(summary->auxiliary.buffers));
-  llvm::outs() << "\n" << frontend::formatSummary(*summary);
-  if (options.tensors)
-    for (const frontend::ParameterInfo &parameter : summary->parameters)
-      printTensor(parameter.name, parameter.shape, parameter.isBuffer);
-  if (options.run)
+
+  void print(bool everyTensor) const {
+    using inspect::group;
+    auto print = [](StringRef field, const std::string &text) {
+      llvm::outs() << inspect::formatField(field.str(), text);
+    };
+    print("model", name + " (" + type + ")");
+    print("step", inspect::formatStep(microBatches, batch, sequence));
+    print("vocabulary", group(vocab));
+    print("parameters", group(summary.model.total) + ", activated " + group(summary.model.activated));
+    if (summary.model.buffers)
+      print("bias", group(summary.model.buffers));
+    if (summary.auxiliary.total)
+      print("mtp", group(summary.auxiliary.total) + ", bias " + group(summary.auxiliary.buffers));
+    llvm::outs() << "\n" << frontend::formatSummary(summary);
+    if (everyTensor)
+      for (const frontend::ParameterInfo &parameter : summary.parameters)
+        llvm::outs() << inspect::formatTensor(parameter.name, parameter.shape, parameter.isBuffer);
+  }
+};
+
+/// The manifest of a model that is compiled as far as everything has an address; nothing after an error.
+std::optional<abi::Manifest> planPrograms(Compilation &compilation) {
+  if (!compilation.runUntil("memory"))
+    return std::nullopt;
+  llvm::Expected<abi::Manifest> manifest = linker::buildManifest(compilation.getModule());
+  if (!manifest) {
+    fail(llvm::toString(manifest.takeError()));
+    return std::nullopt;
+  }
+  return std::move(*manifest);
+}
+
+int inspectModel(const std::string &path, const InspectOptions &options) {
+  CompileOptions compileOptions;
+  compileOptions.assignments = options.assignments;
+  Compilation compilation(compileOptions);
+  if (!compilation.load(path) || !compilation.runUntil("frontend"))
+    return 1;
+  // Later phases have no graph, only programs.
+  bool hasGraph = !compilation.hasPassed("schedule");
+  json document;
+  auto runAttribute = nn::getAttr<nn::NNDialect::RunAttrHelper>(compilation.getModule());
+  std::string run = runAttribute ? runAttribute.str() : std::string();
+  if (hasGraph) {
+    FailureOr<ModelFacts> facts = ModelFacts::get(compilation.getModule());
+    if (failed(facts))
+      return 1;
+    if (options.json)
+      document = facts->toJson(options.report.tensors);
+    else
+      facts->print(options.report.tensors);
+  }
+  if (!hasGraph || options.needsPrograms()) {
+    std::optional<abi::Manifest> manifest = planPrograms(compilation);
+    if (!manifest || !draw(*manifest, options))
+      return 1;
+    inspect::ReportOptions report = options.report;
+    report.tensors &= !hasGraph;
+    if (options.json)
+      document["compiled"] = inspect::toJson(*manifest, report);
+    else
+      llvm::outs() << (hasGraph ? "" : inspect::formatParameters(*manifest, report))
+                   << inspect::formatPrograms(*manifest, report);
+  }
+  if (options.json && options.run)
+    document["run"] = parseRun(run);
+  if (options.json)
+    llvm::outs() << document.dump(1) << "\n";
+  else if (options.run)
     printRun(run);
   return 0;
 }
@@ -158,205 +199,33 @@ int inspectModel(const std::string &path, const InspectOptions &options) {
 // Trainers
 //===----------------------------------------------------------------------===//
 
-/// Parameters of all instances of a kind of block.
-struct BlockSize {
-  int64_t instances = 0;
-  int64_t elements = 0;
-  int64_t buffers = 0;
-};
-
-/// By kind of block, in the order of the manifest.
-llvm::MapVector<StringRef, BlockSize> getBlocks(const abi::Manifest &manifest) {
-  llvm::MapVector<StringRef, BlockSize> blocks;
-  llvm::StringSet<> instances;
-  for (const abi::Parameter &parameter : manifest.parameters) {
-    BlockSize &size = blocks[parameter.block];
-    (parameter.trainable ? size.elements : size.buffers) += parameter.elements();
-  }
-  const abi::Program *train = manifest.findProgram("train");
-  for (const abi::Row &row : train ? *train : abi::Program())
-    if (auto found = blocks.find(row.block); found != blocks.end())
-      found->second.instances += instances.insert(row.block + " " + row.layer).second;
-  return blocks;
-}
-
-/// Rows of a program by direction, in the order of first appearance.
-llvm::MapVector<StringRef, int64_t> countRows(const abi::Program &program) {
-  llvm::MapVector<StringRef, int64_t> counts;
-  for (const abi::Row &row : program)
-    ++counts[row.direction];
-  return counts;
-}
-
-/// An address range of the arena with a name.
-struct Range {
-  int64_t offset;
-  int64_t bytes;
-  std::string name;
-};
-
-std::vector<Range> getRanges(const abi::Manifest &manifest, bool everything) {
-  std::vector<Range> ranges;
-  auto add = [&](int64_t offset, int64_t bytes, const std::string &name) {
-    if (offset >= 0)
-      ranges.push_back({offset, bytes, name});
-  };
-  for (const auto &[name, region] : manifest.regions)
-    add(region.offset, region.bytes, name);
-  if (everything) {
-    int64_t step = manifest.microBatches * manifest.batch * manifest.seq * 4;
-    add(manifest.scalars, CF_SCALAR_COUNT * 4, "  scalars");
-    add(manifest.inputs.tokens, step, "  tokens");
-    add(manifest.inputs.starts, step, "  starts");
-    add(manifest.inputs.generateTokens, manifest.seq * 4, "  generate: tokens");
-    add(manifest.inputs.generateStarts, manifest.seq * 4, "  generate: starts");
-    for (const abi::Loss &loss : manifest.losses)
-      add(loss.offset, 4, "  loss " + loss.name);
-    for (const abi::Load &load : manifest.loads)
-      add(load.offset, load.experts * 4, "  load " + load.name);
-    for (const abi::Output &output : manifest.outputs) {
-      int64_t bytes = 4;
-      for (int64_t size : output.shape)
-        bytes *= size;
-      add(output.offset, bytes, "  " + output.program + ": " + output.name);
-    }
-  }
-  // What holds others comes first.
-  llvm::stable_sort(ranges, [](const Range &a, const Range &b) {
-    return std::pair(a.offset, -a.bytes) < std::pair(b.offset, -b.bytes);
-  });
-  return ranges;
-}
-
-/// How far the plan is from the bound that no plan can pass.
-std::string getRatioText(const abi::Manifest &manifest) {
-  return llvm::formatv("{0:F4}",
-                       double(manifest.arenaBytes) / double(std::max<int64_t>(manifest.maxLiveBytes, 1)))
-      .str();
-}
-
-void printMemory(const abi::Manifest &manifest, bool everything) {
-  llvm::outs() << llvm::formatv("\n{0,20} {1,20} {2,7}  memory\n", "offset", "bytes", "share");
-  auto print = [&](StringRef name, int64_t offset, int64_t bytes) {
-    double share = manifest.arenaBytes ? 100.0 * double(bytes) / double(manifest.arenaBytes) : 0;
-    llvm::outs() << llvm::formatv("{0,20} {1,20} {2,6:F1}%  {3}\n", group(offset), group(bytes), share, name);
-  };
-  for (const Range &range : getRanges(manifest, everything))
-    print(range.name, range.offset, range.bytes);
-  print("arena", 0, manifest.arenaBytes);
-  print(llvm::formatv("most live bytes of a row; the arena is {0} times that", getRatioText(manifest)).str(),
-        0, manifest.maxLiveBytes);
-  llvm::outs() << llvm::formatv("{0,20} {1,20} {0,7}  scratch of each thread\n", "",
-                                group(manifest.scratchBytesPerWorker));
-}
-
-void printParameters(const abi::Manifest &manifest, bool everyTensor) {
-  auto print = [](StringRef name, const BlockSize &size) {
-    llvm::outs() << llvm::formatv("{0,-40} {1,9} {2,20} {3,12}\n", name,
-                                  size.instances ? group(size.instances) : "", group(size.elements),
-                                  group(size.buffers));
-  };
-  llvm::outs() << llvm::formatv("\n{0,-40} {1,9} {2,20} {3,12}\n", "block", "instances", "parameters",
-                                "buffers");
-  BlockSize all;
-  for (auto &[name, size] : getBlocks(manifest)) {
-    print(name.empty() ? "(shared)" : name, size);
-    all.elements += size.elements;
-    all.buffers += size.buffers;
-  }
-  print("all", all);
-  if (everyTensor)
-    for (const abi::Parameter &parameter : manifest.parameters)
-      printTensor(parameter.name, parameter.shape, !parameter.trainable);
-}
-
-void printPrograms(const abi::Manifest &manifest, bool everyRow) {
-  llvm::outs() << "\nprogram\n";
-  for (const auto &[name, rows] : manifest.programs) {
-    llvm::outs() << llvm::formatv("{0,-12} {1,8} rows: ", name, group(rows.size()));
-    llvm::ListSeparator separator;
-    for (auto &[direction, number] : countRows(rows))
-      llvm::outs() << separator << direction << " " << group(number);
-    llvm::outs() << "\n";
-    if (!everyRow)
-      continue;
-    for (auto [i, row] : llvm::enumerate(rows))
-      llvm::outs() << llvm::formatv("  {0,6} {1,-16} {2,4}  {3,-28} {4}\n", i, row.direction,
-                                    row.microBatch < 0 ? "" : std::to_string(row.microBatch), row.layer,
-                                    manifest.functions[row.function]);
-  }
-}
-
-json toJson(const abi::Manifest &manifest, const abi::Payload &payload, const InspectOptions &options) {
-  json blocks = json::array(), regions = json::object(), programs = json::object(),
-       directions = json::object();
-  int64_t elements = 0, buffers = 0;
-  for (auto &[name, size] : getBlocks(manifest)) {
-    blocks.push_back({{"block", name.str()},
-                      {"instances", size.instances},
-                      {"parameters", size.elements},
-                      {"buffers", size.buffers}});
-    elements += size.elements;
-    buffers += size.buffers;
-  }
-  for (const auto &[name, region] : manifest.regions)
-    regions[name] = {{"offset", region.offset}, {"bytes", region.bytes}};
-  for (const auto &[name, rows] : manifest.programs) {
-    programs[name] = rows.size();
-    for (auto &[direction, number] : countRows(rows))
-      directions[name][direction.str()] = number;
-  }
-  json result = {{"model", manifest.model},
-                 {"build_id", manifest.buildId},
-                 {"isa", manifest.isa},
-                 {"step", StepSize{manifest.microBatches, manifest.batch, manifest.seq}.toJson()},
-                 {"vocab", manifest.vocab},
-                 {"flops_per_step", manifest.flopsPerStep},
-                 {"parameters", elements},
-                 {"buffers", buffers},
-                 {"blocks", blocks},
-                 {"arena_bytes", manifest.arenaBytes},
-                 {"max_live_bytes", manifest.maxLiveBytes},
-                 {"scratch_bytes_per_worker", manifest.scratchBytesPerWorker},
-                 {"regions", regions},
-                 {"programs", programs},
-                 {"directions", directions},
-                 {"functions", manifest.functions.size()},
-                 {"object_bytes", payload.object.size()},
-                 {"manifest_bytes", payload.manifest.size()}};
-  // What lists everything is the manifest itself.
-  json whole = options.tensors || options.program || options.memory ? json::parse(payload.manifest) : json();
-  if (options.tensors)
-    result["tensors"] = whole["parameters"];
-  if (options.program)
-    result["rows"] = whole["programs"];
-  if (options.run)
-    result["run"] = parseRun(manifest.run);
-  if (options.memory)
-    for (const Range &range : getRanges(manifest, /*everything=*/true))
-      result["memory"].push_back(
-          {{"name", StringRef(range.name).ltrim().str()}, {"offset", range.offset}, {"bytes", range.bytes}});
-  return result;
-}
-
 int inspectTrainer(const std::string &path, const InspectOptions &options) {
   std::optional<abi::Payload> payload = abi::readPayload(path);
   if (!payload)
     return fail(message<ErrorId::InputUnknown>(path)), 1;
   abi::Manifest manifest = abi::Manifest::fromJson(payload->manifest);
+  if (!draw(manifest, options))
+    return 1;
   if (options.json) {
-    llvm::outs() << toJson(manifest, *payload, options).dump(1) << "\n";
+    json document = inspect::toJson(manifest, options.report);
+    document["object_bytes"] = payload->object.size();
+    document["manifest_bytes"] = payload->manifest.size();
+    if (options.run)
+      document["run"] = parseRun(manifest.run);
+    llvm::outs() << document.dump(1) << "\n";
     return 0;
   }
-  printField("model", manifest.model + ", build " + manifest.buildId);
-  printField("step", StepSize{manifest.microBatches, manifest.batch, manifest.seq}.str());
-  printField("work", llvm::formatv("{0:F3} Gflop a step", manifest.flopsPerStep * 1e-9).str());
-  printField("vocabulary", group(manifest.vocab));
-  printField("code",
-             count(payload->object.size(), "byte") + ", " + count(manifest.functions.size(), "function"));
-  printParameters(manifest, options.tensors);
-  printMemory(manifest, options.memory);
-  printPrograms(manifest, options.program);
+  auto print = [](StringRef field, const std::string &text) {
+    llvm::outs() << inspect::formatField(field.str(), text);
+  };
+  print("model", manifest.model + ", build " + manifest.buildId);
+  print("step", inspect::formatStep(manifest.microBatches, manifest.batch, manifest.seq));
+  print("work", llvm::formatv("{0:F3} Gflop a step", manifest.flopsPerStep * 1e-9).str());
+  print("vocabulary", inspect::group(manifest.vocab));
+  print("code", inspect::count(int64_t(payload->object.size()), "byte") + ", " +
+                    inspect::count(int64_t(manifest.functions.size()), "function"));
+  llvm::outs() << inspect::formatParameters(manifest, options.report)
+               << inspect::formatPrograms(manifest, options.report);
   if (options.run)
     printRun(manifest.run);
   return 0;
@@ -377,8 +246,14 @@ int inspectFile(const std::string &path, const InspectOptions &options) {
 }
 
 int inspect(const Options &options) {
-  return inspectFile(options.input, {options.json, options.tensors, options.memory, options.program,
-                                     options.run, options.assignments});
+  InspectOptions inspectOptions;
+  inspectOptions.report = {options.tensors, options.memory, options.program, options.operations};
+  inspectOptions.json = options.json;
+  inspectOptions.run = options.run;
+  inspectOptions.assignments = options.assignments;
+  inspectOptions.svg = options.svg;
+  inspectOptions.programSvg = options.programSvg;
+  return inspectFile(options.input, inspectOptions);
 }
 
 } // namespace contraflow::driver

@@ -144,12 +144,12 @@ int inspectCheckpoint(const std::string &path, const InspectOptions &options) {
   auto isWhole = [](const Checkpoint &checkpoint) { return checkpoint.error.empty(); };
   auto newest = llvm::find_if(checkpoints, isWhole);
   if (options.json) {
-    json result = newest == checkpoints.end() ? json::object() : toJson(*newest, options.tensors);
+    json result = newest == checkpoints.end() ? json::object() : toJson(*newest, options.report.tensors);
     result["checkpoints"] = toJson(checkpoints);
     llvm::outs() << result.dump(1, ' ', false, json::error_handler_t::replace) << "\n";
   } else {
     if (newest != checkpoints.end())
-      printNewest(*newest, options.tensors);
+      printNewest(*newest, options.report.tensors);
     printList(checkpoints);
   }
   return llvm::all_of(checkpoints, isWhole) ? 0 : 1;

@@ -34,6 +34,9 @@ struct Options {
   bool tensors = false;
   bool memory = false;
   bool program = false;
+  bool operations = false;
+  std::string svg;
+  std::string programSvg;
   int threads = 0;
   /// The options of `compile` that decide what is compiled, as they were given.
   std::vector<std::string> replayed;

@@ -312,11 +312,10 @@ std::string Compilation::printModule() {
   return text;
 }
 
-bool Compilation::run() {
-  const Phase *stop = options.stopAfter.empty() ? nullptr : findPhase(options.stopAfter);
-  if (stop && stop->number == done)
-    return true;
+bool Compilation::runUntil(const std::string &last) {
   for (const Phase &phase : getPhases()) {
+    if (!last.empty() && hasPassed(last))
+      return true;
     if (phase.number <= done || phase.name == "link")
       continue;
     prepareReproducer(phase);
@@ -327,8 +326,6 @@ bool Compilation::run() {
     if (!finishPhase(phase, seconds.count()))
       return false;
     clearReproducer();
-    if (phase.name == options.stopAfter)
-      return true;
   }
   return true;
 }

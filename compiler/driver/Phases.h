@@ -39,7 +39,10 @@ public:
   bool load(const std::string &input);
 
   /// Runs the phases between what was loaded and the link, or the phase to stop after.
-  bool run();
+  bool run() { return runUntil(options.stopAfter); }
+  /// The same up to this phase; nothing is left to do where it has passed.
+  bool runUntil(const std::string &last);
+  bool hasPassed(const std::string &phase) const { return findPhase(phase)->number <= done; }
   /// The IR as it is now.
   std::string printModule();
 

@@ -113,7 +113,7 @@ public:
          {{"sequence", golden.sequence}, {"tokens", golden.batch * golden.sequence}, {"micro_batches", 1}}},
         {"bias_update_rate", 0.0},
         {"optimizer",
-         {{"lr", 1e-3},
+         {{"lr", kVerifyRate},
           {"betas", {0.9, 0.95}},
           {"eps", 1e-8},
           {"weight_decay", 0.1},
@@ -426,6 +426,7 @@ int verifyFolder(const std::string &folder, const VerifyOptions &options, const 
   std::vector<Comparison> comparisons = compareWithGolden(results, *golden);
   std::vector<std::string> notes = writer.getNotes();
   llvm::append_range(notes, getUnrecorded(results, *golden));
+  llvm::append_range(notes, getExceptions(comparisons));
   bool ok = llvm::all_of(comparisons, [](const Comparison &comparison) { return comparison.isOk(); });
   if (options.json)
     printJson(folder, notes, comparisons, ok);

@@ -15,8 +15,22 @@ namespace contraflow::driver {
 
 /// AdamW steps that a folder records.
 constexpr int kVerifySteps = 3;
+/// Their learning rate.
+constexpr double kVerifyRate = 1e-3;
+/// A gradient whose norm is a smaller part of the norm of all gradients cannot be told from zero: it is what
+/// one rounding of numbers as large as all of them makes (2^-23).
+constexpr double kZeroGradient = 1.2e-7;
 
-enum class Quantity { Losses, StepLosses, Logits, MtpLogits, Gradients, Parameters };
+enum class Quantity {
+  Losses,
+  StepLosses,
+  Logits,
+  MtpLogits,
+  Gradients,
+  ZeroGradients,
+  Parameters,
+  UnmovedParameters
+};
 
 /// How far a quantity may be from what the folder records.
 struct Bound {
@@ -37,9 +51,15 @@ constexpr Bound kBounds[] = {
     {"logits", 5e-6, "max|d| / max|v|", "5e-7 to 8e-7; relative errors of elements near zero mean nothing"},
     {"mtp logits", 5e-6, "max|d| / max|v|", "as logits; one layer more"},
     {"gradients", 1e-5, "||d|| / ||v||", "1e-6 of the norm, tensor by tensor"},
+    {"zero gradients", kZeroGradient, "||d|| / ||all v||",
+     "where the recorded gradient is that small, both sides are rounding noise (gates of a single expert "
+     "that "
+     "are normalised to 1, scores of a single token), and the bound of gradients does not hold"},
     {"parameters after 3 steps", 2e-4, "||d|| / ||v||",
      "up to 4e-5: AdamW divides a gradient by its own size, so in the first steps errors of tiny ones count "
      "in full"},
+    {"parameters of zero gradients", 2.01, "max|d| / (3 lr)",
+     "AdamW makes steps of up to lr out of noise of any size, on both sides in directions of their own"},
 };
 
 inline const Bound &getBound(Quantity quantity) { return kBounds[static_cast<int>(quantity)]; }

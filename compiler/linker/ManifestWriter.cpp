@@ -148,8 +148,10 @@ private:
 
   void addRow(pipe::ProgramOp program, pipe::RunOp run) {
     auto [function, isNew] = functions.insert({run.getFunction(), int64_t(functions.size())});
-    if (isNew)
+    if (isNew) {
       manifest.functions.push_back(run.getFunction().str());
+      addOperations(run.getFunction());
+    }
     abi::Row row;
     row.function = function->second;
     for (StringRef region : {"parameters", "gradients", "first_moments", "second_moments"}) {
@@ -167,6 +169,17 @@ private:
     row.layer = run.getInstance().str();
     row.direction = stringifyDirection(run.getDirection()).str();
     manifest.programs[program.getSymName().str()].push_back(std::move(row));
+  }
+
+  void addOperations(StringRef function) {
+    Operation *op = module.lookupSymbol(function);
+    ArrayAttr costs = op ? nn::getAttr<nn::NNDialect::CostsAttrHelper>(op) : ArrayAttr();
+    if (!costs || costs.empty())
+      return;
+    std::vector<abi::Operation> &operations = manifest.operations[function.str()];
+    for (auto cost : costs.getAsRange<nn::CostAttr>())
+      operations.push_back(
+          {cost.getOp().str(), cost.getName().str(), cost.getFlops(), cost.getRead(), cost.getWritten()});
   }
 
   /// Programs may expose the same thing; the manifest lists it once.

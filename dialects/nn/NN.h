@@ -53,6 +53,9 @@ template <typename Helper> void setInt(mlir::Operation *op, int64_t value) {
   setAttr<Helper>(op, mlir::IntegerAttr::get(type, value));
 }
 
+/// Floating-point operations of a function: the sum of its `nn.costs`, 0 where it has none.
+int64_t getFlops(mlir::Operation *function);
+
 /// The canonical attribute of an expression.
 ExprAttr getExprAttr(mlir::MLIRContext *context, const Expr &expr);
 /// The expression that an attribute holds.

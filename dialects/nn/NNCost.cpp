@@ -17,13 +17,22 @@ static int64_t elements(Value value) { return typeOf(value).getNumElements(); }
 static int64_t dim(Value value, unsigned index) { return typeOf(value).getDim(index); }
 static int64_t bytes(Value value) { return typeOf(value).getNumBytes(); }
 
+int64_t getFlops(Operation *function) {
+  ArrayAttr costs = function ? getAttr<NNDialect::CostsAttrHelper>(function) : ArrayAttr();
+  int64_t flops = 0;
+  if (costs)
+    for (auto cost : costs.getAsRange<CostAttr>())
+      flops += cost.getFlops();
+  return flops;
+}
+
 //===----------------------------------------------------------------------===//
 // Tables and matrix products
 //===----------------------------------------------------------------------===//
 
 int64_t EmbeddingOp::getFlops() { return 0; }
 // Only the rows that are looked up are read.
-int64_t EmbeddingOp::getBytes() { return bytes(getIds()) + 2 * bytes(getOutput()); }
+int64_t EmbeddingOp::getBytesRead() { return bytes(getIds()) + bytes(getOutput()); }
 int64_t EmbeddingWeightGradOp::getFlops() { return elements(getGrad()); }
 
 int64_t LinearOp::getFlops() { return 2 * elements(getInput()) * dim(getWeight(), 0); }
@@ -95,7 +104,7 @@ int64_t GeluInputGradOp::getFlops() { return 18 * elements(getOutput()); }
 int64_t ConcatOp::getFlops() { return 0; }
 int64_t SliceOp::getFlops() { return 0; }
 // Columns outside the slice are not read.
-int64_t SliceOp::getBytes() { return 2 * bytes(getOutput()); }
+int64_t SliceOp::getBytesRead() { return bytes(getOutput()); }
 int64_t SliceInputGradOp::getFlops() { return 0; }
 int64_t BroadcastOp::getFlops() { return 0; }
 int64_t BroadcastInputGradOp::getFlops() { return elements(getGrad()); }

@@ -45,6 +45,13 @@ bool isNames(Attribute value) {
   auto names = dyn_cast<ArrayAttr>(value);
   return names && llvm::all_of(names, isText);
 }
+bool isCosts(Attribute value) {
+  auto costs = dyn_cast<ArrayAttr>(value);
+  return costs && llvm::all_of(costs, [](Attribute entry) {
+           auto cost = dyn_cast<CostAttr>(entry);
+           return cost && cost.getFlops() >= 0 && cost.getRead() >= 0 && cost.getWritten() >= 0;
+         });
+}
 bool isRole(Attribute value) { return isa<RoleAttr>(value); }
 bool isLocation(Attribute value) { return isa<LocationAttr>(value); }
 
@@ -65,7 +72,7 @@ const AttributeRule kModuleRules[] = {
 
 const AttributeRule kFunctionRules[] = {
     {NNDialect::WithoutGradientAttrHelper::getNameStr(), isNames, "an array of strings"},
-    {NNDialect::FlopsAttrHelper::getNameStr(), isCount, kCount},
+    {NNDialect::CostsAttrHelper::getNameStr(), isCosts, "an array of #nn.cost with numbers of 0 or more"},
     {NNDialect::WorkspaceBytesAttrHelper::getNameStr(), isCount, kCount}};
 
 const AttributeRule kPortRules[] = {

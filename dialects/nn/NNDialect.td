@@ -37,10 +37,10 @@ def NN_Dialect : Dialect {
     "::mlir::StringAttr":$isa,
     // Of the module, by the lowering: bytes of scratch that a worker needs.
     "::mlir::IntegerAttr":$scratch_bytes,
-    // Of functions: parameters that no gradient reaches (autodiff), floating-point operations (schedule), bytes of
+    // Of functions: parameters that no gradient reaches (autodiff), what each operation costs (schedule), bytes of
     // the workspace (memory).
     "::mlir::ArrayAttr":$without_gradient,
-    "::mlir::IntegerAttr":$flops,
+    "::mlir::ArrayAttr":$costs,
     "::mlir::IntegerAttr":$workspace_bytes,
     // Of arguments and results: what they are (autodiff) and where they lie (schedule, memory).
     "::contraflow::nn::RoleAttr":$role,

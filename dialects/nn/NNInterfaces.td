@@ -39,11 +39,16 @@ def NN_CostOp : OpInterface<"CostOp"> {
   let methods = [
     InterfaceMethod<"Floating-point operations; a fused multiply-add counts as two.",
       "int64_t", "getFlops">,
-    InterfaceMethod<"Bytes read and written if nothing stays in a cache: operands plus results.",
-      "int64_t", "getBytes", (ins), "", [{
+    InterfaceMethod<"Bytes read if nothing stays in a cache: the operands.",
+      "int64_t", "getBytesRead", (ins), "", [{
         int64_t bytes = 0;
         for (::mlir::Type type : $_op->getOperandTypes())
           bytes += ::llvm::cast<::contraflow::nn::TensorType>(type).getNumBytes();
+        return bytes;
+      }]>,
+    InterfaceMethod<"Bytes written if nothing stays in a cache: the results.",
+      "int64_t", "getBytesWritten", (ins), "", [{
+        int64_t bytes = 0;
         for (::mlir::Type type : $_op->getResultTypes())
           bytes += ::llvm::cast<::contraflow::nn::TensorType>(type).getNumBytes();
         return bytes;

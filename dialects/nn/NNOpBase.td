@@ -107,7 +107,7 @@ class NN_ComputeOp<string mnemonic, list<string> names, list<Trait> traits = []>
 
 defvar NN_Cost = DeclareOpInterfaceMethods<NN_CostOp>;
 /// For operations that touch only a part of an operand.
-defvar NN_PartialCost = DeclareOpInterfaceMethods<NN_CostOp, ["getBytes"]>;
+defvar NN_PartialCost = DeclareOpInterfaceMethods<NN_CostOp, ["getBytesRead"]>;
 defvar NN_Gradient = DeclareOpInterfaceMethods<NN_DifferentiableOp>;
 defvar NN_WeightGradient = DeclareOpInterfaceMethods<NN_DifferentiableOp, ["buildWeightGrad"]>;
 

@@ -109,6 +109,27 @@ def NN_RoleAttr : AttrDef<NN_Dialect, "Role"> {
 }
 
 //===----------------------------------------------------------------------===//
+// What functions cost
+//===----------------------------------------------------------------------===//
+
+def NN_CostAttr : AttrDef<NN_Dialect, "Cost"> {
+  let mnemonic = "cost";
+  let summary = "what one operation of a function costs";
+  let description = [{
+    Functions have a list of these as `nn.costs`: what `CostOp` says of each operation of the model, before fusion. The
+    first string is the operation, the second what it belongs to: the parameter that it works on, or the part of the model
+    that its operands come from; empty where that is not known. `read` and `written` are bytes.
+
+    Example: `#nn.cost<"linear", "self_attn.q_a_proj", flops = 1024, read = 768, written = 128>`
+  }];
+  let parameters = (ins StringRefParameter<>:$op, StringRefParameter<>:$name, "int64_t":$flops, "int64_t":$read,
+                        "int64_t":$written);
+  let assemblyFormat = [{
+    `<` $op `,` $name `,` `flops` `=` $flops `,` `read` `=` $read `,` `written` `=` $written `>`
+  }];
+}
+
+//===----------------------------------------------------------------------===//
 // Addresses, once the memory phase has planned them
 //===----------------------------------------------------------------------===//
 

@@ -95,8 +95,7 @@ private:
   void countFlops(pipe::ProgramOp program) {
     int64_t flops = 0;
     for (auto run : program.getBody().getOps<pipe::RunOp>())
-      flops +=
-          nn::getIntOr<nn::NNDialect::FlopsAttrHelper>(getOperation().lookupSymbol(run.getFunction()), 0);
+      flops += nn::getFlops(getOperation().lookupSymbol(run.getFunction()));
     if (flops > 0)
       program.setFlops(flops);
   }

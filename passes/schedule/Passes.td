@@ -28,11 +28,16 @@ def BuildProgramPass : Pass<"schedule-build-program", "::mlir::ModuleOp"> {
 }
 
 def CountOperationsPass : Pass<"schedule-count-operations", "::mlir::ModuleOp"> {
-  let summary = "writes the floating-point operations of every function beside it";
+  let summary = "writes beside every function what its operations cost";
   let description = [{
-    Sums what `CostOp` says of the operations of a function into `nn.flops`. Runs before fusion, because kernels may
+    Lists what `CostOp` says of the operations of a function in `nn.costs`. Runs before fusion, because kernels may
     compute a thing twice to save memory traffic, and model flops should not count that.
+
+    An operation is named after the parameter or accumulator that it works on, without `.weight`. One that works on none
+    belongs to the part of the model that its operands come from, else to the one that its results go to:
+    `attention` of `self_attn`, between `self_attn.q_b_proj` and `self_attn.o_proj`.
   }];
+  let statistics = [Statistic<"numOperations", "num-operations", "operations of all functions">];
 }
 
 def VerifyProgramPass : Pass<"schedule-verify-program", "::mlir::ModuleOp"> {

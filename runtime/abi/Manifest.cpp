@@ -102,6 +102,14 @@ template <typename IO, typename Struct> void mapOutput(IO &io, Struct &output) {
   io.field("shape", output.shape);
 }
 
+template <typename IO, typename Struct> void mapOperation(IO &io, Struct &operation) {
+  io.field("op", operation.op);
+  io.optional("name", operation.name, std::string());
+  io.field("flops", operation.flops);
+  io.field("bytes_read", operation.bytesRead);
+  io.field("bytes_written", operation.bytesWritten);
+}
+
 template <typename IO, typename Struct> void mapInputs(IO &io, Struct &inputs) {
   io.optional("tokens", inputs.tokens, int64_t(-1));
   io.optional("starts", inputs.starts, int64_t(-1));
@@ -204,7 +212,7 @@ void readList(const Json &list, const std::string &path, std::vector<T> &result,
   }
 }
 
-/// The lists of `key`, an object with one list for each program.
+/// The lists of `key`, an object with one list for each program or function.
 template <typename T, typename Map>
 void readLists(const Json &json, const char *key, std::map<std::string, std::vector<T>> &result, Map map) {
   for (const auto &[name, value] : objectOf(json, key).items()) {
@@ -261,6 +269,9 @@ std::string Manifest::toJson() const {
   add("loads", writeList(loads, [](Writer &writer, const Load &load) { mapLoad(writer, load); }));
   add("outputs", writeList(outputs, [](Writer &writer, const Output &output) { mapOutput(writer, output); }));
   add("functions", Json(functions).dump());
+  add("operations", writeLists(operations, [](Writer &writer, const Operation &operation) {
+        mapOperation(writer, operation);
+      }));
   add("programs", writeLists(programs, [](Writer &writer, const Row &row) { mapRow(writer, row); }));
   add("memory", writeLists(memory, [](Writer &writer, const Buffer &buffer) { mapBuffer(writer, buffer); }));
   return result + "\n}\n";
@@ -297,6 +308,8 @@ Manifest Manifest::fromJson(std::string_view source) {
   readList(arrayOf(json, "outputs"), "outputs", result.outputs,
            [](Reader &element, Output &output) { mapOutput(element, output); });
   reader.field("functions", result.functions);
+  readLists(json, "operations", result.operations,
+            [](Reader &element, Operation &operation) { mapOperation(element, operation); });
   readLists(json, "programs", result.programs, [](Reader &element, Row &row) { mapRow(element, row); });
   readLists(json, "memory", result.memory,
             [](Reader &element, Buffer &buffer) { mapBuffer(element, buffer); });
@@ -419,6 +432,14 @@ struct Checker {
       throw Error(message<ErrorId::ManifestSplit>(what));
   }
 
+  void operations(const std::string &function, const std::vector<Operation> &operations) const {
+    if (std::find(manifest.functions.begin(), manifest.functions.end(), function) == manifest.functions.end())
+      throw Error(text("manifest: operations.", function, " is of no function"));
+    for (const Operation &operation : operations)
+      if (operation.flops < 0 || operation.bytesRead < 0 || operation.bytesWritten < 0)
+        throw Error(text("manifest: operations.", function, ": '", operation.op, "' has a negative cost"));
+  }
+
   void program(const std::string &name, const Program &program) const {
     for (size_t index = 0; index < program.size(); ++index) {
       const Row &row = program[index];
@@ -476,6 +497,8 @@ void Manifest::validate() const {
     check.floats(text("load '", load.name, "'"), load.offset, load.experts);
   for (const Output &output : outputs)
     check.floats(text("output '", output.name, "'"), output.offset, product(output.shape));
+  for (const auto &[name, list] : operations)
+    check.operations(name, list);
   for (const auto &[name, program] : programs)
     check.program(name, program);
   for (const auto &[name, buffers] : memory)

@@ -102,6 +102,21 @@ struct Row {
 
 using Program = std::vector<Row>;
 
+/// What an operation of the model costs in one call of its function, counted before operations were fused
+/// (for inspection).
+struct Operation {
+  /// Its name in the model's language.
+  std::string op;
+  /// The parameter that it works on, or the part of the model that it belongs to, within its block; "" where
+  /// that is not known.
+  std::string name;
+  /// A multiply-add counts as two.
+  int64_t flops = 0;
+  /// Operands and results, each from and to memory once.
+  int64_t bytesRead = 0;
+  int64_t bytesWritten = 0;
+};
+
 /// Sequences of token ids (i32) in the arena. A negative offset: the program does not read them.
 struct Inputs {
   /// Micro-batch m is at tokens + m * batch * seq * 4. `evaluate` reads micro-batch 0.
@@ -157,6 +172,8 @@ struct Manifest {
 
   /// Symbols in the object.
   std::vector<std::string> functions;
+  /// Of each function that computes something of the model, in its order.
+  std::map<std::string, std::vector<Operation>> operations;
   /// train, evaluate, generate.
   std::map<std::string, Program> programs;
   /// Everything that a program keeps in the arena: what outlives it, in the order of addresses, then what

@@ -88,7 +88,14 @@ std::span<float> Executor::parameter(const char *regionName, const abi::Paramete
 }
 
 void Executor::startProfile() {
-  profile = std::make_unique<Profile>(manifest.functions);
+  std::vector<int64_t> flops;
+  for (const std::string &function : manifest.functions) {
+    int64_t &sum = flops.emplace_back();
+    if (auto operations = manifest.operations.find(function); operations != manifest.operations.end())
+      for (const abi::Operation &operation : operations->second)
+        sum += operation.flops;
+  }
+  profile = std::make_unique<Profile>(manifest.functions, std::move(flops));
   pool.setObserver(profile.get());
 }
 

@@ -12,13 +12,14 @@ std::string Profile::print(const Object &object) const {
   struct Line {
     std::string name;
     Sum sum;
-    /// Time of a function that was spent in its regions.
+    /// Of a function: time that was spent in its regions, and what one call computes.
     int64_t parallel = 0;
+    int64_t flops = 0;
   };
   std::vector<Line> byFunction, byRegion;
   int64_t total = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
-    byFunction.push_back({functions[i], rows[i]});
+    byFunction.push_back({functions[i], rows[i], 0, flops[i]});
     total += rows[i].nanoseconds;
   }
   Line outside{"outside", {}};
@@ -42,9 +43,9 @@ std::string Profile::print(const Object &object) const {
 
   std::string result;
   char buffer[512];
-  auto print = [&](const char *title, const std::vector<Line> &lines, bool serial) {
+  auto print = [&](const char *title, const std::vector<Line> &lines, bool isFunction) {
     std::snprintf(buffer, sizeof(buffer), "%10s %6s %9s %12s%s  %s\n", "ms", "%", "calls", "us/call",
-                  serial ? "  one thread %" : "", title);
+                  isFunction ? "  one thread %  Gflop/s" : "", title);
     result += buffer;
     for (const Line &line : lines) {
       if (line.sum.calls == 0)
@@ -54,10 +55,11 @@ std::string Profile::print(const Object &object) const {
                     share, static_cast<long long>(line.sum.calls),
                     double(line.sum.nanoseconds) * 1e-3 / double(line.sum.calls));
       result += buffer;
-      if (serial) {
-        double outside =
-            double(line.sum.nanoseconds - line.parallel) / double(std::max<int64_t>(line.sum.nanoseconds, 1));
-        std::snprintf(buffer, sizeof(buffer), "  %12.1f", 100.0 * outside);
+      if (isFunction) {
+        double time = double(std::max<int64_t>(line.sum.nanoseconds, 1));
+        double outside = double(line.sum.nanoseconds - line.parallel) / time;
+        std::snprintf(buffer, sizeof(buffer), "  %12.1f %8.1f", 100.0 * outside,
+                      double(line.flops) * double(line.sum.calls) / time);
         result += buffer;
       }
       result += "  " + line.name + "\n";

@@ -17,8 +17,9 @@ class Object;
 /// symbol table.
 class Profile : public device::RegionObserver {
 public:
-  explicit Profile(std::vector<std::string> functions)
-      : functions(std::move(functions)), rows(this->functions.size()) {}
+  /// `flops`: of one call of each function, 0 where it computes nothing of the model.
+  Profile(std::vector<std::string> functions, std::vector<int64_t> flops)
+      : functions(std::move(functions)), flops(std::move(flops)), rows(this->functions.size()) {}
 
   /// Regions that end until end() belong to this function.
   void begin(int64_t function) { current = function; }
@@ -28,8 +29,9 @@ public:
   }
   void regionDone(cf_body body, int64_t nanoseconds) override { regions[{current, body}].add(nanoseconds); }
 
-  /// Two tables, the most expensive first: functions, then regions. Time of a function outside its regions
-  /// ran on one thread. Regions of the runtime itself (initial parameters) are added up as "outside".
+  /// Two tables, the most expensive first: functions (Gflop/s are those of the model's operations), then
+  /// regions. Time of a function outside its regions ran on one thread. Regions of the runtime itself
+  /// (initial parameters) are added up as "outside".
   std::string print(const Object &object) const;
 
 private:
@@ -43,6 +45,7 @@ private:
   };
 
   std::vector<std::string> functions;
+  std::vector<int64_t> flops;
   std::vector<Sum> rows;
   std::map<std::pair<int64_t, cf_body>, Sum> regions;
   /// No function runs.

@@ -18,6 +18,7 @@ TEST(Manifest, ComesBackFromJson) {
   manifest.loads = {{"model.layers.1", 0, 4}};
   manifest.bos = 5;
   manifest.losses.push_back({"other", 64, 0.1});
+  manifest.operations["table_train"] = {{"linear", "table", 6, 8, 4}, {"add", "", 1, 2, 3}};
   std::string json = manifest.toJson();
   Manifest copy = Manifest::fromJson(json);
   EXPECT_EQ(copy.toJson(), json);
@@ -29,6 +30,9 @@ TEST(Manifest, ComesBackFromJson) {
   EXPECT_TRUE(copy.parameters[1].split);
   EXPECT_FALSE(copy.parameters[1].trainable);
   EXPECT_EQ(copy.parameters[1].init, Init::Zeros);
+  ASSERT_EQ(copy.operations["table_train"].size(), 2u);
+  EXPECT_EQ(copy.operations["table_train"][0].name, "table");
+  EXPECT_EQ(copy.operations["table_train"][1].bytesWritten, 3);
   const Row &row = copy.programs["train"][2];
   EXPECT_EQ(row.bases, manifest.programs["train"][2].bases);
   EXPECT_EQ(row.microBatch, 1);
@@ -91,6 +95,8 @@ TEST(Manifest, RefusesNumbersThatDoNotFit) {
       {[](Manifest &m) { m.losses[0].offset = m.arenaBytes; }, "loss 'main'"},
       {[](Manifest &m) { m.losses[0].offset = std::numeric_limits<int64_t>::max() - 1; }, "loss 'main'"},
       {[](Manifest &m) { m.outputs[0].shape = {int64_t(1) << 61}; }, "output 'logits'"},
+      {[](Manifest &m) { m.operations["lost"] = {}; }, "operations.lost is of no function"},
+      {[](Manifest &m) { m.operations["step_clip"] = {{"add", "", -1, 0, 0}}; }, "'add' has a negative cost"},
       {[](Manifest &m) { m.programs["train"][1].function = 99; }, "programs.train[1].function is 99"},
       {[](Manifest &m) { m.programs["train"][1].bases[0] = m.arenaBytes + 1; }, "has a base at"},
       {[](Manifest &m) { m.maxLiveBytes = m.arenaBytes + 1; }, "max_live_bytes is"},

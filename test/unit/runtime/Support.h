@@ -112,6 +112,7 @@ inline abi::Manifest programManifest() {
                       {"generate", "logits", logits, {seq, vocab}}};
   manifest.functions = {"step_begin", "table_train",     "table_evaluate", "table_generate",
                         "step_clip",  "table_optimizer", "table_update"};
+  manifest.operations["table_train"] = {{"linear", "table", 10000000, 8, 4}};
   auto base = [&](const char *name) { return manifest.regions[name].offset; };
   abi::Program &train = manifest.programs["train"];
   train.push_back({0, {base("gradients"), loss}, -1, "", "", "begin"});

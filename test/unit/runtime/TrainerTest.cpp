@@ -112,10 +112,10 @@ double validationLossIn(const std::string &text) {
   return at == std::string::npos ? NAN : std::atof(text.c_str() + at + 16);
 }
 
-/// The calls of a line of a profile: "ms % calls us/call [one thread %] name".
+/// The calls of a line of a profile: "ms % calls us/call [one thread % Gflop/s] name".
 int64_t callsIn(const std::string &profile, const std::string &name) {
   std::smatch match;
-  std::regex line("\n +[0-9.]+ +[0-9.]+ +([0-9]+) +[0-9.]+( +[0-9.]+)?  " + name + "\n");
+  std::regex line("\n +[0-9.]+ +[0-9.]+ +([0-9]+) +[0-9.]+( +[0-9.]+ +[0-9.]+)?  " + name + "\n");
   return std::regex_search(profile, match, line) ? std::stoll(match[1]) : -1;
 }
 
@@ -647,6 +647,10 @@ TEST_F(Trainer, SaysWhatItIsAndWhereTimeGoes) {
   // A static function: its name comes from the object's symbol table. Two steps have two micro-batches.
   EXPECT_EQ(callsIn(profile.text, "table_train"), 4) << profile.text;
   EXPECT_EQ(callsIn(profile.text, "rowsBody"), 4) << profile.text;
+  // What the manifest says of a function's operations, by the time that it took.
+  EXPECT_TRUE(std::regex_search(profile.text, std::regex(" [1-9][0-9]*\\.[0-9]  table_train\n")))
+      << profile.text;
+  EXPECT_TRUE(std::regex_search(profile.text, std::regex(" 0\\.0  table_update\n"))) << profile.text;
   // The runtime's own regions: one tensor is filled with random numbers, one checkpoint gets its checksums.
   EXPECT_EQ(callsIn(profile.text, "outside"), 2) << profile.text;
   CommandResult help = run("--help");

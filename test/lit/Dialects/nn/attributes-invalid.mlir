@@ -31,14 +31,14 @@ func.func private @lost() attributes {nn.without_gradient = ["a", 1 : i64]}
 
 // -----
 
-// expected-error @below {{no attribute 'nn.batch' of functions, expected one of nn.without_gradient, nn.flops, nn.workspace_bytes}}
+// expected-error @below {{no attribute 'nn.batch' of functions, expected one of nn.without_gradient, nn.costs, nn.workspace_bytes}}
 func.func private @place() attributes {nn.batch = 1 : i64}
 
 // -----
 
 func.func @elsewhere() {
-  // expected-error @below {{no attribute 'nn.flops' here, expected it of a module or a function}}
-  return {nn.flops = 1 : i64}
+  // expected-error @below {{no attribute 'nn.costs' here, expected it of a module or a function}}
+  return {nn.costs = []}
 }
 
 // -----

@@ -210,7 +210,7 @@ TEST_F(Cost, IsWhatHandsCount) {
     auto cost = llvm::dyn_cast<nn::CostOp>(op);
     ASSERT_TRUE(cost) << c.text.str();
     EXPECT_EQ(cost.getFlops(), c.flops) << c.text.str();
-    EXPECT_EQ(cost.getBytes(), 4 * c.elements) << c.text.str();
+    EXPECT_EQ(cost.getBytesRead() + cost.getBytesWritten(), 4 * c.elements) << c.text.str();
   }
 }
 
