@@ -5,6 +5,7 @@
 #include "runtime/base/Hash.h"
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <filesystem>
 
@@ -26,14 +27,15 @@ constexpr const char *kStepPrefix = "step-";
 /// of its chunks, whose seeds are their numbers.
 constexpr size_t kChunkBytes = 1 << 20;
 
-/// In the order of `tensors`.
-std::vector<std::string> checksumsOf(const std::vector<NamedTensor> &tensors, const ForEach &forEach) {
-  struct Chunk {
-    std::string_view bytes;
-    uint64_t number;
-  };
+struct Chunk {
+  std::string_view bytes;
+  /// In its tensor.
+  uint64_t number;
+};
+
+/// The chunks of all tensors; appends to `ends` where those of each end.
+std::vector<Chunk> chunksOf(const std::vector<NamedTensor> &tensors, std::vector<size_t> &ends) {
   std::vector<Chunk> chunks;
-  std::vector<size_t> ends;
   for (const auto &[name, tensor] : tensors) {
     std::string_view bytes{static_cast<const char *>(tensor.data), size_t(tensor.bytes())};
     for (uint64_t number = 0; !bytes.empty(); ++number) {
@@ -42,6 +44,13 @@ std::vector<std::string> checksumsOf(const std::vector<NamedTensor> &tensors, co
     }
     ends.push_back(chunks.size());
   }
+  return chunks;
+}
+
+/// In the order of `tensors`.
+std::vector<std::string> checksumsOf(const std::vector<NamedTensor> &tensors, const ForEach &forEach) {
+  std::vector<size_t> ends;
+  std::vector<Chunk> chunks = chunksOf(tensors, ends);
   std::vector<uint64_t> hashes(chunks.size());
   forEach(int64_t(chunks.size()), [&](int64_t i) {
     hashes[size_t(i)] = base::hash64(chunks[size_t(i)].bytes, chunks[size_t(i)].number);
@@ -72,6 +81,23 @@ template <typename T> T number(const SafetensorsFile &file, const char *key) {
 std::string word(const SafetensorsFile &file, const char *key) {
   auto found = file.getMetadata().find(key);
   return found == file.getMetadata().end() ? "" : found->second;
+}
+
+/// Every tensor can be read from the disk.
+void requireReadable(const SafetensorsFile &file, const std::vector<NamedTensor> &tensors,
+                     const ForEach &forEach) {
+  std::vector<size_t> ends;
+  std::vector<Chunk> chunks = chunksOf(tensors, ends);
+  std::atomic<int64_t> bad{-1};
+  forEach(int64_t(chunks.size()), [&](int64_t i) {
+    if (!base::MappedFile::load(chunks[size_t(i)].bytes))
+      bad = i;
+  });
+  if (bad < 0)
+    return;
+  auto tensor = std::upper_bound(ends.begin(), ends.end(), size_t(bad)) - ends.begin();
+  throw Error(text("'", file.getPath(), "' is damaged: tensor '", tensors[size_t(tensor)].name,
+                   "' cannot be read from the disk"));
 }
 
 /// A key of ours: damage to one of them leaves the others.
@@ -125,6 +151,7 @@ void verifyChecksums(const SafetensorsFile &file, const ForEach &forEach) {
   std::vector<NamedTensor> tensors;
   for (const auto &[name, tensor] : file.getTensors())
     tensors.push_back({name, tensor});
+  requireReadable(file, tensors, forEach);
   std::vector<std::string> found = checksumsOf(tensors, forEach);
   for (size_t i = 0; i < tensors.size(); ++i) {
     const std::string &name = tensors[i].name;

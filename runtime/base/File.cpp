@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -64,6 +65,19 @@ MappedFile::~MappedFile() {
 
 MappedFile::MappedFile(MappedFile &&other) noexcept
     : data(std::exchange(other.data, nullptr)), size(std::exchange(other.size, 0)) {}
+
+bool MappedFile::load(std::string_view part) {
+  auto page = uintptr_t(sysconf(_SC_PAGESIZE));
+  auto begin = reinterpret_cast<uintptr_t>(part.data()), end = begin + part.size();
+  begin -= begin % page;
+  while (end > begin && madvise(reinterpret_cast<void *>(begin), end - begin, MADV_POPULATE_READ) != 0) {
+    if (errno == EINVAL)
+      return true;
+    if (errno != EINTR && errno != EAGAIN)
+      return false;
+  }
+  return true;
+}
 
 std::string readFile(const std::string &path) {
   size_t size = 0;

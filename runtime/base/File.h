@@ -20,6 +20,10 @@ public:
 
   std::string_view bytes() const { return {data, size}; }
 
+  /// Reads a part of bytes() from the disk. False where the disk cannot or the file became shorter: touching
+  /// it would end the process. (True on a Linux before 5.14, which cannot tell.)
+  static bool load(std::string_view part);
+
 private:
   const char *data = nullptr;
   size_t size = 0;

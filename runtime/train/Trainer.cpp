@@ -26,7 +26,7 @@ namespace {
 
 std::atomic<bool> stopRequested{false};
 
-/// The first signal ends the run after the step, a second one of any kind at once.
+/// The first signal ends the run after the step, a second one at once.
 void stop(int signal) {
   if (stopRequested.exchange(true)) {
     std::signal(signal, SIG_DFL);
@@ -38,22 +38,22 @@ void stop(int signal) {
   [[maybe_unused]] ssize_t written = write(STDERR_FILENO, kNote.data(), kNote.size());
 }
 
-/// Of a closed terminal, too, unless nohup made the process ignore it.
-void installStopHandler() {
-  struct sigaction action = {}, before = {};
-  action.sa_handler = stop;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
-    sigaction(SIGHUP, &action, nullptr);
-}
+/// Of who listened to the run: a closed terminal, a pipe without a reader. They may come any number of times.
+void stopQuietly(int) { stopRequested = true; }
 
-void removeStopHandler() {
-  for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction now = {};
-    if (sigaction(signal, nullptr, &now) == 0 && now.sa_handler == stop)
-      std::signal(signal, SIG_DFL);
-  }
+void installStopHandler() {
+  auto install = [](int signal, void (*handler)(int)) {
+    struct sigaction action = {}, before = {};
+    action.sa_handler = handler;
+    // nohup makes a process ignore the end of its terminal.
+    bool ignored = sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
+    if (!ignored || handler == stop)
+      sigaction(signal, &action, nullptr);
+  };
+  install(SIGINT, stop);
+  install(SIGTERM, stop);
+  install(SIGHUP, stopQuietly);
+  install(SIGPIPE, stopQuietly);
 }
 
 void say(const std::string &line) {
@@ -339,7 +339,8 @@ void Trainer::save() {
 
 void Trainer::finish() {
   // Everything is saved: from here on a signal ends the process as usual.
-  removeStopHandler();
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
   int64_t steps = state.step - firstStep;
   if (steps > 0) {
     double seconds = base::seconds() - beginSeconds;

@@ -16,6 +16,9 @@ import subprocess
 import sys
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "numerics"))
+from safetensors_io import header_of  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 parser = argparse.ArgumentParser()
 parser.add_argument("contraflow")
@@ -40,8 +43,7 @@ def start(folder, every, *arguments):
 def content_of(file):
     """Header and data without the settings, which differ between lives."""
     content = file.read_bytes()
-    begin = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:begin])
+    begin, header = header_of(content)
     for key in ("run", "header_checksum"):
         del header["__metadata__"][key]
     return header, content[begin:]

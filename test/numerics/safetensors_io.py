@@ -7,15 +7,20 @@ import numpy as np
 TYPES = {"F32": np.float32, "F64": np.float64, "I32": np.int32, "I64": np.int64}
 
 
+def header_of(data):
+    """Where the numbers begin, and the entries of the header by name."""
+    begin = 8 + int.from_bytes(data[:8], "little")
+    return begin, json.loads(data[8:begin])
+
+
 def load(path):
     """Tensors by name, and the metadata."""
     data = pathlib.Path(path).read_bytes()
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:8 + size])
+    begin, header = header_of(data)
     metadata = header.pop("__metadata__", {})
     tensors = {}
     for name, entry in header.items():
-        first, last = (8 + size + offset for offset in entry["data_offsets"])
+        first, last = (begin + offset for offset in entry["data_offsets"])
         tensors[name] = np.frombuffer(data[first:last], TYPES[entry["dtype"]]).reshape(entry["shape"])
     return tensors, metadata
 

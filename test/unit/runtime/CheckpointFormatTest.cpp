@@ -118,6 +118,19 @@ TEST_F(Checkpoint, SaysWhatIsWrong) {
   EXPECT_EQ(check(), "no checksums");
 }
 
+/// As on a disk with bad sectors: what cannot be read is an error, and not the end of the process.
+TEST(Checksums, SayWhatCannotBeRead) {
+  Folder folder;
+  std::vector<float> values(3 << 20, 1.0f);
+  std::vector<NamedTensor> tensors = {{"a", {ElementType::F32, {1 << 20}, values.data()}},
+                                      {"b", {ElementType::F32, {2 << 20}, values.data()}}};
+  writeSafetensors(folder / "x", tensors, checkpointMetadata(tensors, makeState()));
+  SafetensorsFile file(folder / "x");
+  std::filesystem::resize_file(folder / "x", 10 << 20);
+  EXPECT_CONTAINS(errorOf([&] { verifyChecksums(file); }),
+                  "is damaged: tensor 'b' cannot be read from the disk");
+}
+
 /// The order in which chunks are hashed does not matter, their order in a tensor does.
 TEST(Checksums, DependOnContentsAlone) {
   std::vector<float> values(3 * (1 << 18) + 5);
