@@ -28,6 +28,7 @@ SAMPLES = {
     "test/lit/Passes/errors.mlir": "// RUN: not contraflow-opt %s 2>&1 | FileCheck %s\n// CHECK: %0 = nn.add\n",
     "test/e2e/bare.test": "RUN: true | FileCheck %s\nCHECK-NEXT foo\nCHECK: foo\nOTHER: bar\n",
     "README.md": "see `passes/nowhere`\n",
+    "dialects/bare/BareDialect.td": BANNER.format(name="BareDialect.td"),
 }
 
 

@@ -19,4 +19,5 @@ config.substitutions.append(("%models", os.path.join(config.contraflow_source_di
 config.substitutions.append(("%root", config.contraflow_source_dir))
 config.substitutions.append(("%golden", os.path.join(config.contraflow_source_dir, "test", "numerics", "golden")))
 config.substitutions.append(("%crash_at", os.path.join(config.contraflow_lib_dir, "libcontraflow-crash-at.so")))
+config.substitutions.append(("%build", os.path.dirname(config.contraflow_tools_dir)))
 config.substitutions.append(("%python", "/usr/bin/python3"))  # the one that Debian's NumPy is for

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Descriptions say something, paths named in a README exist, and op examples parse."""
+"""Descriptions say something, paths named in a README exist, and every dialect says why it is as it is."""
 import re
 
 from common import ROOT, finish, tracked, where
@@ -40,7 +40,15 @@ def check_banners(path):
         yield f"{where(path, 1)}: the banner names {match.group(1)}"
 
 
+def check_rationale(folder):
+    readme = folder / "README.md"
+    if not readme.exists() or "\n## Rationale\n" not in readme.read_text():
+        yield f"{where(readme, 1)}: a dialect has a section 'Rationale'"
+
+
 findings = [f for p in tracked(".td") for f in check_descriptions(p)]
 findings += [f for p in tracked(".md") for f in check_paths(p)]
 findings += [f for p in tracked(".cpp", ".h", ".td") if "Precompiled" not in p.name for f in check_banners(p)]
+findings += [f for folder in sorted({p.parent for p in tracked(".td") if p.name.endswith("Dialect.td")})
+             for f in check_rationale(folder)]
 finish(findings)
