@@ -130,7 +130,8 @@ public:
         bindLet(let);
     }
     warnOfUnreadKeys(run.config, "");
-    checkLossKeys();
+    checkKeysOf("loss");
+    checkKeysOf("dropout");
     checkPositions();
     if (failed)
       return failure();
@@ -461,26 +462,27 @@ private:
           << message<ErrorId::SequenceBeyondPositions>(run.sequence, describe(most->get()));
   }
 
-  /// The keys under "loss" of a run file are those that the model declares.
-  void checkLossKeys() {
-    std::optional<JsonValue> loss = run.run.find("loss");
-    if (!loss)
+  /// The keys under `section` of a run file are those that the model declares.
+  void checkKeysOf(const std::string &section) {
+    std::optional<JsonValue> object = run.run.find(section);
+    if (!object)
       return;
     std::vector<std::string> known;
     for (auto config : model.getBody().getOps<nn::ConfigOp>())
       if (config.getRun())
         for (StringRef path : config.getPaths().getAsValueRange<StringAttr>())
-          if (path.consume_front("loss."))
+          if (path.consume_front(section + "."))
             known.push_back(path.str());
-    for (const auto &[key, ignored] : loss->get().items()) {
+    for (const auto &[key, ignored] : object->get().items()) {
       if (llvm::is_contained(known, key))
         continue;
       SmallVector<StringRef> names(known.begin(), known.end());
-      std::optional<JsonValue> value = loss->find(key);
+      std::optional<JsonValue> value = object->find(key);
       StringRef nearest = nn::getNearest(key, names);
-      std::string hint = nearest.empty() ? "; '@" + model.getSymName().str() + "' has no such loss"
-                                         : "; did you mean 'loss." + nearest.str() + "'?";
-      error((value ? *value : *loss).getLoc(context)) << message<ErrorId::KeyUnknown>("loss." + key, hint);
+      std::string hint = nearest.empty() ? "; '@" + model.getSymName().str() + "' has no such " + section
+                                         : "; did you mean '" + section + "." + nearest.str() + "'?";
+      error((value ? *value : *object).getLoc(context))
+          << message<ErrorId::KeyUnknown>(section + "." + key, hint);
     }
   }
 

@@ -91,7 +91,8 @@ void setAttributes(ModuleOp module, const RunFile &run) {
                                             {"beta2", optimizer.beta2},
                                             {"eps", optimizer.eps},
                                             {"weight_decay", optimizer.weightDecay},
-                                            {"clip_norm", optimizer.clipNorm}};
+                                            {"clip_norm", optimizer.clipNorm},
+                                            {"ema_decay", run.ema.decay}};
   SmallVector<NamedAttribute> entries;
   for (auto [name, value] : numbers)
     entries.push_back(builder.getNamedAttr(name, builder.getF64FloatAttr(value)));

@@ -13,8 +13,8 @@ namespace contraflow::frontend {
 /// (Instantiate.h). Nothing after this reads JSON: the module has the attributes
 ///
 ///   nn.batch, nn.seq, nn.micro_batches, nn.vocab    integers (nn.vocab: columns of the output "logits")
-///   nn.optimizer                                    {beta1, beta2, eps, weight_decay, clip_norm}, floats
-///   nn.model_type                                   a string
+///   nn.optimizer                                    {beta1, beta2, eps, weight_decay, clip_norm, ema_decay},
+///   floats nn.model_type                                   a string
 ///
 /// Null if there is an error; diagnostics go to the context's handler, at lines of the model or of the JSON.
 /// Registers the dialects it needs.

@@ -109,6 +109,35 @@ void readOptimizer(RunFile::Optimizer &optimizer, std::optional<JsonValue> value
   reader.finish();
 }
 
+/// `key` of `reader` is a share: 0 or more and below 1.
+void readShare(ObjectReader &reader, const std::optional<JsonValue> &object, const std::string &key,
+               double &share, JsonDiagnostics &diagnostics) {
+  if (!reader.read(key, share) || share < 1)
+    return;
+  // A key with a point in it is not found.
+  std::optional<JsonValue> value = object->find(key);
+  diagnostics.push_back((value ? *value : *object)
+                            .makeDiagnostic(message<ErrorId::ValueUnexpected>(
+                                "a number of 0 or more and below 1", describe(object->get()[key]))));
+}
+
+/// Probabilities of dropout are shares, whatever the architecture calls them.
+void checkDropout(std::optional<JsonValue> value, JsonDiagnostics &diagnostics) {
+  if (!value)
+    return;
+  ObjectReader reader(value, diagnostics);
+  for (const auto &[key, ignored] : value->get().items()) {
+    double share = 0;
+    readShare(reader, value, key, share, diagnostics);
+  }
+}
+
+void readEma(RunFile::Ema &ema, std::optional<JsonValue> value, JsonDiagnostics &diagnostics) {
+  ObjectReader reader(value, diagnostics);
+  readShare(reader, value, "decay", ema.decay, diagnostics);
+  reader.finish();
+}
+
 void readTrain(RunFile::Train &train, std::optional<JsonValue> value, JsonDiagnostics &diagnostics) {
   ObjectReader reader(std::move(value), diagnostics);
   reader.read("steps", train.steps);
@@ -232,14 +261,16 @@ std::optional<RunFile> RunFile::read(const std::string &text, const std::string 
   readTarget(file.target, reader.readObject("target"), diagnostics);
   reader.require("batch");
   readBatch(file, reader.readObject("batch"), diagnostics);
-  // The keys under "loss" are those of the architecture; BindConfig knows them.
+  // The keys under "loss" and "dropout" are those of the architecture; BindConfig knows them.
   reader.readObject("loss");
+  checkDropout(reader.readObject("dropout"), diagnostics);
   reader.read("bias_update_rate", file.biasUpdateRate);
   reader.read("document_mask", file.documentMask);
   ObjectReader init(reader.readObject("init"), diagnostics);
   init.read("std", file.initStd);
   init.finish();
   readOptimizer(file.optimizer, reader.readObject("optimizer"), diagnostics);
+  readEma(file.ema, reader.readObject("ema"), diagnostics);
   readTrain(file.train, reader.readObject("train"), diagnostics);
   readData(file.data, reader.readObject("data"), diagnostics);
   reader.read("seed", file.seed);
@@ -266,6 +297,7 @@ nlohmann::json RunFile::resolve() const {
                        {"clip_norm", optimizer.clipNorm},
                        {"schedule", optimizer.schedule},
                        {"warmup_steps", optimizer.warmupSteps}};
+  json["ema"] = {{"decay", ema.decay}};
   json["train"] = {{"steps", train.steps},
                    {"validate_every", train.validateEvery},
                    {"validation_tokens", train.validationTokens},

@@ -77,6 +77,12 @@ struct RunFile {
     int64_t warmupSteps = 0;
   } optimizer;
 
+  /// Exponential moving averages of the parameters.
+  struct Ema {
+    /// 0: none.
+    double decay = 0;
+  } ema;
+
   struct Train {
     int64_t steps = 1000;
     int64_t validateEvery = 100;

@@ -128,6 +128,8 @@ std::vector<Range> getRanges(const abi::Manifest &manifest, bool everything) {
       add(loss.offset, 4, "  loss " + loss.name);
     for (const abi::Load &load : manifest.loads)
       add(load.offset, load.experts * 4, "  load " + load.name);
+    for (const abi::RandomKeys &keys : manifest.randomKeys)
+      add(keys.offset, manifest.microBatches * CF_RANDOM_KEY_WORDS * 4, "  random keys " + keys.name);
     for (const abi::Output &output : manifest.outputs) {
       int64_t bytes = 4;
       for (int64_t size : output.shape)

@@ -69,7 +69,7 @@ private:
     manifest.arenaBytes = std::max<int64_t>(manifest.arenaBytes, *program.getArena());
     for (auto buffer : program.getBody().getOps<pipe::BufferOp>()) {
       int64_t offset = buffer.getOffset().value_or(0), bytes = buffer.getBytes();
-      if (buffer.getKind() <= pipe::BufferKind::second_moments)
+      if (buffer.getKind() <= pipe::BufferKind::ema)
         manifest.regions[stringifyBufferKind(buffer.getKind()).str()] = {offset, bytes};
       if (buffer.isPersistent())
         persistentEnd = std::max(persistentEnd, offset + bytes);
@@ -206,6 +206,10 @@ private:
     case pipe::ExposeKind::load:
       if (isNew)
         manifest.loads.push_back({name, address, pipe::getExtent(expose.getBuffer()).bytes / 4});
+      return;
+    case pipe::ExposeKind::random:
+      if (isNew)
+        manifest.randomKeys.push_back({name, address});
       return;
     case pipe::ExposeKind::output:
       manifest.outputs.push_back({program.getSymName().str(), name, address,

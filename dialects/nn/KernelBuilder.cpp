@@ -65,6 +65,11 @@ Scalar equal(Scalar a, Scalar b) { return compare(arith::CmpIPredicate::eq, a, b
 Scalar greater(Scalar a, double b) { return compare(arith::CmpFPredicate::OGT, a, number(a, b)); }
 Scalar less(Scalar a, double b) { return compare(arith::CmpFPredicate::OLT, a, number(a, b)); }
 Scalar isValid(Scalar id) { return compare(arith::CmpIPredicate::sge, id, number(id, 0)); }
+Scalar randomKeep(ArrayRef<Scalar> key, Scalar row, Scalar column, int64_t rows, DropAttr drop) {
+  return {row.builder, RandomKeepOp::create(*row.builder, row.loc(), row.builder->getI1Type(), key[0].value,
+                                            key[1].value, key[2].value, row.value, column.value,
+                                            row.builder->getI64IntegerAttr(rows), drop)};
+}
 Scalar rowSum(Scalar x) {
   return {x.builder, RowSumOp::create(*x.builder, x.loc(), x.value.getType(), x.value)};
 }
@@ -199,6 +204,10 @@ HeadDomain::HeadDomain(MLIRContext *context, int64_t rows, int64_t heads, int64_
   sizes.insert(sizes.begin() + 1, heads);
   head = column;
   column = getAffineDimExpr(2, context);
+}
+
+DropAttr getDrop(MLIRContext *context, double p, int64_t stream) {
+  return DropAttr::get(context, getDropThreshold(p), Builder(context).getF32FloatAttr(1 / (1 - p)), stream);
 }
 
 Value buildFill(OpBuilder &builder, Location loc, TensorType type, double value) {

@@ -66,6 +66,9 @@ Scalar isValid(Scalar id);
 Scalar select(Scalar condition, Scalar a, Scalar b);
 Scalar select(Scalar condition, Scalar a, double b);
 Scalar select(Scalar condition, double a, double b);
+/// Whether the point at a row and column is kept; `key` are the first three words of a random key, `rows` the
+/// number of rows that one micro-batch has.
+Scalar randomKeep(llvm::ArrayRef<Scalar> key, Scalar row, Scalar column, int64_t rows, DropAttr drop);
 /// Reductions over the columns of the row.
 Scalar rowSum(Scalar x);
 Scalar rowMax(Scalar x);
@@ -147,6 +150,9 @@ PointwiseDomain pointwiseDomain(mlir::MLIRContext *context, llvm::ArrayRef<int64
 /// The coordinates of `tensor` when it is repeated to the points of `domain`, which runs over another tensor:
 /// dimensions aligned at the right, those of size 1 repeated.
 llvm::SmallVector<mlir::AffineExpr> repeatedCoordinates(mlir::Value tensor, const PointwiseDomain &domain);
+
+/// What is dropped with probability `p`, by the random numbers of `stream`.
+DropAttr getDrop(mlir::MLIRContext *context, double p, int64_t stream);
 
 /// One result of the shape of `inputs[0]`; the other inputs are repeated to it.
 mlir::Value buildPointwise(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef label,

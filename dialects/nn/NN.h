@@ -35,6 +35,12 @@
 
 namespace contraflow::nn {
 
+/// Entries of the step scalars: CF_SCALAR_COUNT of runtime/abi/Abi.h.
+constexpr int64_t kStepScalars = 16;
+
+/// Words of a random key: CF_RANDOM_KEY_WORDS of runtime/abi/Abi.h.
+constexpr int64_t kRandomKeyWords = 4;
+
 /// The value of a bound attribute; the attribute must be an integer (number) constant.
 int64_t getInt(ExprAttr attr);
 double getFloat(ExprAttr attr);
@@ -55,6 +61,10 @@ template <typename Helper> void setInt(mlir::Operation *op, int64_t value) {
 
 /// Floating-point operations of a function: the sum of its `nn.costs`, 0 where it has none.
 int64_t getFlops(mlir::Operation *function);
+/// The type of a random key.
+TensorType getRandomKeyType(mlir::MLIRContext *context);
+/// A random word below this number drops an element that is dropped with probability `p`.
+uint32_t getDropThreshold(double p);
 
 /// The canonical attribute of an expression.
 ExprAttr getExprAttr(mlir::MLIRContext *context, const Expr &expr);

@@ -66,12 +66,15 @@ template <typename AttentionLikeOp> static int64_t countScores(AttentionLikeOp o
   return dim(op.getQuery(), 0) / seq * perSequence * getInt(op.getHeads());
 }
 
-// q k^T and p v; and per score: scale, maximum, subtract, exp, sum.
-int64_t AttentionOp::getFlops() { return countScores(*this) * (2 * getHeadDim() + 2 * getValueDim() + 5); }
-// q k^T again, grad v^T; dq, dk, dv; and per score: scale, subtract, exp, subtract, product, scale.
+// q k^T and p v; and per score: scale, maximum, subtract, exp, sum; dropping: comparison, product.
+int64_t AttentionOp::getFlops() {
+  return countScores(*this) * (2 * getHeadDim() + 2 * getValueDim() + 5 + (getRandom() ? 2 : 0));
+}
+// q k^T again, grad v^T; dq, dk, dv; and per score: scale, subtract, exp, subtract, product, scale; dropping:
+// comparison, two products.
 int64_t AttentionInputGradOp::getFlops() {
-  return countScores(*this) * (6 * getHeadDim() + 4 * getValueDim() + 6) + 2 * elements(getGrad()) +
-         (getLseGrad() ? elements(getLseGrad()) : 0);
+  return countScores(*this) * (6 * getHeadDim() + 4 * getValueDim() + 6 + (getRandom() ? 3 : 0)) +
+         2 * elements(getGrad()) + (getLseGrad() ? elements(getLseGrad()) : 0);
 }
 
 //===----------------------------------------------------------------------===//
@@ -83,6 +86,8 @@ int64_t SubOp::getFlops() { return elements(getOutput()); }
 int64_t MulOp::getFlops() { return elements(getOutput()); }
 int64_t ScaleOp::getFlops() { return elements(getOutput()); }
 int64_t ReduceSumOp::getFlops() { return elements(getInput()); }
+// comparison, product; random numbers are integers
+int64_t DropoutOp::getFlops() { return 2 * elements(getOutput()); }
 int64_t AccumulateOp::getFlops() { return elements(getOutput()); }
 // negate, exp, add, divide
 int64_t SigmoidOp::getFlops() { return 4 * elements(getOutput()); }
@@ -149,5 +154,7 @@ int64_t SumSquaresOp::getFlops() { return 2 * elements(getInput()); }
 int64_t ClipFactorOp::getFlops() { return 4; }
 // clip; 3 for m, 4 for v; 2 for decay; 2 quotients, root, sum, product, difference
 int64_t AdamwOp::getFlops() { return 16 * elements(getParam()); }
+// difference, product, sum
+int64_t EmaOp::getFlops() { return 3 * elements(getValue()); }
 
 } // namespace contraflow::nn

@@ -6,6 +6,36 @@
 include "dialects/nn/NNOpBase.td"
 
 //===----------------------------------------------------------------------===//
+// Dropout
+//===----------------------------------------------------------------------===//
+
+def NN_DropoutOp : NN_ComputeOp<"dropout", ["dropout"], [AllTypesMatch<["input", "output"]>, NN_Cost, NN_Gradient, NN_Random]> {
+  let summary = "elements set to zero at random";
+  let description = [{
+    Every element is zero with probability p, and else `input / (1 - p)` (arXiv 1207.0580, scaled as everybody does); without
+    training it is the input. With the words `k0, k1, m, 0` of the random key and `r = m * rows + row`, an element is dropped if
+    word `r mod 4` of Philox 4x32-10 (Salmon et al., SC 2011) with key `(k0, k1)` at counter `(column, r div 4, stream, 0)` is below
+    `p * 2^32`. As m is the micro-batch, r counts the rows of a step: masks do not depend on how a step is cut. Autodiff gives
+    the key and the stream; models leave them out. The gradient is the same operation with the same numbers.
+
+    ```mlir
+    %y = nn.dropout %x p(hidden_dropout) : <tokens x hidden>
+    %z = nn.dropout %x p(0.1) random(%key : <4 : i32>) stream(2) : <tokens x hidden>
+    ```
+
+    Constraints:
+    - (C1) `0 <= p < 1`
+  }];
+  let arguments = (ins NN_Matrix:$input, NN_ExprAttr:$p, Optional<NN_RandomKey>:$random,
+                       DefaultValuedAttr<I64Attr, "0">:$stream);
+  let results = (outs NN_Matrix:$output);
+  let assemblyFormat = "$input " # NN_Arg<"p">.text # NN_RandomOperand<"random">.text #
+                       "attr-dict `:` custom<TensorType>(type($output))";
+  let hasVerifier = 1;
+  let hasFolder = 1;
+}
+
+//===----------------------------------------------------------------------===//
 // Two operands
 //===----------------------------------------------------------------------===//
 

@@ -50,6 +50,10 @@ OpFoldResult AccumulateOp::fold(FoldAdaptor) {
 
 OpFoldResult ScaleOp::fold(FoldAdaptor) { return isOne(getBy()) ? OpFoldResult(getInput()) : OpFoldResult(); }
 
+OpFoldResult DropoutOp::fold(FoldAdaptor) {
+  return isBound(getP()) && getFloat(getP()) == 0 ? OpFoldResult(getInput()) : OpFoldResult();
+}
+
 OpFoldResult ReduceSumOp::fold(FoldAdaptor) {
   return getInput().getType() == getType() ? OpFoldResult(getInput()) : OpFoldResult();
 }

@@ -85,8 +85,9 @@ LogicalResult AttentionOp::buildInputGrads(OpBuilder &builder, ValueRange result
   Value grad = gradientOrZero(builder, resultGrads[0], getOutput());
   auto gradients = AttentionInputGradOp::create(
       builder, getLoc(), TypeRange{getQuery().getType(), getKey().getType(), getValue().getType()}, grad,
-      getQuery(), getKey(), getValue(), getOutput(), getLse(), resultGrads[1], getStarts(), getCausalAttr(),
-      getHeadsAttr(), getKvHeadsAttr(), getSeqAttr(), getScaleAttr());
+      getQuery(), getKey(), getValue(), getOutput(), getLse(), resultGrads[1], getStarts(), getRandom(),
+      getCausalAttr(), getHeadsAttr(), getKvHeadsAttr(), getSeqAttr(), getScaleAttr(), getDropoutAttr(),
+      getStreamAttr());
   llvm::copy(gradients.getResults(), operandGrads.begin());
   return success();
 }
@@ -106,6 +107,13 @@ LogicalResult AddOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                      MutableArrayRef<Value> operandGrads) {
   operandGrads[0] = resultGrads[0];
   operandGrads[1] = reduceTo(builder, getRhs().getType(), resultGrads[0]);
+  return success();
+}
+
+LogicalResult DropoutOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
+                                         MutableArrayRef<Value> operandGrads) {
+  operandGrads[0] = DropoutOp::create(builder, getLoc(), getInput().getType(), resultGrads[0], getPAttr(),
+                                      getRandom(), getStreamAttr());
   return success();
 }
 

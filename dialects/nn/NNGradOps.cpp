@@ -61,16 +61,20 @@ LogicalResult RopeInputGradOp::verify() {
 
 LogicalResult AttentionInputGradOp::verify() {
   if (failed(verifyAttention(*this, {getQuery(), getKey(), getValue(), getOutput(), getLse(), getStarts(),
-                                     getHeads(), getKvHeads(), getSeq(), getScale()})))
+                                     getHeads(), getKvHeads(), getSeq(), getScale(), getDropout()})))
     return failure();
-  if (!getLseGrad())
-    return success();
-  // attention_input_grad_c7
   Check check(*this);
-  return failure(failed(check.equal(7, "rows of lse_grad", getDim(getLseGrad(), 0), "rows of lse",
-                                    getDim(getLse(), 0))) ||
-                 failed(check.equal(7, "columns of lse_grad", getDim(getLseGrad(), 1), "columns of lse",
-                                    getDim(getLse(), 1))));
+  // attention_input_grad_c8
+  if (getLseGrad() && (failed(check.equal(8, "rows of lse_grad", getDim(getLseGrad(), 0), "rows of lse",
+                                          getDim(getLse(), 0))) ||
+                       failed(check.equal(8, "columns of lse_grad", getDim(getLseGrad(), 1), "columns of lse",
+                                          getDim(getLse(), 1)))))
+    return failure();
+  // attention_input_grad_c9
+  if (isBound(getDropout()) && (getFloat(getDropout()) != 0) != !!getRandom())
+    return check.error(9) << "dropout is " << getDropout().getText() << ", but there is "
+                          << (getRandom() ? "a" : "no") << " random key";
+  return success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -211,15 +215,17 @@ LogicalResult AdamwOp::verify() {
   Check check(*this);
   // adamw_c1
   std::pair<StringRef, ExprAttr> betas[] = {{"beta1", getBeta1()}, {"beta2", getBeta2()}};
-  for (auto [name, beta] : betas) {
-    if (failed(check.notNegative(1, name, beta)))
+  for (auto [name, beta] : betas)
+    if (failed(check.share(1, name, beta)))
       return failure();
-    if (isBound(beta) && !(getFloat(beta) < 1))
-      return check.error(1) << name << " must be less than 1, found " << beta.getText();
-  }
   // adamw_c2
   return failure(failed(check.notNegative(2, "eps", getEps())) ||
                  failed(check.notNegative(2, "weight_decay", getWeightDecay())));
+}
+
+LogicalResult EmaOp::verify() {
+  // ema_c1
+  return Check(*this).share(1, "decay", getDecay());
 }
 
 } // namespace contraflow::nn

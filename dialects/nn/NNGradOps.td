@@ -188,6 +188,7 @@ def NN_AttentionInputGradOp : NN_AttentionLikeOp<"attention_input_grad", ["query
     `dS = P * (dP - rowsum(grad * output))`, `dQ = scale * dS k` and `dK = scale * dS^T q`; key and value heads sum over
     the query heads that share them (arXiv 2307.08691, algorithm 2). Where `lse_grad`, the gradient of lse, is given,
     `dS = P * (dP - (rowsum(grad * output) - lse_grad))`, for P is the derivative of lse by the scaled scores.
+    Where `dropout` is p > 0, P in dV and dP are set to zero where the forward dropped, and else divided by `1 - p`.
 
     ```mlir
     %dq, %dk, %dv = nn.attention_input_grad %grad, %q, %k, %v, %o, %lse causal heads(4) kv_heads(2) seq(64) scale(0.25)
@@ -198,17 +199,21 @@ def NN_AttentionInputGradOp : NN_AttentionLikeOp<"attention_input_grad", ["query
 
     The types are those of grad, query, key, value and lse.
 
-    Constraints: (C1) to (C6) of `nn.attention`, and
-    - (C7) rows and columns of lse_grad are those of lse
+    Constraints: (C1) to (C7) of `nn.attention`, and
+    - (C8) rows and columns of lse_grad are those of lse
+    - (C9) a random key is there if and only if `dropout` is not 0
   }];
   let arguments = (ins NN_Matrix:$grad, NN_Matrix:$query, NN_Matrix:$key, NN_Matrix:$value, NN_Matrix:$output,
-                       NN_Matrix:$lse, Optional<NN_Matrix>:$lse_grad, Optional<NN_Ids>:$starts, UnitAttr:$causal,
-                       NN_ExprAttr:$heads, NN_ExprAttr:$kv_heads, NN_Seq:$seq, NN_ExprAttr:$scale);
+                       NN_Matrix:$lse, Optional<NN_Matrix>:$lse_grad, Optional<NN_Ids>:$starts,
+                       Optional<NN_RandomKey>:$random, UnitAttr:$causal, NN_ExprAttr:$heads, NN_ExprAttr:$kv_heads,
+                       NN_Seq:$seq, NN_ExprAttr:$scale, NN_DefaultExpr<"0.0">:$dropout,
+                       DefaultValuedAttr<I64Attr, "0">:$stream);
   let results = (outs NN_Matrix:$query_grad, NN_Matrix:$key_grad, NN_Matrix:$value_grad);
   let assemblyFormat = "$grad `,` $query `,` $key `,` $value `,` $output `,` $lse " #
                        NN_OptionalOperand<"lse_grad", "lse_grad">.text #
                        NN_OptionalOperand<"starts", "starts">.text # "(`causal` $causal^)? " #
                        NN_Arg<"heads">.text # NN_Arg<"kv_heads">.text # NN_OptionalArg<"seq">.text # NN_Arg<"scale">.text #
+                       NN_OptionalArg<"dropout">.text # NN_RandomOperand<"random">.text #
                        "attr-dict `:` " # NN_TypesOf<["grad", "query", "key", "value", "lse"]>.text;
 }
 

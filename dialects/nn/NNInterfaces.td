@@ -33,6 +33,22 @@ def NN_DifferentiableOp : OpInterface<"DifferentiableOp"> {
   ];
 }
 
+def NN_RandomOp : OpInterface<"RandomOp"> {
+  let cppNamespace = "::contraflow::nn";
+  let description = [{
+    An operation that uses random numbers in training, and none elsewhere. Numbers are functions of a key, which differs
+    by instance, step and micro-batch, of the operation's stream, which differs within a block, and of the
+    coordinates of what they are for: never of threads, of an order, or of what was drawn before.
+  }];
+  let methods = [
+    InterfaceMethod<"Whether it uses any; attributes must be bound.", "bool", "isRandom">,
+    InterfaceMethod<"Says where the numbers come from.", "void", "setRandom",
+      (ins "::mlir::Value":$key, "int64_t":$stream)>,
+    InterfaceMethod<"Builds what it is without random numbers: one value per result.",
+      "::llvm::SmallVector<::mlir::Value>", "buildWithoutRandom", (ins "::mlir::OpBuilder &":$builder)>,
+  ];
+}
+
 def NN_CostOp : OpInterface<"CostOp"> {
   let cppNamespace = "::contraflow::nn";
   let description = [{ What an operation costs; types must be bound. }];

@@ -187,20 +187,28 @@ LogicalResult verifyBody(KernelOp op) {
   return success();
 }
 
-LogicalResult verifyAttentionGradInputs(KernelOp op) {
-  auto anchor = llvm::dyn_cast<AttentionGradAnchorAttr>(op.getAnchor());
-  if (!anchor)
-    return success();
+/// Inputs of attention that are always there, then i32 starts or nothing, then i32 random keys where wanted.
+LogicalResult verifyAttentionInputs(KernelOp op, StringRef name, unsigned fixed, bool hasKey) {
   // kernel_c6
-  unsigned found = op.getNumInputs(), wanted = anchor.getLseGrad() ? 7 : 6;
+  unsigned found = op.getNumInputs(), wanted = fixed + hasKey;
   if (found != wanted && found != wanted + 1)
-    return op.emitOpError() << "(C6) attention_grad " << (wanted == 7 ? "with" : "without") << " lseGrad has "
-                            << found << " inputs, expected " << wanted << ", or " << wanted + 1
-                            << " with starts";
-  if (found > wanted && !op.getInputType(wanted).getElementType().isInteger(32))
-    return op.emitOpError() << "(C6) input " << wanted << " holds the starts of attention_grad "
-                            << (wanted == 7 ? "with" : "without") << " lseGrad and must be i32, found "
-                            << op.getInputType(wanted);
+    return op.emitOpError() << "(C6) " << name << " has " << found << " inputs, expected " << wanted
+                            << ", or " << wanted + 1 << " with starts";
+  for (unsigned i = fixed; i < found; ++i)
+    if (!op.getInputType(i).getElementType().isInteger(32))
+      return op.emitOpError() << "(C6) input " << i << " holds the "
+                              << (hasKey && i + 1 == found ? "random key" : "starts") << " of " << name
+                              << " and must be i32, found " << op.getInputType(i);
+  return success();
+}
+
+LogicalResult verifyAttentionInputs(KernelOp op) {
+  if (auto anchor = llvm::dyn_cast<AttentionAnchorAttr>(op.getAnchor()))
+    return verifyAttentionInputs(op, "attention", 3, !!anchor.getDrop());
+  if (auto anchor = llvm::dyn_cast<AttentionGradAnchorAttr>(op.getAnchor()))
+    return verifyAttentionInputs(
+        op, anchor.getLseGrad() ? "attention_grad with lseGrad" : "attention_grad without lseGrad",
+        anchor.getLseGrad() ? 7 : 6, !!anchor.getDrop());
   return success();
 }
 
@@ -220,7 +228,7 @@ LogicalResult KernelOp::verify() {
                  AttentionAnchorAttr, AttentionGradAnchorAttr, RouteAnchorAttr>(getAnchor()))
     return emitOpError() << "unknown anchor " << getAnchor();
   return failure(failed(verifyMaps(*this)) || failed(verifyTied(*this)) || failed(verifyGathers(*this)) ||
-                 failed(verifyBody(*this)) || failed(verifyAttentionGradInputs(*this)));
+                 failed(verifyBody(*this)) || failed(verifyAttentionInputs(*this)));
 }
 
 //===----------------------------------------------------------------------===//

@@ -64,10 +64,22 @@ def NN_GroupedMatmulAnchor : AttrDef<NN_Dialect, "GroupedMatmulAnchor"> {
   let assemblyFormat = "`<` $ragged `>`";
 }
 
+def NN_DropAttr : AttrDef<NN_Dialect, "Drop"> {
+  let mnemonic = "drop";
+  let summary = "which random numbers drop, and what is done with the rest";
+  let description = [{
+    A point is dropped if its word of `stream` is below `threshold`, and else multiplied by `scale`.
+    Example: `#nn.drop<threshold = 429496730, scale = 1.111111e+00 : f32, stream = 0>`
+  }];
+  let parameters = (ins "uint32_t":$threshold, "::mlir::FloatAttr":$scale, "int64_t":$stream);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
 class NN_AttentionLikeAnchor<string name, string mnem, dag more = (ins)> : AttrDef<NN_Dialect, name> {
   let mnemonic = mnem;
   let parameters = !con((ins "int64_t":$heads, "int64_t":$kvHeads, "int64_t":$seq,
-                             "::mlir::FloatAttr":$scale, "bool":$causal), more);
+                             "::mlir::FloatAttr":$scale, "bool":$causal), more,
+                         (ins OptionalParameter<"::contraflow::nn::DropAttr">:$drop));
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
@@ -75,9 +87,9 @@ def NN_AttentionAnchor : NN_AttentionLikeAnchor<"AttentionAnchor", "attention"> 
   let summary = "softmax(q k^T * scale) v per sequence and head";
   let description = [{
     Domain `[B, S, H, D, Dv]`: sequences, positions, query heads, head sizes of q/k and of v. Inputs q, k, v and
-    optionally starts (i32 per row: first visible key of the row's sequence). Maps send (b, s, h, d, dv) to coordinates: those of
+    optionally starts (i32 per row: first visible key of the row's sequence), then a random key where `drop`. Maps send (b, s, h, d, dv) to coordinates: those of
     q and k use d, those of v and o use dv, lse and starts neither (h counts k/v heads for k and v; query head h
-    uses k/v head h / (heads / kvHeads)). Results: o, and lse [B*S, H], the natural logarithm of the sum of
+    uses k/v head h / (heads / kvHeads)); the key's map is (0). With `drop`, probabilities are dropped as `nn.attention` says. Results: o, and lse [B*S, H], the natural logarithm of the sum of
     exponentials of each row.
     Example: `#nn.attention<heads = 4, kvHeads = 4, seq = 512, scale = 1.250000e-01 : f32, causal = true>`
   }];
@@ -87,7 +99,7 @@ def NN_AttentionGradAnchor : NN_AttentionLikeAnchor<"AttentionGradAnchor", "atte
     (ins DefaultValuedParameter<"bool", "false">:$lseGrad)> {
   let summary = "gradients of q, k and v";
   let description = [{
-    Domain as `attention`. Inputs q, k, v, o, lse, d_o, then d_lse where `lseGrad`, and optionally starts; results d_q,
+    Domain as `attention`. Inputs q, k, v, o, lse, d_o, then d_lse where `lseGrad`, optionally starts, and a random key where `drop`; results d_q,
     d_k, d_v.
     Example: `#nn.attention_grad<heads = 4, kvHeads = 4, seq = 512, scale = 1.250000e-01 : f32, causal = true>`
   }];
@@ -128,7 +140,7 @@ def NN_KernelOp : NN_Op<"kernel", [IsolatedFromAbove, Pure]> {
     values may be thought of as copies and written in place. No two results share memory.
 
     For `rows` and `column_reduce` the region has one argument per input, the scalar at the point
-    (f32 or i32), holds `arith`, `math`, `nn.row_sum`, `nn.row_max` and `nn.domain_index` operations, and
+    (f32 or i32), holds `arith`, `math`, `nn.row_sum`, `nn.row_max`, `nn.domain_index` and `nn.random_keep` operations, and
     yields one scalar per result. A result whose map does not use the last dimension is written once per row and must
     be yielded a value that is the same for all columns. Other anchors have an empty region.
 
@@ -151,7 +163,7 @@ def NN_KernelOp : NN_Op<"kernel", [IsolatedFromAbove, Pure]> {
     - (C3) a tied input has the type of its result, and is tied to one result
     - (C4) gathered inputs are i32 and have maps without symbols
     - (C5) region arguments and yielded values are as the anchor wants
-    - (C6) `attention_grad` has the inputs that its `lseGrad` wants, and no more than i32 starts after them
+    - (C6) `attention` and `attention_grad` have the inputs that their parameters want, and no more than i32 starts beside them
   }];
   let arguments = (ins StrAttr:$label, AnyAttr:$anchor, DenseI64ArrayAttr:$domain,
                        Variadic<NN_Tensor>:$inputs, AffineMapArrayAttr:$maps,
@@ -194,6 +206,19 @@ def NN_DomainIndexOp : NN_Op<"domain_index", [Pure, HasParent<"KernelOp">]> {
   let arguments = (ins I64Attr:$dim);
   let results = (outs I32:$result);
   let assemblyFormat = "$dim attr-dict";
+}
+
+def NN_RandomKeepOp : NN_Op<"random_keep", [Pure, HasParent<"KernelOp">]> {
+  let summary = "whether a point is kept where points are dropped at random";
+  let description = [{
+    The coordinates of the point and the words `key0, key1, part` of a random key give its random word, as `nn.dropout` says:
+    with `r = part * rows + row`, word `r mod 4` of Philox 4x32-10 with key `(key0, key1)` at counter `(column, r div 4, stream, 0)`. The result
+    says whether the word is at least the threshold of `drop`. Integers have 32 bits and wrap.
+    Example: `%keep = nn.random_keep %k0, %k1, %m, %row, %column rows(2048) #nn.drop<threshold = 429496730, scale = 1.111111e+00 : f32, stream = 0>`
+  }];
+  let arguments = (ins I32:$key0, I32:$key1, I32:$part, I32:$row, I32:$column, I64Attr:$rows, NN_DropAttr:$drop);
+  let results = (outs I1:$result);
+  let assemblyFormat = "$key0 `,` $key1 `,` $part `,` $row `,` $column `rows` `(` $rows `)` $drop attr-dict";
 }
 
 def NN_AnglesAttr : AttrDef<NN_Dialect, "Angles"> {

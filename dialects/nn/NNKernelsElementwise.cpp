@@ -36,6 +36,24 @@ Value buildMove(KernelBuilder &k, Value source, KernelBuilder::Coordinates from,
 // Arithmetic
 //===----------------------------------------------------------------------===//
 
+LogicalResult DropoutOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  if (!getRandom())
+    return failure();
+  SmallVector<int64_t> shape = shapeOf(getInput());
+  DropAttr drop = getDrop(getContext(), getFloat(getP()), getStream());
+  KernelBuilder k(builder, getLoc(), "dropout", shape);
+  k.input(getInput(), {k.d(0), k.d(1)});
+  for (int64_t word = 0; word < 3; ++word)
+    k.input(getRandom(), {k.c(word)});
+  k.result(shape, {k.d(0), k.d(1)});
+  KernelOp kernel = k.build([&](Region &region, ArrayRef<Scalar> in) -> Scalars {
+    Scalar keep = randomKeep(in.drop_front(), region.index(0), region.index(1), shape[0], drop);
+    return {select(keep, in[0] * drop.getScale().getValueAsDouble(), 0.0)};
+  });
+  replacements.push_back(kernel.getResult(0));
+  return success();
+}
+
 LogicalResult AddOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
   return pointwise(*this, builder, replacements, [](ArrayRef<Scalar> in) { return in[0] + in[1]; });
 }

@@ -147,7 +147,11 @@ struct AttentionDomain {
   template <typename Anchor, typename Op, typename... More> Anchor anchor(Op op, More... more) const {
     Builder builder(op.getContext());
     return Anchor::get(op.getContext(), heads, kvHeads, seq, builder.getF32FloatAttr(getFloat(op.getScale())),
-                       op.getCausal(), more...);
+                       op.getCausal(), more..., getDropOf(op));
+  }
+  /// Null where nothing is dropped.
+  template <typename Op> static DropAttr getDropOf(Op op) {
+    return op.getRandom() ? getDrop(op.getContext(), getFloat(op.getDropout()), op.getStream()) : DropAttr();
   }
 
   int64_t seq, heads, kvHeads, size, vSize, rows;
@@ -156,6 +160,8 @@ struct AttentionDomain {
 } // namespace
 
 LogicalResult AttentionOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  if (isRandom() && !getRandom())
+    return failure();
   AttentionDomain domain(*this);
   KernelBuilder k(builder, getLoc(), "attention", domain.anchor<AttentionAnchorAttr>(*this), domain.sizes());
   k.input(getQuery(), domain.query(k));
@@ -163,6 +169,8 @@ LogicalResult AttentionOp::buildKernels(OpBuilder &builder, Replacements &replac
   k.input(getValue(), domain.value(k));
   if (getStarts())
     k.input(getStarts(), domain.row(k));
+  if (getRandom())
+    k.input(getRandom(), {k.c(0)});
   k.result(llvm::cast<TensorType>(getOutput().getType()), domain.value(k));
   k.result(llvm::cast<TensorType>(getLse().getType()), domain.lse(k));
   llvm::append_range(replacements, k.build().getResults());
@@ -184,6 +192,8 @@ LogicalResult AttentionInputGradOp::buildKernels(OpBuilder &builder, Replacement
     k.input(getLseGrad(), domain.lse(k));
   if (getStarts())
     k.input(getStarts(), domain.row(k));
+  if (getRandom())
+    k.input(getRandom(), {k.c(0)});
   k.result(llvm::cast<TensorType>(getQueryGrad().getType()), domain.query(k));
   k.result(llvm::cast<TensorType>(getKeyGrad().getType()), domain.query(k));
   k.result(llvm::cast<TensorType>(getValueGrad().getType()), domain.value(k));

@@ -133,4 +133,34 @@ LogicalResult AdamwOp::buildKernels(OpBuilder &builder, Replacements &replacemen
   return success();
 }
 
+//===----------------------------------------------------------------------===//
+// Averages of parameters
+//===----------------------------------------------------------------------===//
+
+LogicalResult EmaOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  double rest = 1 - getFloat(getDecay());
+  auto body = [&](Region &, ArrayRef<Scalar> in) -> Scalars { return {in[0] + rest * (in[1] - in[0])}; };
+  /// Elements that `coordinates` give for the points of `domain`, into `average`.
+  auto build = [&](Value average, ArrayRef<int64_t> domain, ArrayRef<AffineExpr> coordinates) -> Value {
+    KernelBuilder k(builder, getLoc(), "ema", domain);
+    unsigned target = k.input(average, coordinates);
+    k.input(getValue(), coordinates);
+    k.tiedResult(target, coordinates);
+    return k.build(body).getResult(0);
+  };
+  SmallVector<int64_t> shape = shapeOf(getAverage());
+  int64_t rows = shape[0] / kVectorRow, last = shape[0] % kVectorRow;
+  if (shape.size() > 1 || rows < 2) {
+    PointwiseDomain domain = pointwiseDomain(getContext(), shape);
+    replacements.push_back(build(getAverage(), domain.sizes, domain.coordinates));
+    return success();
+  }
+  AffineExpr row = getAffineDimExpr(0, getContext()), column = getAffineDimExpr(1, getContext());
+  Value average = build(getAverage(), {rows, kVectorRow}, {row * kVectorRow + column});
+  if (last)
+    average = build(average, {1, last}, {column + rows * kVectorRow});
+  replacements.push_back(average);
+  return success();
+}
+
 } // namespace contraflow::nn

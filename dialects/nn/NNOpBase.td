@@ -35,12 +35,20 @@ def NN_Scalar
       BuildableType<"::contraflow::nn::TensorType::get($_builder.getContext(), ::llvm::ArrayRef<int64_t>{1}, "
                     "$_builder.getF32Type())">;
 
+/// What makes the random numbers of an instance, a step and a micro-batch its own, written by the runtime: two words of a
+/// key, the micro-batch, and a zero.
+def NN_RandomKey
+    : NN_TensorOf<"type.getRank() == 1 && type.getElementType().isInteger(32) && "
+                  "type.getShape()[0].getConstant() == ::contraflow::nn::kRandomKeyWords",
+                  "random key <4 : i32>">;
+
 /// The numbers that the runtime writes before a step and `nn.clip_factor` completes; see `nn.adamw`.
 def NN_StepScalars
-    : NN_TensorOf<"type.getRank() == 1 && type.getElementType().isF32() && type.getShape()[0].getConstant() == 16",
+    : NN_TensorOf<"type.getRank() == 1 && type.getElementType().isF32() && "
+                  "type.getShape()[0].getConstant() == ::contraflow::nn::kStepScalars",
                   "step scalars <16>">,
-      BuildableType<"::contraflow::nn::TensorType::get($_builder.getContext(), ::llvm::ArrayRef<int64_t>{16}, "
-                    "$_builder.getF32Type())">;
+      BuildableType<"::contraflow::nn::TensorType::get($_builder.getContext(), "
+                    "::llvm::ArrayRef<int64_t>{::contraflow::nn::kStepScalars}, $_builder.getF32Type())">;
 
 //===----------------------------------------------------------------------===//
 // Attributes: expressions, some with a default
@@ -77,6 +85,11 @@ class NN_OptionalOperand<string keyword, string operand> {
   string text = "(`" # keyword # "` `(` $" # operand # "^ `:` custom<TensorType>(type($" # operand # ")) `)`)? ";
 }
 
+/// Where an operation that drops at random takes its numbers from; autodiff gives them.
+class NN_RandomOperand<string operand> {
+  string text = NN_OptionalOperand<"random", operand>.text # "(`stream` `(` $stream^ `)`)? ";
+}
+
 class NN_TypesOf<list<string> values> {
   string text = !interleave(!foreach(value, values, "custom<TensorType>(type($" # value # "))"), " `,` ") # " ";
 }
@@ -105,6 +118,7 @@ class NN_ComputeOp<string mnemonic, list<string> names, list<Trait> traits = []>
   }];
 }
 
+defvar NN_Random = DeclareOpInterfaceMethods<NN_RandomOp>;
 defvar NN_Cost = DeclareOpInterfaceMethods<NN_CostOp>;
 /// For operations that touch only a part of an operand.
 defvar NN_PartialCost = DeclareOpInterfaceMethods<NN_CostOp, ["getBytesRead"]>;

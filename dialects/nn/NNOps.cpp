@@ -263,7 +263,12 @@ SmallVector<double> RopeInputGradOp::getFrequencies() { return computeFrequencie
 
 LogicalResult AttentionOp::verify() {
   return verifyAttention(*this, {getQuery(), getKey(), getValue(), getOutput(), getLse(), getStarts(),
-                                 getHeads(), getKvHeads(), getSeq(), getScale()});
+                                 getHeads(), getKvHeads(), getSeq(), getScale(), getDropout()});
+}
+
+LogicalResult DropoutOp::verify() {
+  // dropout_c1
+  return Check(*this).share(1, "p", getP());
 }
 
 LogicalResult CrossEntropyOp::verify() {

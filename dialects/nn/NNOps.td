@@ -172,7 +172,7 @@ class NN_AttentionLikeOp<string mnemonic, list<string> names, list<Trait> traits
 }
 
 def NN_AttentionOp : NN_AttentionLikeOp<"attention", ["attention", "lse"],
-    [InferTypeOpAdaptor, NN_Gradient]> {
+    [AttrSizedOperandSegments, InferTypeOpAdaptor, NN_Gradient, NN_Random]> {
   let summary = "softmax(q k^T * scale) v per sequence and head";
   let description = [{
     Rows are `seq` positions of one sequence after another. Query head h uses key/value head
@@ -181,6 +181,11 @@ def NN_AttentionOp : NN_AttentionLikeOp<"attention", ["attention", "lse"],
     `starts` is given, only those with index `>= starts[t]` (documents packed into one sequence do not see each other).
     The second result is the natural logarithm of the sum of exponentials of each row, which the backward wants; gradients
     go through it as well.
+
+    Where `dropout` is p > 0, training sets every probability to zero with probability p and divides the others by `1 - p`: with
+    the words `k0, k1, m, 0` of the random key, that of query s and key j in head h of sequence b of B is dropped if word `s mod 4` of Philox
+    4x32-10 with key `(k0, k1)` at counter `(j, s div 4, stream, (m * B + b) * heads + h)` is below `p * 2^32`. lse is that of all
+    probabilities. Autodiff gives key and stream.
 
     ```mlir
     %o, %lse = nn.attention %q, %k, %v causal heads(heads) kv_heads(kv) scale(scale)
@@ -197,15 +202,17 @@ def NN_AttentionOp : NN_AttentionLikeOp<"attention", ["attention", "lse"],
     - (C4) `dim(output, 1) * kv_heads == dim(value, 1) * heads` and `dim(lse, 1) == heads`
     - (C5) `seq >= 1` and divides the number of rows
     - (C6) `scale` is a number
+    - (C7) `0 <= dropout < 1`
   }];
   let arguments = (ins NN_Matrix:$query, NN_Matrix:$key, NN_Matrix:$value, Optional<NN_Ids>:$starts,
-                       UnitAttr:$causal, NN_ExprAttr:$heads, NN_ExprAttr:$kv_heads, NN_Seq:$seq,
-                       NN_ExprAttr:$scale);
+                       Optional<NN_RandomKey>:$random, UnitAttr:$causal, NN_ExprAttr:$heads, NN_ExprAttr:$kv_heads,
+                       NN_Seq:$seq, NN_ExprAttr:$scale, NN_DefaultExpr<"0.0">:$dropout,
+                       DefaultValuedAttr<I64Attr, "0">:$stream);
   let results = (outs NN_Matrix:$output, NN_Matrix:$lse);
   let assemblyFormat = "$query `,` $key `,` $value " # NN_OptionalOperand<"starts", "starts">.text #
                        "(`causal` $causal^)? " # NN_Arg<"heads">.text # NN_Arg<"kv_heads">.text #
-                       NN_OptionalArg<"seq">.text # NN_Arg<"scale">.text #
-                       NN_Functional<["query", "key", "value"], ["output", "lse"]>.text;
+                       NN_OptionalArg<"seq">.text # NN_Arg<"scale">.text # NN_OptionalArg<"dropout">.text #
+                       NN_RandomOperand<"random">.text # NN_Functional<["query", "key", "value"], ["output", "lse"]>.text;
 }
 
 //===----------------------------------------------------------------------===//

@@ -99,4 +99,23 @@ def NN_AdamwOp : NN_ComputeOp<"adamw", ["param", "first_moment", "second_moment"
   let hasVerifier = 1;
 }
 
+def NN_EmaOp : NN_ComputeOp<"ema", ["average"], [SameOperandsAndResultType, NN_Cost]> {
+  let summary = "one step of an exponential moving average, in place";
+  let description = [{
+    `output = average + (1 - decay) * (value - average)`, so that an average which its value has reached stays there, whatever
+    the rounding of `1 - decay`. The output lives in the memory of the average.
+
+    ```mlir
+    %e = nn.ema %average, %param decay(0.999) : <inner x hidden>
+    ```
+
+    Constraints:
+    - (C1) `0 <= decay < 1`
+  }];
+  let arguments = (ins NN_Floats:$average, NN_Floats:$value, NN_ExprAttr:$decay);
+  let results = (outs NN_Floats:$output);
+  let assemblyFormat = "$average `,` $value " # NN_Arg<"decay">.text # "attr-dict `:` custom<TensorType>(type($output))";
+  let hasVerifier = 1;
+}
+
 #endif

@@ -89,6 +89,8 @@ def NN_RoleKind : I32EnumAttr<"RoleKind", "what a function argument or result is
   I32EnumAttrCase<"first_moment", 12>,  // optimizer state: first-moment base
   I32EnumAttrCase<"second_moment", 13>, // optimizer state: second-moment base
   I32EnumAttrCase<"scalars", 14>,       // per-step scalars written by the runtime
+  I32EnumAttrCase<"ema", 15>,           // averages of all parameters, tied
+  I32EnumAttrCase<"random", 16>,        // what makes random numbers of an instance and micro-batch its own
 ]> {
   let genSpecializedAttr = 0;
   let cppNamespace = "::contraflow::nn";

@@ -137,6 +137,12 @@ LogicalResult Check::notNegative(int constraint, StringRef name, ExprAttr attr) 
   return compare(constraint, name, attr, "at least 0", [](double value) { return value >= 0; });
 }
 
+LogicalResult Check::share(int constraint, StringRef name, ExprAttr attr) const {
+  return failure(
+      failed(notNegative(constraint, name, attr)) ||
+      failed(compare(constraint, name, attr, "less than 1", [](double value) { return value < 1; })));
+}
+
 LogicalResult Check::truth(int constraint, StringRef name, ExprAttr attr) const {
   if (!isBound(attr))
     return success();
@@ -276,7 +282,10 @@ LogicalResult verifyAttention(Operation *op, const AttentionShape &shape) {
       failed(check.multiple(5, "the number of rows", rows, "seq", shape.seq)))
     return failure();
   // attention_c6
-  return check.number(6, "scale", shape.scale);
+  if (failed(check.number(6, "scale", shape.scale)))
+    return failure();
+  // attention_c7
+  return check.share(7, "dropout", shape.dropout);
 }
 
 LogicalResult verifyMean(Operation *op, StringRef name, Value tensor, Value valid) {

@@ -53,6 +53,8 @@ public:
   mlir::LogicalResult number(int constraint, llvm::StringRef name, ExprAttr attr) const;
   mlir::LogicalResult positive(int constraint, llvm::StringRef name, ExprAttr attr) const;
   mlir::LogicalResult notNegative(int constraint, llvm::StringRef name, ExprAttr attr) const;
+  /// At least 0 and less than 1.
+  mlir::LogicalResult share(int constraint, llvm::StringRef name, ExprAttr attr) const;
   mlir::LogicalResult truth(int constraint, llvm::StringRef name, ExprAttr attr) const;
   mlir::LogicalResult oneOf(int constraint, llvm::StringRef name, ExprAttr attr,
                             llvm::ArrayRef<llvm::StringRef> choices) const;
@@ -90,7 +92,7 @@ mlir::LogicalResult verifyRope(mlir::Operation *op, mlir::Value input, ExprAttr 
                                llvm::ArrayRef<std::pair<llvm::StringRef, ExprAttr>> positiveNumbers);
 struct AttentionShape {
   mlir::Value query, key, value, output, lse, starts;
-  ExprAttr heads, kvHeads, seq, scale;
+  ExprAttr heads, kvHeads, seq, scale, dropout;
 };
 mlir::LogicalResult verifyAttention(mlir::Operation *op, const AttentionShape &shape);
 mlir::LogicalResult verifyMean(mlir::Operation *op, llvm::StringRef name, mlir::Value tensor,

@@ -129,6 +129,8 @@ int64_t getWorkspaceBytes(func::FuncOp function) {
   return getIntOr<NNDialect::WorkspaceBytesAttrHelper>(function, 0);
 }
 
+int64_t getLoadBytes(TensorType load) { return llvm::alignTo(load.getNumBytes(), 64); }
+
 int64_t getResultBytes(const Signature &signature, int64_t base) {
   int64_t bytes = 0;
   for (const Port &port : signature.getResults())

@@ -82,6 +82,9 @@ LocationAttr getWorkspace(KernelOp kernel);
 int64_t getWorkspaceBytes(KernelOp kernel);
 int64_t getWorkspaceBytes(mlir::func::FuncOp function);
 
+/// Loads lie one after the other, each in cache lines of its own: the bytes that one takes.
+int64_t getLoadBytes(TensorType load);
+
 /// The area that all ports of a kind share, nothing for kinds with an area per port.
 std::optional<Base> getSharedBase(RoleKind kind);
 

@@ -36,14 +36,15 @@ def Pipe_BufferKind : I32EnumAttr<"BufferKind", "what a buffer holds, and so how
   // Kept from step to step, at one address in all programs.
   I32EnumAttrCase<"parameters", 0>, I32EnumAttrCase<"gradients", 1>,
   I32EnumAttrCase<"first_moments", 2>, I32EnumAttrCase<"second_moments", 3>,
-  I32EnumAttrCase<"scalars", 4>,    // written by the runtime before a step
-  I32EnumAttrCase<"losses", 5>,     // one number per name
-  I32EnumAttrCase<"loads", 6>,      // summed over the micro-batches of a step
-  I32EnumAttrCase<"input", 7>,      // token ids, written by the runtime
+  I32EnumAttrCase<"ema", 4>,        // averages of the parameters over steps
+  I32EnumAttrCase<"scalars", 5>,    // written by the runtime before a step
+  I32EnumAttrCase<"losses", 6>,     // one number per name
+  I32EnumAttrCase<"loads", 7>,      // summed over the micro-batches of a step
+  I32EnumAttrCase<"input", 8>,      // token ids and random keys, written by the runtime
   // Live from the first run that writes them to the last that reads them.
-  I32EnumAttrCase<"activation", 8>, I32EnumAttrCase<"activation_grad", 9>,
-  I32EnumAttrCase<"saved", 10>,       // made by a forward for its backward
-  I32EnumAttrCase<"saved_input", 11>, // made by a backward_input for its backward_weight
+  I32EnumAttrCase<"activation", 9>, I32EnumAttrCase<"activation_grad", 10>,
+  I32EnumAttrCase<"saved", 11>,       // made by a forward for its backward
+  I32EnumAttrCase<"saved_input", 12>, // made by a backward_input for its backward_weight
 ]> {
   let cppNamespace = "::contraflow::pipe";
 }
@@ -53,14 +54,14 @@ def Pipe_Direction : I32EnumAttr<"Direction", "which part of a step a run belong
   I32EnumAttrCase<"backward_weight", 2>,
   // Of the step, not of a micro-batch. What comes before `optimizer` and `update` changes no parameter.
   I32EnumAttrCase<"begin", 3>, I32EnumAttrCase<"clip", 4>, I32EnumAttrCase<"optimizer", 5>,
-  I32EnumAttrCase<"update", 6>,
+  I32EnumAttrCase<"update", 6>, I32EnumAttrCase<"ema", 7>,
 ]> {
   let cppNamespace = "::contraflow::pipe";
 }
 
 def Pipe_ExposeKind : I32EnumAttr<"ExposeKind", "what the runtime does with an exposed buffer", [
   I32EnumAttrCase<"input", 0>, I32EnumAttrCase<"scalars", 1>, I32EnumAttrCase<"loss", 2>,
-  I32EnumAttrCase<"load", 3>, I32EnumAttrCase<"output", 4>,
+  I32EnumAttrCase<"load", 3>, I32EnumAttrCase<"output", 4>, I32EnumAttrCase<"random", 5>,
 ]> {
   let cppNamespace = "::contraflow::pipe";
 }

@@ -83,7 +83,7 @@ class Pipe_BufferLikeOp<string mnemonic, list<Trait> traits = []>
 def Pipe_BufferOp : Pipe_BufferLikeOp<"buffer"> {
   let summary = "bytes with a name";
   let description = [{
-    Buffers of the first eight kinds keep their contents between programs and are the same bytes in
+    Buffers of the first nine kinds keep their contents between programs and are the same bytes in
     every program that names them; the others are live from their first to their last use.
     `at` is the offset in the arena, written by the memory phase.
 
@@ -125,7 +125,7 @@ def Pipe_RunOp : Pipe_Op<"run", [AttrSizedOperandSegments, HasParent<"ProgramOp"
   let summary = "calls a function of a block on the buffers of one instance";
   let description = [{
     `F3>` is the forward of micro-batch 3, `B3<` its backward for inputs, `W3<` its backward for
-    weights; `begin`, `clip`, `optimizer` and `update` belong to the step. The string names the instance, `at` is where its own
+    weights; `begin`, `clip`, `optimizer`, `update` and `ema` belong to the step. The string names the instance, `at` is where its own
     parameters lie in the regions of parameters, gradients and moments. The buffers in parentheses are one for each
     argument of the function, then one for each result that shares no argument's memory, where they are not in
     those regions nor among the saved values (see `dialects/nn/Signature.h`). The memory phase writes `workspace`: its
@@ -163,7 +163,7 @@ def Pipe_RunOp : Pipe_Op<"run", [AttrSizedOperandSegments, HasParent<"ProgramOp"
 def Pipe_ExposeOp : Pipe_Op<"expose", [HasParent<"ProgramOp">]> {
   let summary = "a buffer that the runtime writes before, or reads after the program";
   let description = [{
-    Inputs and scalars are written; losses (with their `weight` in the total), loads and outputs are read. An
+    Inputs, scalars and random keys (of an instance: one key per micro-batch) are written; losses (with their `weight` in the total), loads and outputs are read. An
     output stays live to the end of the program.
 
     ```mlir

@@ -84,6 +84,10 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
   nn.config mtp_weight    = run "loss.mtp_weight"    : float min(0) default 0.3
   nn.config balance_alpha = run "loss.balance_alpha" : float min(0) default 0.0
   nn.config bias_rate     = run "bias_update_rate"   : float min(0) default 0.001
+  // Dropout in training: of the embedding and of what attention and feed-forward add; of attention probabilities.
+  nn.config hidden_dropout    = run "dropout.hidden"    : float min(0) default 0.0
+  nn.config config_dropout    = "attention_dropout"     : float min(0) default 0.0
+  nn.config attention_dropout = run "dropout.attention" : float min(0) default config_dropout
 
   //===--- Projections and norms ------------------------------------------===//
 
@@ -157,13 +161,13 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
 
     %mixed = nn.if document_mask -> <tokens x heads*v_dim> {
       %o, %lse = nn.attention %query, %key, %value starts(%starts : <tokens : i32>) causal
-          heads(heads) kv_heads(heads) seq(seq) scale(softmax_scale)
+          heads(heads) kv_heads(heads) seq(seq) scale(softmax_scale) dropout(attention_dropout)
         : (<tokens x heads*(nope + rope)>, <tokens x heads*(nope + rope)>, <tokens x heads*v_dim>)
         -> (<tokens x heads*v_dim>, <tokens x heads>)
       nn.yield %o : <tokens x heads*v_dim>
     } else {
       %o, %lse = nn.attention %query, %key, %value causal
-          heads(heads) kv_heads(heads) seq(seq) scale(softmax_scale)
+          heads(heads) kv_heads(heads) seq(seq) scale(softmax_scale) dropout(attention_dropout)
         : (<tokens x heads*(nope + rope)>, <tokens x heads*(nope + rope)>, <tokens x heads*v_dim>)
         -> (<tokens x heads*v_dim>, <tokens x heads>)
       nn.yield %o : <tokens x heads*v_dim>
@@ -247,16 +251,19 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
   nn.block @layer(@feed_forward)(%x: <tokens x hidden>, %ids: <tokens : i32>, %starts: <tokens : i32>) -> (<tokens x hidden>) {
     %a = nn.call @norm<hidden, eps>(%x) prefix("input_layernorm") : (<tokens x hidden>) -> (<tokens x hidden>)
     %b = nn.call @attention(%a, %starts) prefix("self_attn") : (<tokens x hidden>, <tokens : i32>) -> (<tokens x hidden>)
-    %c = nn.add %x, %b : <tokens x hidden>
+    %b2 = nn.dropout %b p(hidden_dropout) : <tokens x hidden>
+    %c = nn.add %x, %b2 : <tokens x hidden>
     %d = nn.call @norm<hidden, eps>(%c) prefix("post_attention_layernorm") : (<tokens x hidden>) -> (<tokens x hidden>)
     %e = nn.call @feed_forward(%d, %ids) prefix("mlp") : (<tokens x hidden>, <tokens : i32>) -> (<tokens x hidden>)
-    %y = nn.add %c, %e : <tokens x hidden>
+    %e2 = nn.dropout %e p(hidden_dropout) : <tokens x hidden>
+    %y = nn.add %c, %e2 : <tokens x hidden>
     nn.yield %y : <tokens x hidden>
   }
 
   nn.block @embed(%ids: <tokens : i32>, %table: <vocab x hidden> param) -> (<tokens x hidden>) {
     %x = nn.embedding %ids, %table : (<tokens : i32>, <vocab x hidden>) -> <tokens x hidden>
-    nn.yield %x : <tokens x hidden>
+    %y = nn.dropout %x p(hidden_dropout) : <tokens x hidden>
+    nn.yield %y : <tokens x hidden>
   }
 
   nn.block @predict(%h: <tokens x hidden>, %targets: <tokens : i32>, %head: <vocab x hidden> param) -> (<tokens x vocab>) {
@@ -271,7 +278,8 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
   // As in the released weights, the embedding comes first in what eh_proj reads.
   nn.block @mtp(%previous: <tokens x hidden>, %ids: <tokens : i32>, %targets: <tokens : i32>, %starts: <tokens : i32>,
                 %table: <vocab x hidden> param, %head: <vocab x hidden> param) -> (<tokens x hidden>, <tokens x vocab>) {
-    %x = nn.embedding %ids, %table : (<tokens : i32>, <vocab x hidden>) -> <tokens x hidden>
+    %e = nn.embedding %ids, %table : (<tokens : i32>, <vocab x hidden>) -> <tokens x hidden>
+    %x = nn.dropout %e p(hidden_dropout) : <tokens x hidden>
     %a = nn.call @norm<hidden, eps>(%x) prefix("enorm") : (<tokens x hidden>) -> (<tokens x hidden>)
     %b = nn.call @norm<hidden, eps>(%previous) prefix("hnorm") : (<tokens x hidden>) -> (<tokens x hidden>)
     %c = nn.concat %a, %b : (<tokens x hidden>, <tokens x hidden>) -> <tokens x 2*hidden>

@@ -16,6 +16,11 @@ nn.model @llama for ["llama"] {
   nn.config mlp_bias       = "mlp_bias"            : bool default false
   nn.config document_mask  = run "document_mask"   : bool default false
 
+  // Dropout in training: of the embedding and of what attention and feed-forward add; of attention probabilities.
+  nn.config hidden_dropout    = run "dropout.hidden"    : float min(0) default 0.0
+  nn.config config_dropout    = "attention_dropout"     : float min(0) default 0.0
+  nn.config attention_dropout = run "dropout.attention" : float min(0) default config_dropout
+
   // Only these are implemented; anything else in config.json is an error.
   nn.config activation = "hidden_act" : one_of["silu"] default "silu"
 
@@ -79,13 +84,13 @@ nn.model @llama for ["llama"] {
     %k_rope = nn.call @rotate<kv_heads>(%k) : (<tokens x kv_heads*head_dim>) -> (<tokens x kv_heads*head_dim>)
     %mixed = nn.if document_mask -> <tokens x heads*head_dim> {
       %o, %lse = nn.attention %q_rope, %k_rope, %v starts(%starts : <tokens : i32>) causal
-          heads(heads) kv_heads(kv_heads) seq(seq) scale(1/sqrt(head_dim))
+          heads(heads) kv_heads(kv_heads) seq(seq) scale(1/sqrt(head_dim)) dropout(attention_dropout)
         : (<tokens x heads*head_dim>, <tokens x kv_heads*head_dim>, <tokens x kv_heads*head_dim>)
         -> (<tokens x heads*head_dim>, <tokens x heads>)
       nn.yield %o : <tokens x heads*head_dim>
     } else {
       %o, %lse = nn.attention %q_rope, %k_rope, %v causal
-          heads(heads) kv_heads(kv_heads) seq(seq) scale(1/sqrt(head_dim))
+          heads(heads) kv_heads(kv_heads) seq(seq) scale(1/sqrt(head_dim)) dropout(attention_dropout)
         : (<tokens x heads*head_dim>, <tokens x kv_heads*head_dim>, <tokens x kv_heads*head_dim>)
         -> (<tokens x heads*head_dim>, <tokens x heads>)
       nn.yield %o : <tokens x heads*head_dim>
@@ -106,16 +111,19 @@ nn.model @llama for ["llama"] {
   nn.block @layer(%x: <tokens x hidden>, %starts: <tokens : i32>) -> (<tokens x hidden>) {
     %a = nn.call @norm(%x) prefix("input_layernorm") : (<tokens x hidden>) -> (<tokens x hidden>)
     %b = nn.call @attention(%a, %starts) prefix("self_attn") : (<tokens x hidden>, <tokens : i32>) -> (<tokens x hidden>)
-    %c = nn.add %x, %b : <tokens x hidden>
+    %b2 = nn.dropout %b p(hidden_dropout) : <tokens x hidden>
+    %c = nn.add %x, %b2 : <tokens x hidden>
     %d = nn.call @norm(%c) prefix("post_attention_layernorm") : (<tokens x hidden>) -> (<tokens x hidden>)
     %e = nn.call @mlp(%d) prefix("mlp") : (<tokens x hidden>) -> (<tokens x hidden>)
-    %y = nn.add %c, %e : <tokens x hidden>
+    %e2 = nn.dropout %e p(hidden_dropout) : <tokens x hidden>
+    %y = nn.add %c, %e2 : <tokens x hidden>
     nn.yield %y : <tokens x hidden>
   }
 
   nn.block @embed(%ids: <tokens : i32>, %table: <vocab x hidden> param) -> (<tokens x hidden>) {
     %x = nn.embedding %ids, %table : (<tokens : i32>, <vocab x hidden>) -> <tokens x hidden>
-    nn.yield %x : <tokens x hidden>
+    %y = nn.dropout %x p(hidden_dropout) : <tokens x hidden>
+    nn.yield %y : <tokens x hidden>
   }
 
   nn.block @predict(%h: <tokens x hidden>, %targets: <tokens : i32>, %head: <vocab x hidden> param) -> (<tokens x vocab>) {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/autodiff/BlockFunctions.h"
 
+#include "dialects/nn/FunctionNames.h"
 #include "dialects/nn/Signature.h"
 
 #include "mlir/IR/Builders.h"
@@ -37,10 +38,10 @@ RoleAttr getResultRole(func::FuncOp function, unsigned index) {
 
 /// Where a role stands in the list of arguments: what the caller has, then what was saved, then gradients.
 static unsigned getRank(RoleKind kind) {
-  static constexpr RoleKind order[] = {RoleKind::input,       RoleKind::output, RoleKind::param,
-                                       RoleKind::param_arg,   RoleKind::saved,  RoleKind::saved_input,
-                                       RoleKind::output_grad, RoleKind::grad,   RoleKind::grad_arg,
-                                       RoleKind::loss,        RoleKind::load};
+  static constexpr RoleKind order[] = {RoleKind::input,       RoleKind::output,      RoleKind::param,
+                                       RoleKind::param_arg,   RoleKind::random,      RoleKind::saved,
+                                       RoleKind::saved_input, RoleKind::output_grad, RoleKind::grad,
+                                       RoleKind::grad_arg,    RoleKind::loss,        RoleKind::load};
   return llvm::find(order, kind) - order;
 }
 
@@ -121,7 +122,25 @@ static Slot &getAccumulator(SmallVectorImpl<Slot> &list, const std::string &name
   return list.back();
 }
 
-void BlockFunctions::unrollForward() {
+/// Clones an operation of the block. One that uses random numbers is told where they come from, or becomes
+/// what it is without them.
+void BlockFunctions::unrollOperation(OpBuilder &builder, Operation &op, IRMapping &mapping, bool isTraining) {
+  Operation *clone = builder.clone(op, mapping);
+  auto random = dyn_cast<nn::RandomOp>(clone);
+  if (!random)
+    return;
+  if (isTraining && random.isRandom()) {
+    if (!randomKey)
+      randomKey = addArgument(nn::getRandomKeyType(builder.getContext()), RoleKind::random, "random");
+    random.setRandom(randomKey, numStreams++);
+    return;
+  }
+  for (auto [result, value] : llvm::zip(op.getResults(), random.buildWithoutRandom(builder)))
+    mapping.map(result, value);
+  clone->erase();
+}
+
+void BlockFunctions::unrollForward(bool isTraining) {
   Block &body = block.getBody().front();
   IRMapping mapping;
   for (BlockArgument argument : body.getArguments()) {
@@ -151,7 +170,7 @@ void BlockFunctions::unrollForward() {
       for (auto [index, value] : llvm::enumerate(yield.getValues()))
         outputs.push_back({mapping.lookup(value), RoleKind::output, std::to_string(index), nullptr});
     } else if (!isa<nn::ParamOp>(op)) {
-      builder.clone(op, mapping);
+      unrollOperation(builder, op, mapping, isTraining);
     }
   }
   for (Operation &op : line)
@@ -267,7 +286,7 @@ void BlockFunctions::nameKeptValues() {
 
 FailureOr<std::unique_ptr<BlockFunctions>> BlockFunctions::build(nn::BlockOp block, const BlockUse *use) {
   std::unique_ptr<BlockFunctions> functions(new BlockFunctions(block));
-  functions->unrollForward();
+  functions->unrollForward(/*isTraining=*/use != nullptr);
   if (use && failed(functions->unrollBackward(*use)))
     return failure();
   functions->nameKeptValues();
@@ -294,7 +313,7 @@ func::FuncOp BlockFunctions::emit(OpBuilder &builder, StringRef what, ArrayRef<S
   MLIRContext *context = builder.getContext();
   auto type = builder.getFunctionType(ValueRange(arguments).getTypes(), ValueRange(roots).getTypes());
   auto function =
-      func::FuncOp::create(builder, block.getLoc(), (block.getSymName() + "." + what).str(), type);
+      func::FuncOp::create(builder, block.getLoc(), nn::getFunctionName(block.getSymName(), what), type);
   OpBuilder inside = OpBuilder::atBlockBegin(function.addEntryBlock());
 
   IRMapping mapping;
@@ -330,12 +349,12 @@ static SmallVector<Slot> join(std::initializer_list<ArrayRef<Slot>> lists) {
 }
 
 func::FuncOp BlockFunctions::buildForward(OpBuilder &builder) {
-  return emit(builder, "forward", join({outputs, saved, losses, loads}),
+  return emit(builder, nn::kForward, join({outputs, saved, losses, loads}),
               {RoleKind::input, RoleKind::param_arg}, [](Operation *) { return true; });
 }
 
 func::FuncOp BlockFunctions::buildEvaluate(OpBuilder &builder, bool keepLosses) {
-  return emit(builder, "evaluate", join({outputs, keepLosses ? ArrayRef<Slot>(losses) : ArrayRef<Slot>()}),
+  return emit(builder, nn::kEvaluate, join({outputs, keepLosses ? ArrayRef<Slot>(losses) : ArrayRef<Slot>()}),
               {RoleKind::input, RoleKind::param_arg}, [](Operation *) { return true; });
 }
 
@@ -343,13 +362,13 @@ func::FuncOp BlockFunctions::buildBackwardInput(OpBuilder &builder) {
   SmallVector<Slot> results = join({inputGradients, savedInputs, immediateGradients});
   if (results.empty())
     return {};
-  return emit(builder, "backward_input", results, {}, [&](Operation *op) { return inputOps.contains(op); });
+  return emit(builder, nn::kBackwardInput, results, {}, [&](Operation *op) { return inputOps.contains(op); });
 }
 
 func::FuncOp BlockFunctions::buildBackwardWeight(OpBuilder &builder) {
   if (deferredGradients.empty())
     return {};
-  return emit(builder, "backward_weight", deferredGradients, {},
+  return emit(builder, nn::kBackwardWeight, deferredGradients, {},
               [&](Operation *op) { return !forwardOps.contains(op) && !inputOps.contains(op); });
 }
 
@@ -357,7 +376,7 @@ func::FuncOp BlockFunctions::buildBackward(OpBuilder &builder) {
   SmallVector<Slot> results = join({inputGradients, immediateGradients, deferredGradients});
   if (results.empty())
     return {};
-  return emit(builder, "backward", results, {}, [&](Operation *op) { return !forwardOps.contains(op); });
+  return emit(builder, nn::kBackward, results, {}, [&](Operation *op) { return !forwardOps.contains(op); });
 }
 
 } // namespace contraflow::autodiff

@@ -18,6 +18,7 @@
 #include "passes/autodiff/Gradient.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/OwningOpRef.h"
 #include <string>
 
@@ -53,7 +54,8 @@ struct Slot {
 
 class BlockFunctions {
 public:
-  /// Unrolls a bound block. Without `use`, there is no gradient part.
+  /// Unrolls a bound block. Without `use` it is not for training: there is no gradient part, and nothing is
+  /// random.
   static mlir::FailureOr<std::unique_ptr<BlockFunctions>> build(nn::BlockOp block, const BlockUse *use);
 
   /// Each builds `<block>.<what>` where `builder` stands; the backward functions are null when they would
@@ -70,7 +72,9 @@ public:
 private:
   explicit BlockFunctions(nn::BlockOp block);
   mlir::Value addArgument(mlir::Type type, nn::RoleKind kind, llvm::StringRef name);
-  void unrollForward();
+  void unrollForward(bool isTraining);
+  void unrollOperation(mlir::OpBuilder &builder, mlir::Operation &op, mlir::IRMapping &mapping,
+                       bool isTraining);
   mlir::LogicalResult unrollBackward(const BlockUse &use);
   void nameKeptValues();
   mlir::func::FuncOp emit(mlir::OpBuilder &builder, llvm::StringRef what, llvm::ArrayRef<Slot> results,
@@ -87,6 +91,9 @@ private:
   llvm::DenseMap<mlir::Value, unsigned> position;
   llvm::DenseSet<mlir::Operation *> forwardOps;
   llvm::DenseSet<mlir::Operation *> inputOps;
+  /// The key of all random numbers of the block; null before it is needed. Streams are counted.
+  mlir::Value randomKey;
+  int64_t numStreams = 0;
   llvm::SmallVector<Slot> outputs, losses, loads, saved;
   llvm::SmallVector<Slot> inputGradients, immediateGradients, deferredGradients, savedInputs;
   llvm::SmallVector<std::string> withoutGradient;

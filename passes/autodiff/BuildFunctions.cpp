@@ -5,6 +5,7 @@
 // often they are called. What the graph itself computes is little: ids moved along the sequence, and sums of
 // gradients where a value has several readers.
 //===----------------------------------------------------------------------===//
+#include "dialects/nn/FunctionNames.h"
 #include "passes/autodiff/BlockFunctions.h"
 #include "passes/autodiff/Passes.h"
 
@@ -24,14 +25,6 @@ namespace contraflow::autodiff {
 
 namespace {
 
-/// `2048x256`.
-std::string getShapeName(Type type) {
-  std::string name;
-  llvm::raw_string_ostream out(name);
-  llvm::interleave(cast<nn::TensorType>(type).getStaticShape(), out, "x");
-  return name;
-}
-
 /// A function whose arguments and one result have the type `type`, unless the module has it already.
 void buildGraphFunction(OpBuilder &builder, ModuleOp module, StringRef name, Type type,
                         ArrayRef<StringRef> arguments, int64_t tied,
@@ -50,14 +43,10 @@ void buildGraphFunction(OpBuilder &builder, ModuleOp module, StringRef name, Typ
 /// `graph.shift...`: ids moved along their sequence.
 void buildShifts(OpBuilder &builder, ModuleOp module, nn::GraphOp graph) {
   for (auto shift : graph.getBody().getOps<nn::ShiftOp>()) {
-    std::string name =
-        ("graph.shift." + getShapeName(shift.getType()) + ".by." + llvm::Twine(nn::getInt(shift.getBy())) +
-         ".seq." + llvm::Twine(nn::getInt(shift.getSeq())) + (shift.getStarts() ? ".starts" : ""))
-            .str();
     SmallVector<StringRef> arguments = {"ids"};
     if (shift.getStarts())
       arguments.push_back("starts");
-    buildGraphFunction(builder, module, name, shift.getType(), arguments, -1,
+    buildGraphFunction(builder, module, nn::getShiftName(shift), shift.getType(), arguments, -1,
                        [&](OpBuilder &inside, ValueRange in) {
                          IRMapping mapping;
                          mapping.map(shift->getOperands(), in);
@@ -74,8 +63,8 @@ void buildSums(OpBuilder &builder, ModuleOp module, nn::GraphOp graph) {
       auto isCall = [](Operation *user) { return isa<nn::CallOp>(user); };
       if (!type.getElementType().isF32() || llvm::count_if(value.getUsers(), isCall) < 2)
         continue;
-      buildGraphFunction(builder, module, "graph.add." + getShapeName(type), type, {"accumulator", "value"},
-                         0, [&](OpBuilder &inside, ValueRange in) {
+      buildGraphFunction(builder, module, nn::getAddName(type), type, {"accumulator", "value"}, 0,
+                         [&](OpBuilder &inside, ValueRange in) {
                            return nn::AccumulateOp::create(inside, module.getLoc(), in[0], in[1]).getResult();
                          });
     }
@@ -104,7 +93,7 @@ LogicalResult checkLossWeights(nn::GraphOp graph) {
 /// A block that the frontend is done with: straight, with integers as dimensions.
 LogicalResult checkBlock(nn::BlockOp block) {
   // `graph.add...`, `step.clip`: functions that belong to no block are named as if these were blocks.
-  if (block.getSymName() == "graph" || block.getSymName() == "step")
+  if (block.getSymName() == nn::kGraphKind || block.getSymName() == nn::kStepKind)
     return block.emitOpError("is named '")
            << block.getSymName() << "' like the functions that belong to no block, expected another name";
   auto isBound = [](Value value) {
@@ -177,11 +166,11 @@ struct BuildFunctionsPass : impl::BuildFunctionsPassBase<BuildFunctionsPass> {
 
 private:
   LogicalResult buildTrained(OpBuilder &builder, nn::BlockOp block, const BlockUse &use) {
-    auto functions = BlockFunctions::build(block, &use);
-    if (failed(functions))
+    auto functions = BlockFunctions::build(block, &use), untrained = BlockFunctions::build(block, nullptr);
+    if (failed(functions) || failed(untrained))
       return failure();
     func::FuncOp forward = (*functions)->buildForward(builder);
-    (*functions)->buildEvaluate(builder, /*keepLosses=*/true);
+    (*untrained)->buildEvaluate(builder, /*keepLosses=*/true);
     (*functions)->buildBackwardInput(builder);
     func::FuncOp weight = (*functions)->buildBackwardWeight(builder);
 

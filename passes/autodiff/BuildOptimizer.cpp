@@ -5,9 +5,12 @@
 // same code for 6 and for 60 layers; AdamW is written per kind of block, because its parameters differ in
 // shape and decay.
 //===----------------------------------------------------------------------===//
+#include "dialects/nn/FunctionNames.h"
 #include "dialects/nn/ParameterLayout.h"
+#include "dialects/nn/Signature.h"
 #include "passes/autodiff/BlockFunctions.h"
 #include "passes/autodiff/Passes.h"
+#include "runtime/abi/Abi.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/StringSet.h"
@@ -28,6 +31,8 @@ namespace {
 /// `nn.optimizer` of the module.
 struct Hyperparameters {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weightDecay = 0.1, clipNorm = 1.0;
+  /// Of the averages of parameters; 0: there are none.
+  double emaDecay = 0;
 
   static FailureOr<Hyperparameters> read(ModuleOp module) {
     Hyperparameters values;
@@ -38,13 +43,15 @@ struct Hyperparameters {
                                                {"beta2", &values.beta2},
                                                {"eps", &values.eps},
                                                {"weight_decay", &values.weightDecay},
-                                               {"clip_norm", &values.clipNorm}};
+                                               {"clip_norm", &values.clipNorm},
+                                               {"ema_decay", &values.emaDecay}};
     for (NamedAttribute entry : dictionary) {
       auto field = llvm::find_if(fields, [&](const auto &f) { return f.first == entry.getName(); });
       auto number = dyn_cast<FloatAttr>(entry.getValue());
       if (field == std::end(fields) || !number)
-        return module.emitError(
-                   "'nn.optimizer' holds the floats beta1, beta2, eps, weight_decay and clip_norm, found '")
+        return module.emitError("'nn.optimizer' holds the floats beta1, beta2, eps, weight_decay, clip_norm "
+                                "and ema_decay, "
+                                "found '")
                << entry.getName().getValue() << " = " << entry.getValue() << "'";
       *field->second = number.getValueAsDouble();
     }
@@ -99,11 +106,7 @@ nn::TensorType getVector(MLIRContext *context, int64_t count) {
   return nn::TensorType::get(context, ArrayRef<int64_t>{count}, Float32Type::get(context));
 }
 
-/// Number of entries of the `scalars` buffer (runtime/abi).
-constexpr int64_t kScalarCount = 16;
-
-/// A load is padded to a multiple of this many floats, 64 bytes.
-constexpr int64_t kLoadAlignment = 16;
+static_assert(nn::kStepScalars == CF_SCALAR_COUNT && nn::kRandomKeyWords == CF_RANDOM_KEY_WORDS);
 
 struct BuildOptimizerPass : impl::BuildOptimizerPassBase<BuildOptimizerPass> {
   void runOnOperation() override {
@@ -117,7 +120,8 @@ struct BuildOptimizerPass : impl::BuildOptimizerPassBase<BuildOptimizerPass> {
     OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
     buildBegin(builder, module, *layout);
     buildClip(builder, module, *layout);
-    buildAdamw(builder, "graph", module.getLoc(), layout->getGraphLayout());
+    buildEma(builder, module, *layout);
+    buildAdamw(builder, nn::kGraphKind, module.getLoc(), layout->getGraphLayout());
     llvm::SmallPtrSet<Operation *, 8> done;
     for (const nn::InstanceLayout &instance : layout->getInstances()) {
       nn::BlockOp block = nn::CallOp(instance.call).getBlock();
@@ -139,10 +143,9 @@ private:
       llvm::DenseSet<Value> biases;
       for (auto update : block.getBody().getOps<nn::UpdateOp>())
         if (biases.insert(update.getBias()).second)
-          loads += llvm::alignTo(cast<nn::TensorType>(update.getLoad().getType()).getNumElements(),
-                                 kLoadAlignment);
+          loads += nn::getLoadBytes(cast<nn::TensorType>(update.getLoad().getType())) / 4;
     }
-    FunctionWriter writer(builder, module.getLoc(), "step.begin");
+    FunctionWriter writer(builder, module.getLoc(), nn::kStepBegin);
     auto zero = [&](int64_t count, RoleKind kind, StringRef name) {
       if (count == 0)
         return;
@@ -156,10 +159,10 @@ private:
   }
 
   void buildClip(OpBuilder &builder, ModuleOp module, const nn::ParameterLayout &layout) {
-    FunctionWriter writer(builder, module.getLoc(), "step.clip");
+    FunctionWriter writer(builder, module.getLoc(), nn::kStepClip);
     Value gradients =
         writer.argument(getVector(&getContext(), layout.getNumElements()), RoleKind::grad, "gradients");
-    Value scalars = writer.argument(getVector(&getContext(), kScalarCount), RoleKind::scalars, "scalars");
+    Value scalars = writer.argument(getVector(&getContext(), nn::kStepScalars), RoleKind::scalars, "scalars");
     Value squares =
         nn::SumSquaresOp::create(writer.body(), writer.loc(), getVector(&getContext(), 1), gradients);
     writer.replace(scalars,
@@ -168,10 +171,23 @@ private:
     writer.finish();
   }
 
+  /// Every number of the parameters region alike, those of buffers too.
+  void buildEma(OpBuilder &builder, ModuleOp module, const nn::ParameterLayout &layout) {
+    if (values.emaDecay == 0 || layout.getNumElements() == 0)
+      return;
+    FunctionWriter writer(builder, module.getLoc(), nn::kStepEma);
+    Type type = getVector(&getContext(), layout.getNumElements());
+    Value parameters = writer.argument(type, RoleKind::param, "parameters");
+    Value average = writer.argument(type, RoleKind::ema, "ema");
+    writer.replace(average, nn::EmaOp::create(writer.body(), writer.loc(), type, average, parameters,
+                                              nn::getFloatAttr(&getContext(), values.emaDecay)));
+    writer.finish();
+  }
+
   void buildAdamw(OpBuilder &builder, StringRef kind, Location loc, const nn::KindLayout &layout) {
     if (llvm::none_of(layout.slots, [](const nn::ParameterSlot &slot) { return slot.isTrainable(); }))
       return;
-    FunctionWriter writer(builder, loc, (kind + ".optimizer").str());
+    FunctionWriter writer(builder, loc, nn::getFunctionName(kind, nn::kOptimizer));
     struct Operands {
       nn::ParameterSlot slot;
       Value param, grad, first, second;
@@ -187,7 +203,7 @@ private:
       operands.first = writer.argument(slot.getType(), RoleKind::first_moment, slot.getName());
       operands.second = writer.argument(slot.getType(), RoleKind::second_moment, slot.getName());
     }
-    Value scalars = writer.argument(getVector(&getContext(), kScalarCount), RoleKind::scalars, "scalars");
+    Value scalars = writer.argument(getVector(&getContext(), nn::kStepScalars), RoleKind::scalars, "scalars");
     auto number = [&](double value) { return nn::getFloatAttr(&getContext(), value); };
     for (const Operands &operands : list) {
       Type type = operands.slot.getType();
@@ -209,7 +225,7 @@ private:
     SmallVector<nn::UpdateOp> updates(block.getBody().getOps<nn::UpdateOp>());
     if (updates.empty())
       return;
-    FunctionWriter writer(builder, block.getLoc(), (block.getSymName() + ".update").str());
+    FunctionWriter writer(builder, block.getLoc(), nn::getFunctionName(block.getSymName(), nn::kUpdate));
     llvm::MapVector<Value, std::pair<Value, Value>> arguments;
     for (nn::UpdateOp update : updates) {
       Value bias = update.getBias();

@@ -4,6 +4,7 @@
 // Knows nothing of how the functions were built: whoever edits a dump (other saved values, recomputation)
 // gets the same checks. Every message says which numbered rule of the pass description is broken.
 //===----------------------------------------------------------------------===//
+#include "dialects/nn/FunctionNames.h"
 #include "passes/autodiff/BlockFunctions.h"
 #include "passes/autodiff/Passes.h"
 
@@ -32,18 +33,18 @@ struct Signature {
 const Signature *getSignature(StringRef what) {
   using enum RoleKind;
   static const Signature signatures[] = {
-      {"forward", {input, param, param_arg, loss, load}, {output, saved, loss, load}},
-      {"evaluate", {input, param, param_arg, loss}, {output, loss}},
-      {"backward_input",
-       {input, output, param, param_arg, saved, output_grad, grad, grad_arg},
+      {nn::kForward, {input, param, param_arg, random, loss, load}, {output, saved, loss, load}},
+      {nn::kEvaluate, {input, param, param_arg, loss}, {output, loss}},
+      {nn::kBackwardInput,
+       {input, output, param, param_arg, random, saved, output_grad, grad, grad_arg},
        {input_grad, saved_input, grad, grad_arg}},
-      {"backward_weight",
-       {input, output, param, param_arg, saved, saved_input, output_grad, grad, grad_arg},
+      {nn::kBackwardWeight,
+       {input, output, param, param_arg, random, saved, saved_input, output_grad, grad, grad_arg},
        {grad, grad_arg}},
-      {"optimizer",
+      {nn::kOptimizer,
        {param, grad, first_moment, second_moment, scalars},
        {param, first_moment, second_moment}},
-      {"update", {param, param_arg, load}, {param, param_arg}},
+      {nn::kUpdate, {param, param_arg, load}, {param, param_arg}},
   };
   const auto *found = llvm::find_if(signatures, [&](const Signature &s) { return s.what == what; });
   return found == std::end(signatures) ? nullptr : found;
@@ -146,10 +147,11 @@ public:
     auto find = [&](StringRef what) {
       return module.lookupSymbol<func::FuncOp>((block.getSymName() + "." + what).str());
     };
-    forward = find("forward");
-    input = find("backward_input");
-    weight = find("backward_weight");
-    for (StringRef what : {"forward", "evaluate", "backward_input", "backward_weight", "optimizer", "update"})
+    forward = find(nn::kForward);
+    input = find(nn::kBackwardInput);
+    weight = find(nn::kBackwardWeight);
+    for (StringRef what :
+         {nn::kForward, nn::kEvaluate, nn::kBackwardInput, nn::kBackwardWeight, nn::kOptimizer, nn::kUpdate})
       if (func::FuncOp function = find(what))
         functions.push_back(function);
   }

@@ -73,7 +73,7 @@ bool isZeroFill(Value value) {
 
 bool isExpensive(nn::KernelOp kernel) {
   return llvm::any_of(kernel.getBody().front(), [](Operation &op) {
-    return isa<arith::DivFOp>(op) || isa<math::MathDialect>(op.getDialect());
+    return isa<arith::DivFOp, nn::RandomKeepOp>(op) || isa<math::MathDialect>(op.getDialect());
   });
 }
 

@@ -9,7 +9,7 @@ def BuildProgramPass : Pass<"schedule-build-program", "::mlir::ModuleOp"> {
   let summary = "writes the graph and the functions of its blocks as programs for one process";
   let description = [{
     `@train`: `step.begin`; for every micro-batch the forwards in the order of the graph, then the backwards in reverse, each
-    input gradient before its weight gradient; `step.clip`, optimizers, updates. `@evaluate`: the forwards of one
+    input gradient before its weight gradient; `step.clip`, optimizers, updates, and `step.ema` where there is one. `@evaluate`: the forwards of one
     micro-batch with nothing saved. `@generate`: what the outputs of `nn.graph @generate` need.
 
     A graph value that several calls read gets one gradient from each of them: the last reader writes it, and the others,
@@ -49,7 +49,7 @@ def VerifyProgramPass : Pass<"schedule-verify-program", "::mlir::ModuleOp"> {
     - (C3) nothing is written twice; what a tied argument adds to has not been read yet
     - (C4) what a forward saved is read by the backwards of the same instance and micro-batch only
     - (C5) every forward is followed by the backwards that its block has, once, for every micro-batch
-    - (C6) no run changes a gradient after `clip`, and parameters change at the end, by `optimizer` and `update`
+    - (C6) no run changes a gradient after `clip`, and parameters change at the end, by `optimizer` and `update`; only `ema` comes after them
   }];
 }
 

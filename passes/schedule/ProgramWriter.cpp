@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/schedule/ProgramWriter.h"
 
+#include "dialects/nn/FunctionNames.h"
+#include "runtime/abi/Abi.h"
+
 using namespace mlir;
 using contraflow::nn::Port;
 using contraflow::nn::RoleKind;
@@ -25,7 +28,7 @@ Value ProgramWriter::getRegion(BufferKind kind, StringRef name, int64_t bytes) {
 Value ProgramWriter::addView(Value source, int64_t offset, int64_t bytes) {
   if (offset == 0 && bytes == pipe::getExtent(source).bytes)
     return source;
-  Value &view = views[{source, offset}];
+  Value &view = views[{source, {offset, bytes}}];
   if (!view)
     view = declare<pipe::ViewOp>(source, offset, bytes);
   return view;
@@ -41,6 +44,16 @@ Value ProgramWriter::getCounter(BufferKind kind, const Counter &counter) {
   int64_t bytes = kind == BufferKind::losses ? context.lossBytes : context.loadBytes;
   return addView(getRegion(kind, pipe::stringifyBufferKind(kind), bytes), counter.offset,
                  counter.type.getNumBytes());
+}
+
+/// Keys of `count` micro-batches of a call; null where it has none.
+Value ProgramWriter::getRandomKeys(Operation *call, int64_t first, int64_t count) {
+  auto keys = context.randoms.find(call);
+  if (keys == context.randoms.end())
+    return {};
+  constexpr int64_t kBytes = nn::kRandomKeyWords * 4;
+  return addView(getRegion(BufferKind::input, "random", context.randomBytes),
+                 keys->second.offset + first * kBytes, count * kBytes);
 }
 
 void ProgramWriter::expose(pipe::ExposeKind kind, StringRef name, Value buffer, ArrayRef<int64_t> shape,
@@ -90,7 +103,9 @@ LogicalResult ProgramWriter::runStep(StringRef function, Direction direction) {
     case RoleKind::load:
       return getRegion(BufferKind::loads, "loads", context.loadBytes);
     case RoleKind::scalars:
-      return getRegion(BufferKind::scalars, "scalars", kScalars * 4);
+      return getRegion(BufferKind::scalars, "scalars", CF_SCALAR_COUNT * 4);
+    case RoleKind::ema:
+      return getRegion(BufferKind::ema, "ema", context.layout.getBytes());
     default:
       return {};
     }
@@ -135,15 +150,17 @@ Value ProgramWriter::resolveValue(const Port &port, const Instance &instance, St
     auto load = context.loads.find({call, port.getName()});
     return load == context.loads.end() ? Value() : getCounter(BufferKind::loads, load->second);
   }
+  case RoleKind::random:
+    return getRandomKeys(call, state.microBatch, 1);
   case RoleKind::scalars:
-    return getRegion(BufferKind::scalars, "scalars", kScalars * 4);
+    return getRegion(BufferKind::scalars, "scalars", CF_SCALAR_COUNT * 4);
   default:
     return {};
   }
 }
 
 LogicalResult ProgramWriter::forward(const Instance &instance, State &state, StringRef what) {
-  std::string function = (instance.getBlock().getSymName() + "." + what).str();
+  std::string function = nn::getFunctionName(instance.getBlock().getSymName(), what);
   nn::CallOp call = instance.call;
   for (auto [index, result] : llvm::enumerate(call.getResults())) {
     std::string name = instance.getLabel().str();
@@ -213,7 +230,8 @@ LogicalResult ProgramWriter::backward(const Instance &instance, State &state) {
     return buffer;
   };
 
-  std::string input = (block + ".backward_input").str(), weight = (block + ".backward_weight").str();
+  std::string input = nn::getFunctionName(block, nn::kBackwardInput),
+              weight = nn::getFunctionName(block, nn::kBackwardWeight);
   if (const Signature *signature = context.findFunction(input)) {
     if (int64_t bytes = nn::getResultBytes(*signature, nn::kSavedInputBase))
       state.savedInput[call] = addBuffer(BufferKind::saved_input, instance.getLabel(), bytes);
@@ -222,8 +240,8 @@ LogicalResult ProgramWriter::backward(const Instance &instance, State &state) {
                    resolve, state.saved.lookup(call), state.savedInput.lookup(call))))
       return failure();
     for (const Sum &sum : sums)
-      if (failed(runOfGraph("graph.add." + getShapeName(sum.type), Direction::backward_input,
-                            state.microBatch, {sum.total, sum.part})))
+      if (failed(runOfGraph(nn::getAddName(sum.type), Direction::backward_input, state.microBatch,
+                            {sum.total, sum.part})))
         return failure();
   }
   if (const Signature *signature = context.findFunction(weight)) {
@@ -243,15 +261,12 @@ LogicalResult ProgramWriter::forwardGraph(ArrayRef<Instance> instances, State &s
   for (Operation &op : graph.getBody().front()) {
     if (auto shift = dyn_cast<nn::ShiftOp>(op)) {
       auto type = cast<nn::TensorType>(shift->getResult(0).getType());
-      std::string function =
-          "graph.shift." + getShapeName(type) + ".by." + std::to_string(nn::getInt(shift.getBy())) + ".seq." +
-          std::to_string(nn::getInt(shift.getSeq())) + (shift.getStarts() ? ".starts" : "");
       Value buffer = addBuffer(BufferKind::activation, "shift", type.getNumBytes());
       SmallVector<Value> values;
       for (Value operand : shift->getOperands())
         values.push_back(state.values.lookup(operand));
       values.push_back(buffer);
-      if (failed(runOfGraph(function, Direction::forward, state.microBatch, values)))
+      if (failed(runOfGraph(nn::getShiftName(shift), Direction::forward, state.microBatch, values)))
         return failure();
       state.values[shift->getResult(0)] = buffer;
     } else if (auto call = dyn_cast<nn::CallOp>(op); call && byCall.contains(call)) {
@@ -279,7 +294,7 @@ void ProgramWriter::exposeCounters() {
 }
 
 LogicalResult ProgramWriter::updateInstance(const Instance &instance, StringRef what, Direction direction) {
-  std::string function = (instance.getBlock().getSymName() + "." + what).str();
+  std::string function = nn::getFunctionName(instance.getBlock().getSymName(), what);
   if (!context.findFunction(function))
     return success();
   State none;
@@ -292,38 +307,44 @@ LogicalResult ProgramWriter::writeTrain() {
   for (const nn::InstanceLayout &instance : context.layout.getInstances())
     instances.push_back({instance.call, instance.offset});
 
-  if (failed(runStep("step.begin", Direction::begin)))
+  if (failed(runStep(nn::kStepBegin, Direction::begin)))
     return failure();
   for (int64_t m = 0; m < context.microBatches; ++m) {
     State state;
     state.microBatch = m;
     addInputs(state, context.microBatches, "");
-    if (failed(forwardGraph(instances, state, "forward")))
+    if (failed(forwardGraph(instances, state, nn::kForward)))
       return failure();
     for (const Instance &instance : llvm::reverse(instances))
       if (failed(backward(instance, state)))
         return failure();
   }
-  if (failed(runStep("step.clip", Direction::clip)))
+  if (failed(runStep(nn::kStepClip, Direction::clip)))
     return failure();
-  if (context.findFunction("graph.optimizer") && failed(runStep("graph.optimizer", Direction::optimizer)))
+  std::string optimizer = nn::getFunctionName(nn::kGraphKind, nn::kOptimizer);
+  if (context.findFunction(optimizer) && failed(runStep(optimizer, Direction::optimizer)))
     return failure();
   for (const Instance &instance : instances)
-    if (failed(updateInstance(instance, "optimizer", Direction::optimizer)))
+    if (failed(updateInstance(instance, nn::kOptimizer, Direction::optimizer)))
       return failure();
   for (const Instance &instance : instances)
-    if (failed(updateInstance(instance, "update", Direction::update)))
+    if (failed(updateInstance(instance, nn::kUpdate, Direction::update)))
       return failure();
+  if (context.findFunction(nn::kStepEma) && failed(runStep(nn::kStepEma, Direction::ema)))
+    return failure();
 
   for (StringRef region : {"tokens", "starts"})
     if (Value input = regions.lookup(region))
       expose(pipe::ExposeKind::input, region, input, {pipe::getExtent(input).bytes / 4});
-  expose(pipe::ExposeKind::scalars, "scalars", getRegion(BufferKind::scalars, "scalars", kScalars * 4),
-         {kScalars});
+  expose(pipe::ExposeKind::scalars, "scalars", getRegion(BufferKind::scalars, "scalars", CF_SCALAR_COUNT * 4),
+         {CF_SCALAR_COUNT});
   exposeCounters();
   for (auto &[key, load] : context.loads)
     expose(pipe::ExposeKind::load, load.name, getCounter(BufferKind::loads, load),
            {load.type.getNumElements()});
+  for (auto &[call, keys] : context.randoms)
+    expose(pipe::ExposeKind::random, keys.name, getRandomKeys(call, 0, context.microBatches),
+           {context.microBatches, nn::kRandomKeyWords});
   return success();
 }
 
@@ -340,7 +361,7 @@ LogicalResult ProgramWriter::writeForwardOnly(ArrayRef<Instance> instances, Stri
         failed(run(*zero, Direction::begin, -1, "step", 0, [&](const Port &) { return losses; })))
       return failure();
   }
-  if (failed(forwardGraph(instances, state, "evaluate")))
+  if (failed(forwardGraph(instances, state, nn::kEvaluate)))
     return failure();
   for (StringRef name : {"tokens", "starts"})
     if (Value input = regions.lookup((inputPrefix + name).str()))

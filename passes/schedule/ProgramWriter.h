@@ -3,7 +3,8 @@
 //
 // One process, one micro-batch after the other:
 //
-//   begin | F0> of all calls, B0< and W0< in reverse | F1> ..., B1< W1< ... | clip | optimizers | updates
+//   begin | F0> of all calls, B0< and W0< in reverse | F1> ..., B1< W1< ... | clip | optimizers | updates |
+//   ema
 //
 // so what a forward saved is dead before the next micro-batch saves, and the memory phase reuses it. Weight
 // gradients follow their input gradients at once: nothing else could use the time on one process.
@@ -64,6 +65,7 @@ private:
   mlir::Value getRegion(pipe::BufferKind kind, llvm::StringRef name, int64_t bytes);
   mlir::Value addView(mlir::Value source, int64_t offset, int64_t bytes);
   mlir::Value getParameter(pipe::BufferKind region, nn::ParamOp param);
+  mlir::Value getRandomKeys(mlir::Operation *call, int64_t first, int64_t count);
   mlir::Value getCounter(pipe::BufferKind kind, const Counter &counter);
   void expose(pipe::ExposeKind kind, llvm::StringRef name, mlir::Value buffer, llvm::ArrayRef<int64_t> shape,
               std::optional<double> weight = std::nullopt);
@@ -107,7 +109,7 @@ private:
   mlir::Operation *lastBuffer = nullptr;
   /// Buffers that outlive the program, and their views.
   llvm::StringMap<mlir::Value> regions;
-  llvm::DenseMap<std::pair<mlir::Value, int64_t>, mlir::Value> views;
+  llvm::DenseMap<std::pair<mlir::Value, std::pair<int64_t, int64_t>>, mlir::Value> views;
 };
 
 } // namespace contraflow::schedule

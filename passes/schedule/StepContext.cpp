@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/schedule/StepContext.h"
 
+#include "dialects/nn/FunctionNames.h"
+
 #include "mlir/IR/Builders.h"
 
 using namespace mlir;
@@ -10,16 +12,6 @@ using contraflow::nn::RoleKind;
 using contraflow::nn::Signature;
 
 namespace contraflow::schedule {
-
-/// A load gets a cache line of its own, as `step.begin` expects.
-static constexpr int64_t kLoadAlignment = 64;
-
-std::string getShapeName(nn::TensorType type) {
-  std::string name;
-  llvm::raw_string_ostream out(name);
-  llvm::interleave(type.getStaticShape(), out, "x");
-  return name;
-}
 
 LogicalResult StepContext::collectParameters(const nn::KindLayout &kind, std::optional<StringRef> prefix,
                                              int64_t offset) {
@@ -62,19 +54,33 @@ LogicalResult StepContext::collect() {
           {loss.getName(), Counter{loss.getName().str(), lossBytes, type, nn::getFloat(loss.getWeight())}});
       lossBytes += isNew ? type.getNumBytes() : 0;
     }
-    const Signature *forward = findFunction(call.getBlock().getSymName() + ".forward");
+    const Signature *forward = findFunction(nn::getFunctionName(call.getBlock().getSymName(), nn::kForward));
     if (!forward)
       return call.emitOpError("calls '")
-             << call.getBlock().getSymName() << "', which has no function '.forward'";
+             << call.getBlock().getSymName() << "', which has no function '." << nn::kForward << "'";
     for (const Port &port : forward->getArguments()) {
       if (port.getKind() != RoleKind::load)
         continue;
       loads.insert({{call, port.getName()},
                     Counter{nn::joinName(call.getPrefix(), port.getName()), loadBytes, port.type, 0}});
-      loadBytes += llvm::alignTo(port.type.getNumBytes(), kLoadAlignment);
+      loadBytes += nn::getLoadBytes(port.type);
     }
+    collectRandom(call, *forward);
   }
   return success();
+}
+
+/// Instances are told apart by their names; calls without a prefix by the block, and by number.
+void StepContext::collectRandom(nn::CallOp call, const Signature &forward) {
+  if (llvm::none_of(forward.getArguments(),
+                    [](const Port &port) { return port.getKind() == RoleKind::random; }))
+    return;
+  std::string first = call.getPrefix().value_or(call.getBlock().getSymName()).str(), name = first;
+  auto isTaken = [&](const auto &entry) { return entry.second.name == name; };
+  for (unsigned number = 2; llvm::any_of(randoms, isTaken); ++number)
+    name = first + "." + std::to_string(number);
+  randoms[call] = {name, randomBytes};
+  randomBytes += microBatches * nn::kRandomKeyWords * 4;
 }
 
 const Signature *StepContext::findFunction(const Twine &name) {
@@ -83,7 +89,7 @@ const Signature *StepContext::findFunction(const Twine &name) {
 }
 
 FailureOr<std::string> StepContext::getZeroFunction(nn::TensorType type) {
-  std::string name = "graph.zero." + getShapeName(type);
+  std::string name = nn::getZeroName(type);
   if (findFunction(name))
     return name;
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());

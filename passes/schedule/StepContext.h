@@ -11,12 +11,6 @@
 
 namespace contraflow::schedule {
 
-/// CF_SCALAR_COUNT of runtime/abi.
-constexpr int64_t kScalars = 16;
-
-/// `2048x256`, as in the names of functions of the graph.
-std::string getShapeName(nn::TensorType type);
-
 /// A loss or load: where it lies in its buffer, in bytes.
 struct Counter {
   std::string name;
@@ -41,7 +35,14 @@ public:
   llvm::MapVector<llvm::StringRef, Counter> losses;
   /// Per call of `@train` and name.
   llvm::MapVector<std::pair<mlir::Operation *, llvm::StringRef>, Counter> loads;
-  int64_t lossBytes = 0, loadBytes = 0;
+  /// Per call of `@train` whose functions use random numbers: its name, and where its keys begin, one per
+  /// micro-batch.
+  struct RandomKeys {
+    std::string name;
+    int64_t offset = 0;
+  };
+  llvm::MapVector<mlir::Operation *, RandomKeys> randoms;
+  int64_t lossBytes = 0, loadBytes = 0, randomBytes = 0;
   /// Offset of every parameter in the region, by full name.
   llvm::StringMap<int64_t> parameters;
 
@@ -49,6 +50,7 @@ private:
   StepContext(mlir::ModuleOp module, nn::ParameterLayout layout)
       : module(module), layout(std::move(layout)) {}
   mlir::LogicalResult collect();
+  void collectRandom(nn::CallOp call, const nn::Signature &forward);
   mlir::LogicalResult collectParameters(const nn::KindLayout &kind, std::optional<llvm::StringRef> prefix,
                                         int64_t offset);
 

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 #include "passes/schedule/Passes.h"
 
+#include "dialects/nn/FunctionNames.h"
 #include "dialects/nn/Signature.h"
 #include "dialects/pipe/Pipe.h"
 
@@ -65,7 +66,7 @@ private:
   LogicalResult read(pipe::RunOp run, Value value, StringRef role);
   LogicalResult write(pipe::RunOp run, Value value, bool tied);
   bool hasFunction(pipe::RunOp run, StringRef what) {
-    return module.lookupSymbol<func::FuncOp>((run.getBlock() + "." + what).str()) != nullptr;
+    return module.lookupSymbol<func::FuncOp>(nn::getFunctionName(run.getBlock(), what)) != nullptr;
   }
 
   pipe::ProgramOp program;
@@ -73,7 +74,7 @@ private:
   llvm::DenseMap<Value, History> histories;
   /// By instance and micro-batch.
   llvm::MapVector<std::pair<StringRef, int64_t>, Pending> pending;
-  pipe::RunOp clip, change;
+  pipe::RunOp clip, change, average;
 };
 
 InFlightDiagnostic describe(InFlightDiagnostic error, pipe::RunOp run) {
@@ -181,15 +182,16 @@ LogicalResult ProgramCheck::checkStep(pipe::RunOp run, const Signature &signatur
   // verify_program_c5
   StringRef what = run.getFunction().rsplit('.').second;
   std::pair<StringRef, int64_t> key = {run.getInstance(), run.getMicroBatch()};
-  if (what == "forward" && (hasFunction(run, "backward_input") || hasFunction(run, "backward_weight"))) {
+  if (what == nn::kForward &&
+      (hasFunction(run, nn::kBackwardInput) || hasFunction(run, nn::kBackwardWeight))) {
     Pending &entry = pending[key];
     if (entry.forward)
       return describe(run.emitOpError("(C5) "), run) << " runs twice";
     entry.forward = run;
   }
-  if (what == "backward_input" || what == "backward_weight") {
+  if (what == nn::kBackwardInput || what == nn::kBackwardWeight) {
     Pending &entry = pending[key];
-    pipe::RunOp &slot = what == "backward_input" ? entry.input : entry.weight;
+    pipe::RunOp &slot = what == nn::kBackwardInput ? entry.input : entry.weight;
     if (slot)
       return describe(run.emitOpError("(C5) "), run) << " runs twice";
     if (!entry.forward)
@@ -212,10 +214,15 @@ LogicalResult ProgramCheck::checkStep(pipe::RunOp run, const Signature &signatur
       return describe(run.emitOpError("(C6) "), run)
              << " changes a parameter, expected a run of 'optimizer' or 'update'";
     change = run;
-  } else if (change) {
+  } else if (change && run.getDirection() != Direction::ema) {
     return describe(run.emitOpError("(C6) "), run)
            << " comes after '" << change.getFunction() << "', which changes parameters";
   }
+  if (run.getDirection() == Direction::ema)
+    average = run;
+  else if (average)
+    return describe(run.emitOpError("(C6) "), run)
+           << " comes after '" << average.getFunction() << "', which averages what a step leaves behind";
   return success();
 }
 
@@ -224,8 +231,8 @@ LogicalResult ProgramCheck::checkEnd() {
   for (auto &[key, entry] : pending) {
     if (!entry.forward)
       continue;
-    for (auto [what, run] : {std::pair<StringRef, pipe::RunOp>{"backward_input", entry.input},
-                             std::pair<StringRef, pipe::RunOp>{"backward_weight", entry.weight}})
+    for (auto [what, run] : {std::pair<StringRef, pipe::RunOp>{nn::kBackwardInput, entry.input},
+                             std::pair<StringRef, pipe::RunOp>{nn::kBackwardWeight, entry.weight}})
       if (!run && hasFunction(entry.forward, what))
         return describe(entry.forward.emitOpError("(C5) "), entry.forward)
                << " is not followed by its " << what;

@@ -42,6 +42,11 @@ enum cf_scalar {
   CF_SCALAR_COUNT = 16
 };
 
+/* Words (int32_t) of a random key. The runtime writes them before a step: two words that are random
+   functions of seed, step and instance, the number of the micro-batch, and a zero. Generated code makes
+   its random numbers of them and of coordinates. */
+enum { CF_RANDOM_KEY_WORDS = 4 };
+
 #ifdef __cplusplus
 }
 #endif

@@ -95,6 +95,11 @@ template <typename IO, typename Struct> void mapLoad(IO &io, Struct &load) {
   io.field("experts", load.experts);
 }
 
+template <typename IO, typename Struct> void mapRandomKeys(IO &io, Struct &keys) {
+  io.field("name", keys.name);
+  io.field("offset", keys.offset);
+}
+
 template <typename IO, typename Struct> void mapOutput(IO &io, Struct &output) {
   io.field("program", output.program);
   io.field("name", output.name);
@@ -268,6 +273,8 @@ std::string Manifest::toJson() const {
   add("losses", writeList(losses, [](Writer &writer, const Loss &loss) { mapLoss(writer, loss); }));
   add("loads", writeList(loads, [](Writer &writer, const Load &load) { mapLoad(writer, load); }));
   add("outputs", writeList(outputs, [](Writer &writer, const Output &output) { mapOutput(writer, output); }));
+  add("random_keys",
+      writeList(randomKeys, [](Writer &writer, const RandomKeys &keys) { mapRandomKeys(writer, keys); }));
   add("functions", Json(functions).dump());
   add("operations", writeLists(operations, [](Writer &writer, const Operation &operation) {
         mapOperation(writer, operation);
@@ -307,6 +314,8 @@ Manifest Manifest::fromJson(std::string_view source) {
            [](Reader &element, Load &load) { mapLoad(element, load); });
   readList(arrayOf(json, "outputs"), "outputs", result.outputs,
            [](Reader &element, Output &output) { mapOutput(element, output); });
+  readList(arrayOf(json, "random_keys"), "random_keys", result.randomKeys,
+           [](Reader &element, RandomKeys &keys) { mapRandomKeys(element, keys); });
   reader.field("functions", result.functions);
   readLists(json, "operations", result.operations,
             [](Reader &element, Operation &operation) { mapOperation(element, operation); });
@@ -420,11 +429,12 @@ struct Checker {
   void parameter(const Parameter &parameter) const {
     std::string what = text("parameter '", parameter.name, "'");
     int64_t bytes = words(what, product(parameter.shape));
-    for (const char *name : {"parameters", "gradients", "first_moments", "second_moments"}) {
+    for (const char *name : {"parameters", "gradients", "first_moments", "second_moments", "ema"}) {
       const Region *region = manifest.findRegion(name);
       if (!region && std::string_view(name) == "parameters")
         throw Error(message<ErrorId::ManifestNoParameters>());
-      if (region && (parameter.trainable || std::string_view(name) == "parameters"))
+      bool hasBuffers = std::string_view(name) == "parameters" || std::string_view(name) == "ema";
+      if (region && (parameter.trainable || hasBuffers))
         within(text(what, " in ", name), parameter.offset, bytes, region->bytes);
     }
     bool marked = parameter.name.find("{e}") != std::string::npos;
@@ -499,6 +509,9 @@ void Manifest::validate() const {
     check.floats(text("output '", output.name, "'"), output.offset, product(output.shape));
   for (const auto &[name, list] : operations)
     check.operations(name, list);
+  for (const RandomKeys &keys : randomKeys)
+    check.floats(text("random keys '", keys.name, "'"), keys.offset,
+                 product({microBatches, CF_RANDOM_KEY_WORDS}));
   for (const auto &[name, program] : programs)
     check.program(name, program);
   for (const auto &[name, buffers] : memory)

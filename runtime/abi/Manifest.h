@@ -25,7 +25,8 @@ struct Parameter {
   /// leading dimension: files have one tensor of shape[1:] for each.
   std::string name;
   std::vector<int64_t> shape;
-  /// Bytes from the start of the parameters region. Gradients and moments lie at the same offset of theirs.
+  /// Bytes from the start of the parameters region. Gradients, moments and averages lie at the same offset of
+  /// theirs.
   int64_t offset = 0;
   bool split = false;
   Init init = Init::Normal;
@@ -58,6 +59,14 @@ struct Load {
   std::string name;
   int64_t offset = 0;
   int64_t experts = 0;
+};
+
+/// The random keys of an instance, one per micro-batch of a step (CF_RANDOM_KEY_WORDS i32 each), that the
+/// runtime writes before the step.
+struct RandomKeys {
+  /// Random numbers of one name are the same, of two names independent.
+  std::string name;
+  int64_t offset = 0;
 };
 
 /// A value (float) that may be read from the arena after `program` ran.
@@ -95,7 +104,7 @@ struct Row {
   std::string block;
   /// Where in the model: the prefix of the instance's parameter names.
   std::string layer;
-  /// begin, forward, backward_input, backward_weight, clip, optimizer, update, evaluate.
+  /// begin, forward, backward_input, backward_weight, clip, optimizer, update, ema.
   /// The runtime checks losses and gradient norm before the first `optimizer` or `update` row.
   std::string direction;
 };
@@ -158,7 +167,8 @@ struct Manifest {
   /// the same programs has a smaller arena.
   int64_t maxLiveBytes = 0;
   int64_t scratchBytesPerWorker = 0;
-  /// parameters, gradients, first_moments, second_moments, activations.
+  /// parameters, gradients, first_moments, second_moments, ema, activations. `ema` holds averages of the
+  /// parameters over steps, where the run file asks for them.
   std::map<std::string, Region> regions;
   std::vector<Parameter> parameters;
   Inputs inputs;
@@ -169,6 +179,7 @@ struct Manifest {
   std::vector<Loss> losses;
   std::vector<Load> loads;
   std::vector<Output> outputs;
+  std::vector<RandomKeys> randomKeys;
 
   /// Symbols in the object.
   std::vector<std::string> functions;

@@ -19,14 +19,18 @@ using base::text;
 
 namespace {
 
+constexpr const char *kAveragePrefix = "ema.";
+
 /// A region of the arena that a run continues from besides the parameters, where the program has it: one
-/// tensor for each parameter that is trained.
+/// tensor for each parameter, or for each that is trained.
 struct StateRegion {
   const char *region;
   const char *prefix;
+  bool onlyTrainable = true;
 };
 constexpr StateRegion kStateRegions[] = {{"first_moments", "optimizer.exp_avg."},
-                                         {"second_moments", "optimizer.exp_avg_sq."}};
+                                         {"second_moments", "optimizer.exp_avg_sq."},
+                                         {"ema", kAveragePrefix, false}};
 
 /// The tensors of `wanted` exist in the file with these shapes.
 void check(const SafetensorsFile &file, const std::vector<NamedTensor> &wanted) {
@@ -68,16 +72,34 @@ std::vector<std::string> unusedOf(const SafetensorsFile &file, const std::vector
   return unused;
 }
 
+/// What a run continues from a file: averages may be new to it.
+std::vector<NamedTensor> tensorsToResume(executor::Executor &executor, const SafetensorsFile &file) {
+  std::vector<NamedTensor> tensors = tensorsOfRun(executor);
+  if (!holdsAverages(file))
+    std::erase_if(tensors, [](const NamedTensor &tensor) { return tensor.name.starts_with(kAveragePrefix); });
+  return tensors;
+}
+
+/// The parameters under the names of their averages.
+std::vector<NamedTensor> averagesOf(executor::Executor &executor) {
+  return tensorsOf(executor, "parameters", kAveragePrefix, false);
+}
+
 /// Throws what makes a file of no use here.
 void requireUsable(executor::Executor &executor, const SafetensorsFile &file, Use use) {
   abi::verifyChecksums(file, forEachOn(executor));
   if (use == Use::Parameters)
     return check(file, tensorsOf(executor, "parameters", "", false));
+  if (use == Use::Averages) {
+    if (!holdsAverages(file))
+      throw Error(message<ErrorId::AveragesAbsent>(file.getPath()));
+    return check(file, averagesOf(executor));
+  }
   if (!abi::stateOf(file))
     throw Error(message<ErrorId::StateAbsent>(file.getPath()));
   if (!abi::hasChecksums(file))
     throw Error(message<ErrorId::ChecksumsAbsent>(file.getPath()));
-  check(file, tensorsOfRun(executor));
+  check(file, tensorsToResume(executor, file));
 }
 
 } // namespace
@@ -99,10 +121,10 @@ std::vector<NamedTensor> tensorsOf(executor::Executor &executor, const char *reg
 
 std::vector<NamedTensor> tensorsOfRun(executor::Executor &executor) {
   std::vector<NamedTensor> tensors = tensorsOf(executor, "parameters", "", false);
-  for (const auto &[region, prefix] : kStateRegions) {
+  for (const auto &[region, prefix, onlyTrainable] : kStateRegions) {
     if (!executor.getManifest().findRegion(region))
       continue;
-    for (NamedTensor &tensor : tensorsOf(executor, region, prefix, true))
+    for (NamedTensor &tensor : tensorsOf(executor, region, prefix, onlyTrainable))
       tensors.push_back(std::move(tensor));
   }
   return tensors;
@@ -153,11 +175,22 @@ std::vector<std::string> loadParameters(executor::Executor &executor, const Safe
   return unusedOf(file, parameters);
 }
 
+bool holdsAverages(const SafetensorsFile &file) {
+  auto first = file.getTensors().lower_bound(kAveragePrefix);
+  return first != file.getTensors().end() && first->first.starts_with(kAveragePrefix);
+}
+
+void loadAverages(executor::Executor &executor, const SafetensorsFile &file) {
+  std::vector<NamedTensor> averages = averagesOf(executor);
+  check(file, averages);
+  read(file, averages);
+}
+
 abi::TrainingState resume(executor::Executor &executor, const SafetensorsFile &file) {
   std::optional<abi::TrainingState> state = abi::stateOf(file);
   if (!state)
     throw Error(message<ErrorId::StateLost>(file.getPath()));
-  std::vector<NamedTensor> tensors = tensorsOfRun(executor);
+  std::vector<NamedTensor> tensors = tensorsToResume(executor, file);
   check(file, tensors);
   read(file, tensors);
   return *state;

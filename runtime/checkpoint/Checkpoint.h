@@ -21,6 +21,8 @@ void sayOnError(const std::string &line);
 enum class Use {
   /// Parameters alone; the file may be of another program.
   Parameters,
+  /// Averages of parameters in their place.
+  Averages,
   /// All that a run continues from.
   Run
 };
@@ -34,7 +36,8 @@ abi::SafetensorsFile open(executor::Executor &executor, const std::string &path,
 std::vector<abi::NamedTensor> tensorsOf(executor::Executor &executor, const char *region,
                                         const std::string &prefix, bool onlyTrainable);
 
-/// All that a run continues from: parameters, and what the optimizer keeps as optimizer.<what>.<name>.
+/// All that a run continues from: parameters, what the optimizer keeps as optimizer.<what>.<name>, and averages
+/// of the parameters, where the trainer has them, as ema.<name>.
 std::vector<abi::NamedTensor> tensorsOfRun(executor::Executor &executor);
 
 /// Throws base::Error naming a tensor of tensorsOfRun() that holds a number that is not finite.
@@ -44,11 +47,14 @@ void requireFinite(executor::Executor &executor, int64_t step);
 abi::ForEach forEachOn(executor::Executor &executor);
 
 /// Reads every parameter; throws base::Error naming a tensor that is missing or has another shape, before
-/// anything is changed. Returns the names of tensors in the file that nothing used and that are no optimizer
-/// state.
+/// anything is changed. Returns the names of tensors in the file that nothing used and that are no state of a
+/// run.
 std::vector<std::string> loadParameters(executor::Executor &executor, const abi::SafetensorsFile &file);
+/// Reads the averages of a file in place of the parameters.
+void loadAverages(executor::Executor &executor, const abi::SafetensorsFile &file);
+bool holdsAverages(const abi::SafetensorsFile &file);
 
-/// Reads tensorsOfRun() and returns the state.
+/// Reads tensorsOfRun(), averages only where the file holds them, and returns the state.
 abi::TrainingState resume(executor::Executor &executor, const abi::SafetensorsFile &file);
 
 } // namespace contraflow::checkpoint

@@ -5,6 +5,7 @@
 #include "runtime/abi/Payload.h"
 #include "runtime/base/Error.h"
 #include "runtime/checkpoint/Checkpoint.h"
+#include "runtime/checkpoint/Export.h"
 #include "runtime/cli/Options.h"
 #include "runtime/device/cpu/Pool.h"
 #include "runtime/executor/Executor.h"
@@ -98,9 +99,23 @@ void printInfo(const abi::Manifest &manifest) {
   std::printf("\nrun file       %s\n", manifest.run.c_str());
 }
 
+void loadModel(executor::Executor &executor, const Options &options) {
+  checkpoint::Use use = options.averages ? checkpoint::Use::Averages : checkpoint::Use::Parameters;
+  abi::SafetensorsFile file =
+      checkpoint::open(executor, options.train.checkpoint, use, checkpoint::sayOnError);
+  if (options.averages)
+    checkpoint::loadAverages(executor, file);
+  else
+    checkpoint::loadParameters(executor, file);
+}
+
+void exportModel(executor::Executor &executor, const Options &options) {
+  loadModel(executor, options);
+  checkpoint::exportModel(executor, options.exportFolder);
+}
+
 void generateText(executor::Executor &executor, const Options &options, const train::Settings &settings) {
-  checkpoint::loadParameters(executor, checkpoint::open(executor, options.train.checkpoint,
-                                                        checkpoint::Use::Parameters, checkpoint::sayOnError));
+  loadModel(executor, options);
   train::SamplingOptions sampling = options.sampling;
   sampling.seed = settings.seed;
   std::fwrite(options.prompt.data(), 1, options.prompt.size(), stdout);
@@ -149,6 +164,8 @@ int runCommand(const Options &options) {
     result = train::Trainer(executor, settings, options.train).run() ? 0 : kInterrupted;
   else if (options.command == Command::Generate)
     generateText(executor, options, settings);
+  else if (options.command == Command::Export)
+    exportModel(executor, options);
   else
     train::probe(executor, settings, options.probe);
   if (options.profile)

@@ -22,7 +22,7 @@ namespace {
 using Values = std::vector<std::string>;
 
 // Which commands an option serves.
-enum : unsigned { kTrain = 1, kGenerate = 2, kProbe = 4, kInfo = 8, kAll = 15 };
+enum : unsigned { kTrain = 1, kGenerate = 2, kProbe = 4, kInfo = 8, kExport = 16, kAll = 31 };
 
 struct CommandInfo {
   Command command;
@@ -34,6 +34,7 @@ struct CommandInfo {
 constexpr CommandInfo kCommands[] = {
     {Command::Train, kTrain, "train", "trains on text files (this is the default)"},
     {Command::Generate, kGenerate, "generate", "continues a prompt with a checkpoint"},
+    {Command::Export, kExport, "export", "writes a checkpoint's model as transformers reads it"},
     {Command::Probe, kProbe, "probe", "runs some steps on given ids and writes every result to a file"},
     {Command::Info, kInfo, "info", "says what this trainer was compiled from and what it needs"},
 };
@@ -54,6 +55,13 @@ template <typename T> T numberOf(const std::string &option, const std::string &v
       !std::isfinite(double(result)))
     throw Error(message<ErrorId::OptionNumber>(option, value, least));
   return result;
+}
+
+int threadsOf(const std::string &value) {
+  int threads = numberOf<int>("--threads", value, 1);
+  if (threads > device::Pool::kMaxThreads)
+    throw Error(message<ErrorId::ThreadsTooMany>(threads, device::Pool::kMaxThreads));
+  return threads;
 }
 
 template <typename T>
@@ -90,7 +98,7 @@ const std::vector<Option> &table() {
          o.steps = numberOf<int64_t>("--steps", v.front(), 0);
          o.probe.steps = *o.steps;
        }},
-      {"--checkpoint", "DIR", kTrain | kGenerate, "folder of the checkpoint (default: checkpoint)",
+      {"--checkpoint", "DIR", kTrain | kGenerate | kExport, "folder of the checkpoint (default: checkpoint)",
        [](Options &o, const Values &v) {
          o.train.checkpoint = v.front();
          o.checkpointGiven = true;
@@ -112,6 +120,8 @@ const std::vector<Option> &table() {
            "--sample-length", [](Options &o) -> int64_t & { return o.train.sampleLength; }, 0)},
       {"--prompt", "TEXT", kGenerate, "the text to continue",
        string([](Options &o) -> std::string & { return o.prompt; })},
+      {"--ema", "", kGenerate | kExport, "use the averages of the parameters (run file: ema.decay)",
+       [](Options &o, const Values &) { o.averages = true; }},
       {"--length", "N", kGenerate, "bytes to write at most (default: 400)",
        number<int64_t>(
            "--length", [](Options &o) -> int64_t & { return o.sampling.length; }, 0)},
@@ -126,6 +136,8 @@ const std::vector<Option> &table() {
        string([](Options &o) -> std::string & { return o.probe.ids; })},
       {"--out", "FILE", kProbe, "safetensors to write",
        string([](Options &o) -> std::string & { return o.probe.out; })},
+      {"--folder", "DIR", kExport, "where config.json and model.safetensors go",
+       string([](Options &o) -> std::string & { return o.exportFolder; })},
       {"--seed", "S", kTrain | kGenerate | kProbe,
        "of parameters, data order and samples (default: the run file's)",
        [](Options &o, const Values &v) { o.seed = numberOf<uint64_t>("--seed", v.front(), 0); }},
@@ -133,11 +145,7 @@ const std::vector<Option> &table() {
        list([](Options &o) -> Values & { return o.assignments; })},
       {"--threads", "N", kTrain | kGenerate | kProbe,
        "threads to use (default: one per processor); results do not depend on it",
-       [](Options &o, const Values &v) {
-         o.threads = numberOf<int>("--threads", v.front(), 1);
-         if (o.threads > device::Pool::kMaxThreads)
-           throw Error(message<ErrorId::ThreadsTooMany>(o.threads, device::Pool::kMaxThreads));
-       }},
+       [](Options &o, const Values &v) { o.threads = threadsOf(v.front()); }},
       {"--profile", "", kTrain | kGenerate | kProbe, "print the time of every function and kernel at the end",
        [](Options &o, const Values &) { o.profile = true; }},
       {"--json", "", kInfo, "the whole manifest", [](Options &o, const Values &) { o.json = true; }},
@@ -181,6 +189,8 @@ void check(const Options &options, base::ErrorList &errors) {
     errors.add(message<ErrorId::ProbeIds>());
   if (options.command == Command::Probe && options.probe.out.empty())
     errors.add(message<ErrorId::ProbeOut>());
+  if (options.command == Command::Export && options.exportFolder.empty())
+    errors.add(message<ErrorId::ExportFolder>());
   if (options.train.initialize && options.resume)
     errors.add(message<ErrorId::ResumeAndInitialize>());
 }

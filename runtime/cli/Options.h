@@ -14,7 +14,7 @@
 
 namespace contraflow::cli {
 
-enum class Command { Train, Generate, Probe, Info, Version, Help };
+enum class Command { Train, Generate, Export, Probe, Info, Version, Help };
 
 struct Options {
   Command command = Command::Train;
@@ -33,10 +33,13 @@ struct Options {
   bool resume = false;
   train::TrainOptions train;
 
+  /// Of generate and export: the averages in place of the parameters.
+  bool averages = false;
   std::string prompt;
   train::SamplingOptions sampling;
 
   train::ProbeOptions probe;
+  std::string exportFolder;
   bool json = false;
 };
 

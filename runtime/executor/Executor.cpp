@@ -63,6 +63,19 @@ const Table &Executor::getTable(const std::string &program) const {
   return found->second;
 }
 
+Table Executor::redirect(const std::string &program, const char *from, const char *to) {
+  const Table &source = getTable(program);
+  const abi::Region &old = *manifest.findRegion(from), &replacement = *manifest.findRegion(to);
+  char *begin = arena.at(old.offset);
+  Table table = source;
+  for (void *&base : table.bases)
+    if (auto *at = static_cast<char *>(base); at >= begin && at < begin + old.bytes)
+      base = arena.at(replacement.offset) + (at - begin);
+  for (Table::Call &call : table.calls)
+    call.bases = table.bases.data() + (call.bases - source.bases.data());
+  return table;
+}
+
 void Executor::run(const Table &table, size_t begin, size_t end) {
   for (size_t index = begin; index < end; ++index) {
     const Table::Call &call = table.calls[index];

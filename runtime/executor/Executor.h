@@ -39,6 +39,9 @@ public:
 
   /// Throws base::Error where the manifest has no such program.
   const Table &getTable(const std::string &program) const;
+  /// The rows of `program` on other memory: what points into the region `from` points to the same place of
+  /// the region `to`, which has its layout.
+  Table redirect(const std::string &program, const char *from, const char *to);
 
   /// Calls rows [begin, end) in order.
   void run(const Table &table, size_t begin, size_t end);

@@ -28,6 +28,14 @@ void fillNormal(device::Pool &pool, std::span<float> values, const std::string &
   });
 }
 
+void initializeAverages(executor::Executor &executor) {
+  if (!executor.getManifest().findRegion("ema"))
+    return;
+  for (const abi::Parameter &parameter : executor.getManifest().parameters)
+    std::ranges::copy(executor.parameter("parameters", parameter),
+                      executor.parameter("ema", parameter).begin());
+}
+
 void initializeParameters(executor::Executor &executor, uint64_t seed, double std) {
   for (const abi::Parameter &parameter : executor.getManifest().parameters) {
     std::span<float> values = executor.parameter("parameters", parameter);
@@ -49,6 +57,7 @@ void initializeParameters(executor::Executor &executor, uint64_t seed, double st
       std::fill(moments.begin(), moments.end(), 0.0f);
     }
   }
+  initializeAverages(executor);
 }
 
 } // namespace contraflow::train

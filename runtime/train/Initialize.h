@@ -14,6 +14,9 @@ namespace contraflow::train {
 void fillNormal(device::Pool &pool, std::span<float> values, const std::string &name, uint64_t seed,
                 double std);
 
+/// Averages of parameters, where the trainer has any, begin as the parameters.
+void initializeAverages(executor::Executor &executor);
+
 /// Every parameter as its manifest entry says; moments become zero.
 void initializeParameters(executor::Executor &executor, uint64_t seed, double std);
 

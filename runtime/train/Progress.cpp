@@ -50,6 +50,8 @@ std::string durationText(double seconds) {
 std::string progressLine(const StepReport &report) {
   int width = int(std::to_string(report.steps).size());
   std::string validation = report.validationLoss ? format("%.4f", *report.validationLoss) : "-";
+  if (report.averagesValidationLoss)
+    validation += format(" (ema %.4f)", *report.averagesValidationLoss);
   return format("step %*lld/%lld  loss %.4f  val %s  grad %.3g  lr %.2e  %.0f tokens/s  left %s", width,
                 static_cast<long long>(report.step), static_cast<long long>(report.steps),
                 report.losses->main, validation.c_str(), report.gradientNorm, report.learningRate,
@@ -89,6 +91,8 @@ void MetricsFile::write(const StepReport &report, bool validated) {
     line["losses"][name] = value;
   if (validated)
     line["validation_loss"] = *report.validationLoss;
+  if (validated && report.averagesValidationLoss)
+    line["validation_loss_ema"] = *report.averagesValidationLoss;
   line["gradient_norm"] = report.gradientNorm;
   line["learning_rate"] = report.learningRate;
   line["tokens_per_second"] = report.tokensPerSecond;

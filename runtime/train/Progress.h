@@ -20,6 +20,8 @@ struct StepReport {
   const Losses *losses = nullptr;
   /// The last one that was measured.
   std::optional<double> validationLoss;
+  /// The same with averages in place of the parameters.
+  std::optional<double> averagesValidationLoss;
   double gradientNorm = 0;
   double learningRate = 0;
   double tokensPerSecond = 0;

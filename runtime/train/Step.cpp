@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/train/Step.h"
 #include "runtime/base/Error.h"
+#include "runtime/base/Hash.h"
+#include "runtime/base/Random.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +11,9 @@
 namespace contraflow::train {
 
 namespace {
+
+/// Keeps the numbers of an instance apart from those that made a parameter of the same name.
+constexpr uint64_t kRandomKeyHash = 1;
 
 bool changesParameters(const executor::Table::Call &call) {
   return call.row->direction == "optimizer" || call.row->direction == "update";
@@ -28,13 +33,34 @@ Step::Step(executor::Executor &executor, const Settings &settings)
   tokens = executor.ids(manifest.inputs.tokens, count);
   if (manifest.inputs.starts >= 0)
     starts = executor.ids(manifest.inputs.starts, count);
+  if (manifest.findRegion("ema") && manifest.findProgram("evaluate"))
+    averages = executor.redirect("evaluate", "parameters", "ema");
   for (const abi::Loss &loss : manifest.losses)
     if (std::none_of(losses.byName.begin(), losses.byName.end(),
                      [&](auto &entry) { return entry.first == loss.name; }))
       losses.byName.emplace_back(loss.name, 0.0);
 }
 
+/// Two words of a key are a function of seed, name and step; the micro-batch goes along as it is, so that
+/// generated code can count the rows of the whole step.
+void Step::writeRandomKeys(int64_t number) {
+  for (const abi::RandomKeys &keys : executor.getManifest().randomKeys) {
+    std::array<uint32_t, 4> words =
+        base::Philox(settings.seed, base::hash64(keys.name, kRandomKeyHash)).words(uint64_t(number));
+    int64_t microBatches = executor.getManifest().microBatches;
+    std::span<int32_t> key = executor.ids(keys.offset, microBatches * CF_RANDOM_KEY_WORDS);
+    for (int64_t m = 0; m < microBatches; ++m) {
+      std::span<int32_t> words32 = key.subspan(size_t(m) * CF_RANDOM_KEY_WORDS, CF_RANDOM_KEY_WORDS);
+      words32[0] = int32_t(words[0]);
+      words32[1] = int32_t(words[1]);
+      words32[2] = int32_t(m);
+      words32[3] = 0;
+    }
+  }
+}
+
 void Step::runGradients(int64_t number) {
+  writeRandomKeys(number);
   int64_t offset = executor.getManifest().scalars;
   if (offset >= 0) {
     std::span<float> scalars = executor.floats(offset, CF_SCALAR_COUNT);
@@ -63,10 +89,10 @@ void Step::runUpdate() {
   executor.run(table, updateBegin, table.calls.size());
 }
 
-void Step::runEvaluate() {
+void Step::evaluate(const executor::Table &table) {
   for (const abi::Loss &loss : executor.getManifest().losses)
     executor.floats(loss.offset, 1)[0] = 0;
-  executor.run(executor.getTable("evaluate"));
+  executor.run(table);
 }
 
 bool Step::lossesAreFinite() {

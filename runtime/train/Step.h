@@ -6,6 +6,7 @@
 #include "runtime/executor/Executor.h"
 #include "runtime/train/Settings.h"
 
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -39,7 +40,10 @@ public:
   /// The other rows: optimizer and updates.
   void runUpdate();
   /// Forward of micro-batch 0 alone; parameters stay.
-  void runEvaluate();
+  void runEvaluate() { evaluate(executor.getTable("evaluate")); }
+  /// The same with the averages of the parameters, where hasAverages().
+  void runEvaluateAverages() { evaluate(*averages); }
+  bool hasAverages() const { return averages.has_value(); }
 
   /// Of runGradients (`microBatches` = the manifest's) or runEvaluate (1).
   const Losses &readLosses(int64_t microBatches);
@@ -49,10 +53,14 @@ public:
 
 private:
   bool lossesAreFinite();
+  void writeRandomKeys(int64_t number);
+  void evaluate(const executor::Table &table);
 
   executor::Executor &executor;
   const Settings &settings;
   std::span<int32_t> tokens, starts;
+  /// The program evaluate on averages.
+  std::optional<executor::Table> averages;
   std::string mainLoss;
   Losses losses;
   size_t updateBegin = 0;

@@ -174,6 +174,7 @@ void Trainer::loadParameters() {
   } else if (options.initialize) {
     for (const std::string &name : checkpoint::loadParameters(executor, *source))
       say(text("warning: '", source->getPath(), "': nothing uses tensor '", name, "'"));
+    initializeAverages(executor);
   } else {
     initializeParameters(executor, settings.seed, settings.initStd);
   }
@@ -211,9 +212,22 @@ void Trainer::resumeFrom(const abi::SafetensorsFile &file) {
              state.buildId, ", this is ", manifest.buildId, ")"));
   for (const std::string &change : settings.changesSince(state.run))
     say(text("note: ", change, " up to step ", state.step));
+  resumeAverages(file);
   settings.seed = state.seed;
   firstStep = savedStep = state.step;
   say(text("resuming '", path, "' after step ", state.step));
+}
+
+/// Averages are new to a run that was compiled again with them, and end where it was compiled without.
+void Trainer::resumeAverages(const abi::SafetensorsFile &file) {
+  bool hasAverages = manifest.findRegion("ema");
+  if (hasAverages && !checkpoint::holdsAverages(file)) {
+    initializeAverages(executor);
+    say(text("note: '", file.getPath(), "' holds no averages of parameters; they begin as the parameters"));
+  } else if (!hasAverages && checkpoint::holdsAverages(file)) {
+    say(text("note: this trainer was compiled without ema.decay: the averages in '", file.getPath(),
+             "' end here"));
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -266,7 +280,18 @@ std::string Trainer::advice() const {
               savedStep >= 0 ? text("; the checkpoint of step ", savedStep, " is whole") : "");
 }
 
-std::optional<double> Trainer::validate() {
+bool Trainer::validate() {
+  std::optional<double> loss = validateWith(&Step::runEvaluate), averagesLoss;
+  if (loss && step.hasAverages())
+    averagesLoss = validateWith(&Step::runEvaluateAverages);
+  if (!loss || averagesLoss.has_value() != step.hasAverages())
+    return false;
+  validationLoss = loss;
+  averagesValidationLoss = averagesLoss;
+  return true;
+}
+
+std::optional<double> Trainer::validateWith(void (Step::*evaluate)()) {
   int64_t tokens = std::min(settings.validationTokens, validation->getTokensPerEpoch());
   int64_t batches = std::max<int64_t>(tokens / (manifest.batch * manifest.seq), 1);
   double sum = 0;
@@ -275,7 +300,7 @@ std::optional<double> Trainer::validate() {
       return std::nullopt;
     for (int64_t i = 0; i < manifest.batch; ++i)
       readSequence(*validation, (batch * manifest.batch + i) % validation->getPerEpoch(), i);
-    step.runEvaluate();
+    (step.*evaluate)();
     sum += step.readLosses(1).main;
   }
   if (!std::isfinite(sum))
@@ -284,12 +309,7 @@ std::optional<double> Trainer::validate() {
 }
 
 bool Trainer::validateWhenDue(int64_t number) {
-  if (!validation || !isDue(number, settings.validateEvery))
-    return false;
-  std::optional<double> loss = validate();
-  if (loss)
-    validationLoss = loss;
-  return loss.has_value();
+  return validation && isDue(number, settings.validateEvery) && validate();
 }
 
 /// The loss and the gradients of a step are those of the parameters before it; what its update made of them
@@ -311,6 +331,7 @@ void Trainer::report(int64_t number, bool validated) {
   report.steps = settings.steps;
   report.losses = &lastLosses;
   report.validationLoss = validationLoss;
+  report.averagesValidationLoss = averagesValidationLoss;
   report.gradientNorm = step.getGradientNorm();
   report.learningRate = learningRateAt(settings, number);
   report.tokensPerSecond = double(tokensPerStep()) * double(stepsSinceLine) / stepSeconds;
@@ -356,13 +377,16 @@ void Trainer::finish() {
   }
   if (!validation || stopRequested)
     return;
-  if (!validationLoss)
-    validationLoss = validate();
-  if (!validationLoss)
+  if (!validationLoss && !validate())
     return;
-  char line[64];
+  char line[80];
   std::snprintf(line, sizeof(line), "validation loss %.4f nats per byte", *validationLoss);
   say(line);
+  if (averagesValidationLoss) {
+    std::snprintf(line, sizeof(line), "validation loss %.4f nats per byte with averaged parameters",
+                  *averagesValidationLoss);
+    say(line);
+  }
   if (options.sampleLength > 0 && manifest.findProgram("generate"))
     writeSample();
 }

@@ -46,6 +46,7 @@ private:
   void openSource();
   void loadParameters();
   void resumeFrom(const abi::SafetensorsFile &file);
+  void resumeAverages(const abi::SafetensorsFile &file);
   void readText();
   /// Sequence `number` into row `row` of the batch.
   void readSequence(data::Sequences &sequences, int64_t number, int64_t row);
@@ -54,8 +55,9 @@ private:
   [[noreturn]] void refuseNonFinite(int64_t number);
   /// What to do about a model that diverged.
   std::string advice() const;
-  /// Nothing when a signal ended it early.
-  std::optional<double> validate();
+  /// Of the parameters, and of their averages where the trainer has them. False when a signal ended it early.
+  bool validate();
+  std::optional<double> validateWith(void (Step::*evaluate)());
   /// Whether there is a new validation loss.
   bool validateWhenDue(int64_t number);
   void requireSoundModel();
@@ -86,7 +88,7 @@ private:
 
   /// Of the last training step; an evaluation does not change it.
   Losses lastLosses;
-  std::optional<double> validationLoss;
+  std::optional<double> validationLoss, averagesValidationLoss;
   int64_t firstStep = 0;
   int64_t savedStep = -1;
   double beginSeconds = 0;

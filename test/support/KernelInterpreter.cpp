@@ -4,6 +4,7 @@
 #include "test/support/KernelInterpreter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "test/support/RandomWord.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <algorithm>
 #include <cmath>
@@ -71,6 +72,8 @@ public:
     int64_t at = locate(input, *inputs[input], point);
     return at == kNowhere ? 0.0 : inputs[input]->data[at];
   }
+  /// Element `at` of an input, past its map.
+  double input(unsigned input, int64_t at) const { return inputs[input]->data[at]; }
   /// The element that result `i` has at `point`, null where the write is skipped.
   double *element(unsigned i, ArrayRef<int64_t> point) {
     int64_t at = locate(inputs.size() + i, results[i], point);
@@ -209,6 +212,15 @@ double constantValue(arith::ConstantOp op) {
 
 int64_t integer(double x) { return static_cast<int64_t>(x); }
 
+/// The words of a tensor of i32.
+uint32_t word(double x) { return static_cast<uint32_t>(static_cast<int64_t>(x)); }
+
+double isKept(nn::RandomKeepOp op, ArrayRef<double> x) {
+  uint32_t row = word(x[2]) * static_cast<uint32_t>(op.getRows()) + word(x[3]);
+  uint32_t stream = static_cast<uint32_t>(op.getDrop().getStream());
+  return randomWord({word(x[0]), word(x[1]), row, word(x[4]), stream, 0}) >= op.getDrop().getThreshold();
+}
+
 /// The value of one scalar operation whose operands are `x`; nullopt for an operation that regions don't
 /// have.
 std::optional<double> scalar(Operation &op, ArrayRef<double> x) {
@@ -223,6 +235,7 @@ std::optional<double> scalar(Operation &op, ArrayRef<double> x) {
       .Case<arith::MinimumFOp, arith::MinNumFOp>([&](auto) { return std::min(x[0], x[1]); })
       .Case([&](arith::CmpFOp cmp) { return compare(cmp.getPredicate(), x[0], x[1]) ? 1.0 : 0.0; })
       .Case([&](arith::CmpIOp cmp) { return compare(cmp.getPredicate(), x[0], x[1]) ? 1.0 : 0.0; })
+      .Case([&](nn::RandomKeepOp keep) { return isKept(keep, x); })
       .Case([&](arith::SelectOp) { return x[0] != 0 ? x[1] : x[2]; })
       .Case<arith::SIToFPOp, arith::UIToFPOp, arith::ExtUIOp>([&](auto) { return x[0]; })
       .Case([&](arith::ExtSIOp ext) { return ext.getIn().getType().isInteger(1) ? -x[0] : x[0]; })
@@ -394,9 +407,24 @@ struct AttentionShape {
   int64_t batch, seq, heads, qkSize, vSize, kvHeads;
   double scale;
   bool causal, hasStarts;
+  /// Null where nothing is dropped; else the input that holds the random key.
+  nn::DropAttr drop;
+  unsigned keyInput;
   /// Of the gradient.
   bool hasLseGrad = false;
 };
+
+/// What the probability of key `j` is multiplied by.
+double factor(const AttentionShape &shape, Access &access, ArrayRef<int64_t> query, int64_t j) {
+  if (!shape.drop)
+    return 1;
+  auto keyWord = [&](int64_t i) { return word(access.input(shape.keyInput, i)); };
+  int64_t b = query[0], s = query[1], h = query[2];
+  uint32_t slice = static_cast<uint32_t>((keyWord(2) * shape.batch + b) * shape.heads + h);
+  uint32_t drawn = randomWord({keyWord(0), keyWord(1), static_cast<uint32_t>(s), static_cast<uint32_t>(j),
+                               static_cast<uint32_t>(shape.drop.getStream()), slice});
+  return drawn < shape.drop.getThreshold() ? 0 : shape.drop.getScale().getValueAsDouble();
+}
 
 /// First and one past the last key that query `s` sees.
 std::pair<int64_t, int64_t> visible(const AttentionShape &shape, Access &access, unsigned startsInput,
@@ -431,7 +459,7 @@ LogicalResult runAttention(const AttentionShape &shape, Access &access) {
     for (int64_t d = 0; d < shape.vSize; ++d) {
       double o = 0;
       for (int64_t j = keys.first; j < keys.second; ++j)
-        o += p[j - keys.first] / sum * access.read(2, {b, j, kvHead, 0, d});
+        o += p[j - keys.first] / sum * factor(shape, access, point, j) * access.read(2, {b, j, kvHead, 0, d});
       if (double *element = access.element(0, {b, s, h, 0, d}))
         *element = o;
     }
@@ -469,11 +497,11 @@ LogicalResult runAttentionGrad(const AttentionShape &shape, Access &access) {
     if (shape.hasLseGrad)
       delta -= access.read(6, {b, s, h, 0, 0});
     for (int64_t j = keys.first; j < keys.second; ++j) {
-      double probability = std::exp(p[j - keys.first] - lse), dP = 0;
+      double probability = std::exp(p[j - keys.first] - lse), kept = factor(shape, access, point, j), dP = 0;
       for (int64_t d = 0; d < shape.vSize; ++d) {
         double dO = access.read(5, {b, s, h, 0, d});
-        dP += dO * access.read(2, {b, j, kvHead, 0, d});
-        add(2, {b, j, kvHead, 0, d}, probability * dO);
+        dP += kept * dO * access.read(2, {b, j, kvHead, 0, d});
+        add(2, {b, j, kvHead, 0, d}, kept * probability * dO);
       }
       double dS = probability * (dP - delta) * shape.scale;
       for (int64_t d = 0; d < shape.qkSize; ++d) {
@@ -488,6 +516,7 @@ LogicalResult runAttentionGrad(const AttentionShape &shape, Access &access) {
 template <typename Anchor>
 AttentionShape attentionShape(nn::KernelOp kernel, Anchor anchor, unsigned inputsWithoutStarts) {
   ArrayRef<int64_t> domain = kernel.getDomain();
+  unsigned inputs = kernel.getNumInputs() - (anchor.getDrop() ? 1 : 0);
   return {domain[0],
           domain[1],
           domain[2],
@@ -496,7 +525,9 @@ AttentionShape attentionShape(nn::KernelOp kernel, Anchor anchor, unsigned input
           anchor.getKvHeads(),
           anchor.getScale().getValueAsDouble(),
           anchor.getCausal(),
-          kernel.getNumInputs() > inputsWithoutStarts};
+          inputs > inputsWithoutStarts,
+          anchor.getDrop(),
+          inputs};
 }
 
 //===----------------------------------------------------------------------===//

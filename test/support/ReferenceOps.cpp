@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "test/support/ReferenceOps.h"
+#include "test/support/RandomWord.h"
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -114,6 +115,22 @@ Array rope(const Array &x, const Rope &options) {
   return y;
 }
 
+/// 0 or 1 / (1 - p), at a point of the random numbers of `drop`.
+static double dropFactor(const Drop &drop, int64_t row, int64_t column, int64_t slice) {
+  auto word = [](double x) { return static_cast<uint32_t>(static_cast<int64_t>(x)); };
+  uint32_t drawn = test::randomWord(
+      {word(drop.key[0]), word(drop.key[1]), word(row), word(column), word(drop.stream), word(slice)});
+  return drawn < drop.p * 0x1p32 ? 0 : 1 / (1 - drop.p);
+}
+
+Array dropFactors(llvm::ArrayRef<int64_t> shape, const Drop &drop) {
+  Array factors(shape);
+  for (int64_t r = 0; r < shape[0]; ++r)
+    for (int64_t c = 0; c < shape[1]; ++c)
+      factors(r, c) = dropFactor(drop, drop.key[2] * shape[0] + r, c, 0);
+  return factors;
+}
+
 /// Exponentials of the scaled scores of row t and head h against every key of its sequence, 0 where it sees
 /// none.
 static std::vector<double> attentionWeights(const Array &q, const Array &k, const Array *starts,
@@ -152,9 +169,15 @@ Array attention(const Array &q, const Array &k, const Array &v, const Array *sta
       int64_t sequence = t / options.seq * options.seq, kvHead = h / perKvHead;
       std::vector<double> weights = attentionWeights(q, k, starts, options, t, h);
       double total = std::accumulate(weights.begin(), weights.end(), 0.0);
-      for (int64_t j = 0; j < options.seq; ++j)
+      const Drop &drop = options.drop;
+      int64_t batch = q.shape[0] / options.seq, b = t / options.seq;
+      for (int64_t j = 0; j < options.seq; ++j) {
+        double weight = weights[j] / total;
+        if (drop.p > 0)
+          weight *= dropFactor(drop, t % options.seq, j, (drop.key[2] * batch + b) * options.heads + h);
         for (int64_t d = 0; d < vSize; ++d)
-          y(t, h * vSize + d) += weights[j] / total * v(sequence + j, kvHead * vSize + d);
+          y(t, h * vSize + d) += weight * v(sequence + j, kvHead * vSize + d);
+      }
     }
   return y;
 }

@@ -30,10 +30,20 @@ struct Rope {
 };
 Array rope(const Array &x, const Rope &options);
 
+/// What drops with probability p: a random key as i32 words, and the stream of the operation.
+struct Drop {
+  double p = 0;
+  Array key;
+  int64_t stream = 0;
+};
+/// Factors of the elements of a matrix: 0 or 1 / (1 - p).
+Array dropFactors(llvm::ArrayRef<int64_t> shape, const Drop &drop);
+
 struct Attention {
   int64_t heads, kvHeads, seq;
   double scale;
   bool causal;
+  Drop drop;
 };
 /// `starts` may be null.
 /// The logarithm of the sum of exponentials of each row and head: the second result of attention.

@@ -143,7 +143,7 @@ LogicalResult RegionInfo::findUsed(nn::KernelOp op) {
       continue;
     bool elementwise = inner.getNumResults() == 1 && inner.getNumRegions() == 0 &&
                        (OpTrait::hasElementwiseMappableTraits(&inner) || isa<arith::ConstantOp>(inner));
-    if (!elementwise && !isa<nn::RowSumOp, nn::RowMaxOp, nn::DomainIndexOp>(inner))
+    if (!elementwise && !isa<nn::RowSumOp, nn::RowMaxOp, nn::DomainIndexOp, nn::RandomKeepOp>(inner))
       return inner.emitOpError() << "is not an operation of kernel regions";
     for (Value operand : inner.getOperands())
       used.insert(operand);
@@ -175,7 +175,9 @@ LogicalResult RegionInfo::follow(Operation &inner) {
   phases[result] = resultPhase;
   if (differs) {
     perColumn.insert(result);
-    instructions += isExpensive(&inner) ? 16 : 1;
+    // Ten rounds of Philox, two products each.
+    constexpr int64_t kRandomInstructions = 160;
+    instructions += isa<nn::RandomKeepOp>(inner) ? kRandomInstructions : isExpensive(&inner) ? 16 : 1;
     cost += isExpensive(&inner) ? 4 : 0;
   }
   return success();
@@ -185,11 +187,14 @@ FailureOr<RegionInfo> RegionInfo::get(nn::KernelOp op) {
   RegionInfo info;
   if (failed(info.findUsed(op)))
     return failure();
+  // Coordinates that are used stay as they are: a quotient and a remainder per point cost more than a loop.
+  bool draws =
+      llvm::any_of(op.getBody().front(), [](Operation &inner) { return isa<nn::RandomKeepOp>(inner); });
   // Symbols belong to rows: what is a column must not become a row, nor the other way round.
   bool gathers = llvm::any_of(
       op.getGathers(), [](Attribute gather) { return !llvm::cast<DenseI64ArrayAttr>(gather).empty(); });
-  info.shape =
-      getShape(op, gathers || !info.reductions.empty() || isa<nn::ColumnReduceAnchorAttr>(op.getAnchor()));
+  info.shape = getShape(op, gathers || draws || !info.reductions.empty() ||
+                                isa<nn::ColumnReduceAnchorAttr>(op.getAnchor()));
 
   mlir::Block &body = op.getBody().front();
   for (BlockArgument argument : body.getArguments())

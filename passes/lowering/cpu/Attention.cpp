@@ -30,7 +30,7 @@ public:
 
   /// The scratch that a task takes; the pieces lie at the same offsets in every task.
   struct Layout {
-    int64_t keys, values, scores, inverses;
+    int64_t keys, values, scores, inverses, factors;
     int64_t bytes;
     Layout(const CpuTarget &target, const AttentionShape &shape) {
       ScratchLayout layout;
@@ -38,6 +38,7 @@ public:
       values = layout.take(GemmEmitter::getPackedElements(target, shape.seq, shape.valueSize));
       scores = layout.take(kQueryBlock * AttentionTask::scoreStride(target, shape.seq));
       inverses = layout.take(kQueryBlock);
+      factors = layout.take(AttentionTask::factorElements(target, shape));
       bytes = layout.getBytes();
     }
   };
@@ -49,6 +50,7 @@ public:
     values = t.gemm.pack(t.head(kValue, kvHead, kValueSize), keys, shape.seq, shape.valueSize, valuePanels);
     scores = t.scratch(layout.scores);
     inverses = t.scratch(layout.inverses);
+    factors = t.scratch(layout.factors);
     t.forBlocks(kvHead, begin, end, [&](Value head) { emitBlock(head, keyPanels); });
   }
 
@@ -58,7 +60,7 @@ private:
     Matrix query = t.fromBlock(t.head(kQuery, head, kSize));
     Matrix out = t.fromBlock(t.head(output, head, kValueSize));
     t.multiplyKeys(query, keyPanels, shape.size, scores);
-    e.forLoop(zero, t.rows, 1, [&](Value row) { emitSoftmax(head, row); });
+    t.forRows(head, factors, [&](Value row) { emitSoftmax(head, row); });
 
     PanelProduct product;
     product.a = {scores, t.stride, 1};
@@ -107,7 +109,8 @@ private:
       Value p = math::ExpOp::create(e.builder, e.loc, exponent);
       if (mask)
         p = e.select(mask, p, none);
-      e.storeAligned(p, at);
+      // The sum is that of all probabilities, dropped or not.
+      e.storeAligned(t.drop(p, factors, row, key), at);
       return SmallVector<Value>{e.addf(sums[0], p)};
     })[0];
     sum = reduceLanes(e, sum, [&](Value a, Value b) { return e.addf(a, b); });
@@ -128,7 +131,7 @@ private:
   AttentionTask t;
   unsigned output;
   PackedMatrix values;
-  Value scores, inverses;
+  Value scores, inverses, factors;
 };
 
 } // namespace

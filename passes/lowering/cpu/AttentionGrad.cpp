@@ -9,6 +9,8 @@
 //   d_v += p^T d_o           d_k += ds^T q                              tiles of keys, p and ds read across
 //   d_q  = ds k
 //
+// Where the forward dropped, p of d_v and dp are dropped by the same factors.
+//
 //===----------------------------------------------------------------------===//
 #include "passes/lowering/cpu/Anchors.h"
 #include "passes/lowering/cpu/AttentionTask.h"
@@ -35,7 +37,7 @@ public:
 
   /// The scratch that a task takes; the pieces lie at the same offsets in every task.
   struct Layout {
-    int64_t keyPanels, valuePanels, keys, queries, outputGrads, probabilities, scoreGrads;
+    int64_t keyPanels, valuePanels, keys, queries, outputGrads, probabilities, scoreGrads, factors;
     int64_t bytes;
     Layout(const CpuTarget &target, const AttentionShape &shape) {
       ScratchLayout layout;
@@ -46,6 +48,7 @@ public:
       outputGrads = layout.take(GemmEmitter::getPackedElements(target, kQueryBlock, shape.valueSize));
       probabilities = layout.take(kQueryBlock * AttentionTask::scoreStride(target, shape.seq));
       scoreGrads = layout.take(kQueryBlock * AttentionTask::scoreStride(target, shape.seq));
+      factors = layout.take(AttentionTask::factorElements(target, shape));
       bytes = layout.getBytes();
     }
   };
@@ -59,6 +62,7 @@ public:
     PackedMatrix keys = t.gemm.pack(key, seq, shape.seq, shape.size, t.scratch(layout.keys));
     probabilities = t.scratch(layout.probabilities);
     scoreGrads = t.scratch(layout.scoreGrads);
+    factors = t.scratch(layout.factors);
     Matrix keyGrad = t.head(gradients + 1, kvHead, kSize),
            valueGrad = t.head(gradients + 2, kvHead, kValueSize);
     clear(keyGrad, shape.size);
@@ -69,7 +73,7 @@ public:
       Matrix outputGrad = t.fromBlock(t.head(kOutputGrad, head, kValueSize));
       t.multiplyKeys(query, keyPanels, shape.size, probabilities);
       t.multiplyKeys(outputGrad, valuePanels, shape.valueSize, scoreGrads);
-      e.forLoop(e.constant(0), t.rows, 1, [&](Value row) { emitRow(head, row); });
+      t.forRows(head, factors, [&](Value row) { emitRow(head, row); });
 
       PackedMatrix queries = t.gemm.pack(query, t.rows, kQueryBlock, shape.size, t.scratch(layout.queries));
       PackedMatrix outputGrads =
@@ -145,7 +149,9 @@ private:
       if (mask)
         exponent = e.select(mask, exponent, none);
       Value probability = math::ExpOp::create(e.builder, e.loc, exponent);
-      Value grad = e.mulf(e.mulf(probability, scale), e.subf(e.loadAligned(dsAt), mean));
+      Value dropped = t.drop(e.loadAligned(dsAt), factors, row, key);
+      Value grad = e.mulf(e.mulf(probability, scale), e.subf(dropped, mean));
+      probability = t.drop(probability, factors, row, key);
       e.storeAligned(mask ? e.select(mask, probability, none) : probability, pAt);
       e.storeAligned(mask ? e.select(mask, grad, none) : grad, dsAt);
       return SmallVector<Value>();
@@ -159,7 +165,7 @@ private:
   /// The number of the first result.
   unsigned gradients;
   bool hasLseGrad;
-  Value probabilities, scoreGrads;
+  Value probabilities, scoreGrads, factors;
 };
 
 } // namespace

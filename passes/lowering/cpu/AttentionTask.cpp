@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/lowering/cpu/AttentionTask.h"
 
+#include "passes/lowering/common/Random.h"
+
 using namespace mlir;
 
 namespace contraflow::cpu {
@@ -10,6 +12,7 @@ template <typename Anchor> static void readAnchor(Anchor anchor, AttentionShape 
   shape.kvHeads = anchor.getKvHeads();
   shape.scale = anchor.getScale().getValueAsDouble();
   shape.causal = anchor.getCausal();
+  shape.drop = anchor.getDrop();
 }
 
 FailureOr<AttentionShape> AttentionShape::read(nn::KernelOp op, unsigned inputsWithoutStarts,
@@ -25,7 +28,9 @@ FailureOr<AttentionShape> AttentionShape::read(nn::KernelOp op, unsigned inputsW
     readAnchor(anchor, shape);
   else
     readAnchor(llvm::cast<nn::AttentionGradAnchorAttr>(op.getAnchor()), shape);
-  shape.startsInput = op.getNumInputs() > inputsWithoutStarts ? int64_t(inputsWithoutStarts) : -1;
+  int64_t inputs = op.getNumInputs();
+  shape.keyInput = shape.drop ? --inputs : -1;
+  shape.startsInput = inputs > int64_t(inputsWithoutStarts) ? int64_t(inputsWithoutStarts) : -1;
   for (unsigned i = 0, e = op.getNumInputs() + op->getNumResults(); i < e; ++i) {
     FailureOr<StridedAccess> access = getStridedAccess(op, i);
     if (failed(access))
@@ -168,6 +173,52 @@ AttentionTask::forVisible(const Visible &keys, ValueRange inits,
   values =
       e.forLoop(whole, tail, lanes, values, [&](Value key, ValueRange v) { return body(key, Value(), v); });
   return e.forLoop(tail, keys.end, lanes, values, masked);
+}
+
+void AttentionTask::forRows(Value head, Value factors, function_ref<void(Value)> body) {
+  Value zero = e.constant(0);
+  if (!shape.drop) {
+    e.forLoop(zero, rows, 1, body);
+    return;
+  }
+  static_assert(kQueryBlock % kRandomRows == 0);
+  e.forLoop(zero, rows, kRandomRows, [&](Value firstRow) {
+    emitFactors(head, firstRow, factors);
+    e.forLoop(firstRow, e.min(e.add(firstRow, kRandomRows), rows), 1, body);
+  });
+}
+
+Value AttentionTask::drop(Value probabilities, Value factors, Value row, Value key) {
+  if (!shape.drop)
+    return probabilities;
+  Value line = e.offset(factors, e.mul(e.rem(row, kRandomRows), stride));
+  return e.mulf(probabilities, e.loadAligned(e.offset(line, key)));
+}
+
+/// factors[r][key] of rows firstRow + r: 0 where the probability is dropped. Positions of a block begin at a
+/// multiple of kRandomRows, so the rows are the four words of one counter.
+void AttentionTask::emitFactors(Value head, Value firstRow, Value factors) {
+  Value key = e.offset(task.operands[shape.keyInput], shape.accesses[shape.keyInput].offset);
+  auto keyWord = [&](int64_t i) { return e.loadI32(e.offset(key, i)); };
+  Value sequence = e.add(e.mul(e.toI64(keyWord(2)), shape.batch), batch);
+  Value slice = e.broadcast(e.toI32(e.add(e.mul(sequence, shape.heads), head)));
+  Value group = e.broadcast(e.toI32(e.div(e.add(first, firstRow), kRandomRows)));
+  Value key0 = e.broadcast(keyWord(0)), key1 = e.broadcast(keyWord(1));
+  SmallVector<int32_t> lanes = llvm::to_vector_of<int32_t>(llvm::seq<int64_t>(0, e.target.lanes));
+  Value numbers = arith::ConstantOp::create(e.builder, e.loc,
+                                            DenseElementsAttr::get(e.vecI32(), ArrayRef<int32_t>(lanes)));
+  Value stream = e.splatI32(static_cast<int32_t>(shape.drop.getStream()));
+  Value scale = e.splat(shape.drop.getScale().getValueAsDouble()), none = e.splat(0.0f);
+  Value end = visible(e.min(e.add(firstRow, kRandomRows - 1), e.sub(rows, e.constant(1)))).end;
+  e.forLoop(depthBegin, end, e.target.lanes, [&](Value column) {
+    Value columns = e.add(e.broadcast(e.toI32(column)), numbers);
+    lowering::RandomWords words =
+        lowering::emitPhilox(e.builder, e.loc, key0, key1, {columns, group, stream, slice});
+    for (auto [r, word] : llvm::enumerate(words)) {
+      Value keep = lowering::emitKeep(e.builder, e.loc, word, shape.drop);
+      e.storeAligned(e.select(keep, scale, none), e.offset(factors, e.add(column, int64_t(r) * stride)));
+    }
+  });
 }
 
 void AttentionTask::clearInvisible(const Visible &keys, Value row, ValueRange rowsOfScores) {

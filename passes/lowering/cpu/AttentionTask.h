@@ -30,6 +30,9 @@ struct AttentionShape {
   bool causal;
   /// The input that holds the first visible key of each row; -1 where there is none.
   int64_t startsInput;
+  /// The input that holds the random key, and what it drops; -1 and null where nothing is dropped.
+  int64_t keyInput;
+  nn::DropAttr drop;
   llvm::SmallVector<StridedAccess> accesses;
 
   int64_t headsPerGroup() const { return heads / kvHeads; }
@@ -108,6 +111,15 @@ public:
       const Visible &keys, mlir::ValueRange inits,
       llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value key, mlir::Value mask, mlir::ValueRange)>
           body);
+  /// Visits the rows of the block. Where probabilities are dropped, the factors of a row's probabilities are
+  /// there when it is visited.
+  void forRows(mlir::Value head, mlir::Value factors, llvm::function_ref<void(mlir::Value row)> body);
+  /// A vector of probabilities of a row after dropping; as it is where nothing is dropped.
+  mlir::Value drop(mlir::Value probabilities, mlir::Value factors, mlir::Value row, mlir::Value key);
+  /// Elements of the factors of as many rows as a random number serves.
+  static int64_t factorElements(const CpuTarget &target, const AttentionShape &shape) {
+    return shape.drop ? kRandomRows * scoreStride(target, shape.seq) : 0;
+  }
   /// Clears the vectors of a row that products read and that hold no visible key.
   void clearInvisible(const Visible &keys, mlir::Value row, mlir::ValueRange rowsOfScores);
 
@@ -116,6 +128,9 @@ public:
   GemmEmitter gemm;
 
 private:
+  /// Rows that the four words of a random number serve.
+  static constexpr int64_t kRandomRows = 4;
+  void emitFactors(mlir::Value head, mlir::Value firstRow, mlir::Value factors);
   void beginBlock(mlir::Value first, mlir::Value rows);
 
   Emitter &e;

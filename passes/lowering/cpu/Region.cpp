@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/lowering/cpu/Region.h"
 
+#include "passes/lowering/common/Random.h"
+
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
@@ -67,6 +69,8 @@ Value RegionEvaluator::compute(Operation *inner, ArrayRef<Value> operands, bool 
     Value base = number.base ? e.add(number.base, number.pattern[0]) : e.constant(number.pattern[0]);
     return e.toI32(base);
   }
+  if (auto keep = dyn_cast<nn::RandomKeepOp>(inner))
+    return lowering::emitRandomKeep(e.builder, e.loc, keep, operands);
   // With one column a reduction is what it reduces.
   if (isa<nn::RowSumOp, nn::RowMaxOp>(inner))
     return operands[0];

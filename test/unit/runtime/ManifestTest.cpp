@@ -16,6 +16,7 @@ TEST(Manifest, ComesBackFromJson) {
   Manifest manifest = programManifest();
   manifest.isa = {"avx2", "fma"};
   manifest.loads = {{"model.layers.1", 0, 4}};
+  manifest.randomKeys = {{"model.layers.0", 64}};
   manifest.bos = 5;
   manifest.losses.push_back({"other", 64, 0.1});
   manifest.operations["table_train"] = {{"linear", "table", 6, 8, 4}, {"add", "", 1, 2, 3}};
@@ -26,6 +27,9 @@ TEST(Manifest, ComesBackFromJson) {
   EXPECT_EQ(copy.eos, 257);
   EXPECT_EQ(copy.isa, manifest.isa);
   EXPECT_EQ(copy.losses[1].weight, 0.1);
+  ASSERT_EQ(copy.randomKeys.size(), 1u);
+  EXPECT_EQ(copy.randomKeys[0].name, "model.layers.0");
+  EXPECT_EQ(copy.randomKeys[0].offset, 64);
   ASSERT_EQ(copy.parameters.size(), 2u);
   EXPECT_TRUE(copy.parameters[1].split);
   EXPECT_FALSE(copy.parameters[1].trainable);
@@ -92,6 +96,8 @@ TEST(Manifest, RefusesNumbersThatDoNotFit) {
       {[](Manifest &m) { m.parameters[0].split = true; }, "has no index in braces"},
       {[](Manifest &m) { m.inputs.tokens = m.arenaBytes - 8; }, "inputs.tokens"},
       {[](Manifest &m) { m.scalars = m.arenaBytes; }, "scalars"},
+      {[](Manifest &m) { m.randomKeys = {{"a", m.arenaBytes - 16}}; }, "random keys 'a' needs bytes"},
+      {[](Manifest &m) { m.regions["ema"] = {0, 64}; }, "parameter 'table.weight' in ema needs bytes"},
       {[](Manifest &m) { m.losses[0].offset = m.arenaBytes; }, "loss 'main'"},
       {[](Manifest &m) { m.losses[0].offset = std::numeric_limits<int64_t>::max() - 1; }, "loss 'main'"},
       {[](Manifest &m) { m.outputs[0].shape = {int64_t(1) << 61}; }, "output 'logits'"},

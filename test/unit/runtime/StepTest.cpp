@@ -82,6 +82,38 @@ TEST(Step, WritesScalarsAndReadsLosses) {
   EXPECT_FALSE(std::isfinite(step.readLosses(2).total));
 }
 
+TEST(Step, WritesAKeyForEveryInstanceStepAndMicroBatch) {
+  abi::Manifest manifest = test::programManifest();
+  int64_t offset = manifest.arenaBytes;
+  manifest.arenaBytes += 256;
+  manifest.randomKeys = {{"layers.0", offset}, {"layers.1", offset + 64}};
+  manifest.validate();
+  auto keysOf = [&](int64_t step, const char *assignment) {
+    executor::Executor executor(manifest, test::read(PROGRAM), 1);
+    Settings settings = Settings::parse(manifest.run, {assignment});
+    Step run(executor, settings);
+    std::ranges::fill(run.getTokens(), 'a');
+    run.runGradients(step);
+    std::vector<std::vector<int32_t>> keys;
+    for (int64_t at : {offset, offset + 16, offset + 64, offset + 80}) {
+      std::span<int32_t> words = executor.ids(at, CF_RANDOM_KEY_WORDS);
+      keys.emplace_back(words.begin(), words.end());
+    }
+    return keys;
+  };
+  auto first = keysOf(3, "seed=1");
+  EXPECT_EQ(first, keysOf(3, "seed=1"));
+  for (int m : {0, 1}) {
+    EXPECT_EQ(first[size_t(m)][2], m);
+    EXPECT_EQ(first[size_t(m)][3], 0);
+  }
+  auto wordsOf = [](const std::vector<int32_t> &key) { return std::pair(key[0], key[1]); };
+  EXPECT_EQ(wordsOf(first[0]), wordsOf(first[1])) << "micro-batches share the words of a step";
+  EXPECT_NE(wordsOf(first[0]), wordsOf(first[2])) << "instances do not";
+  EXPECT_NE(wordsOf(first[0]), wordsOf(keysOf(4, "seed=1")[0]));
+  EXPECT_NE(wordsOf(first[0]), wordsOf(keysOf(3, "seed=2")[0]));
+}
+
 } // namespace
 
 } // namespace contraflow::train

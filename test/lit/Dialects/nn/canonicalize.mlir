@@ -39,6 +39,14 @@ func.func @scale_by_one(%x: !nn.tensor<8>) -> !nn.tensor<8> {
   return %a : !nn.tensor<8>
 }
 
+// CHECK-LABEL: func.func @dropout_of_nothing
+// CHECK-SAME:    %[[X:[^:]+]]
+func.func @dropout_of_nothing(%x: !nn.tensor<8 x 4>) -> !nn.tensor<8 x 4> {
+  %a = nn.dropout %x p(0.0) : <8 x 4>
+  // CHECK-NEXT: return %[[X]]
+  return %a : !nn.tensor<8 x 4>
+}
+
 // CHECK-LABEL: func.func @scale_of_scale
 // CHECK-SAME: (%[[X:.+]]: !nn.tensor<8>)
 func.func @scale_of_scale(%x: !nn.tensor<8>) -> (!nn.tensor<8>, !nn.tensor<8>) {

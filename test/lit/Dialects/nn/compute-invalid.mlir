@@ -254,3 +254,11 @@ func.func @mean_wants_rows(%x: !nn.tensor<4 x 8 x 2>) {
   %a = nn.mean %x : <4 x 8 x 2>
   return
 }
+
+// -----
+
+func.func @attention_c7(%q: !nn.tensor<4 x 4>) {
+  // expected-error @below {{'nn.attention' op (C7) dropout must be less than 1, found 1.0}}
+  %o, %l = nn.attention %q, %q, %q heads(2) kv_heads(2) seq(4) scale(1.0) dropout(1.0) : (<4 x 4>, <4 x 4>, <4 x 4>) -> (<4 x 4>, <4 x 2>)
+  return
+}

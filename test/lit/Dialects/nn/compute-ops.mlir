@@ -91,3 +91,15 @@ func.func @mean(%x: !nn.tensor<tokens x vocab>, %v: !nn.tensor<tokens>, %ids: !n
   %b = nn.mean %v valid(%ids : <tokens : i32>) : <tokens>
   return
 }
+
+// CHECK-LABEL: func.func @attention_dropout
+func.func @attention_dropout(%x: !nn.tensor<8 x 6>, %s: !nn.tensor<8 : i32>, %key: !nn.tensor<4 : i32>) {
+  // CHECK: nn.attention %{{.*}}, %{{.*}}, %{{.*}} causal heads(2) kv_heads(2) scale(1.0) dropout(p) : (<8 x 6>
+  %a, %k = nn.attention %x, %x, %x causal heads(2) kv_heads(2) scale(1.0) dropout(p) : (<8 x 6>, <8 x 6>, <8 x 6>) -> (<8 x 6>, <8 x 2>)
+  // CHECK: nn.attention {{.*}} starts(%{{.*}} : <8 : i32>) heads(2) kv_heads(2) scale(1.0) dropout(0.1) random(%{{.*}} : <4 : i32>) stream(7) : (<8 x 6>
+  %b, %l = nn.attention %x, %x, %x starts(%s : <8 : i32>) heads(2) kv_heads(2) scale(1.0) dropout(0.1) random(%key : <4 : i32>) stream(7) : (<8 x 6>, <8 x 6>, <8 x 6>) -> (<8 x 6>, <8 x 2>)
+  // Nothing is said of what is not dropped.
+  // CHECK: nn.attention {{.*}} scale(1.0) : (<8 x 6>
+  %c, %m = nn.attention %x, %x, %x heads(2) kv_heads(2) scale(1.0) dropout(0.0) : (<8 x 6>, <8 x 6>, <8 x 6>) -> (<8 x 6>, <8 x 2>)
+  return
+}

@@ -126,3 +126,27 @@ func.func @reshape_c1(%x: !nn.tensor<n x h*d>) {
   %z = nn.reshape %x : <n x h*d> -> <n x h>
   return
 }
+
+// -----
+
+func.func @dropout_c1(%x: !nn.tensor<4 x 8>) {
+  // expected-error @below {{'nn.dropout' op (C1) p must be less than 1, found 1.0}}
+  %z = nn.dropout %x p(1.0) : <4 x 8>
+  return
+}
+
+// -----
+
+func.func @dropout_c1_negative(%x: !nn.tensor<4 x 8>) {
+  // expected-error @below {{'nn.dropout' op (C1) p must be at least 0, found -0.5}}
+  %z = nn.dropout %x p(-0.5) : <4 x 8>
+  return
+}
+
+// -----
+
+func.func @dropout_wants_a_key(%x: !nn.tensor<4 x 8>, %k: !nn.tensor<5 : i32>) {
+  // expected-error @below {{'nn.dropout' op operand #1 must be random key <4 : i32>, but got '!nn.tensor<5 : i32>'}}
+  %z = nn.dropout %x p(0.5) random(%k : <5 : i32>) : <4 x 8>
+  return
+}

@@ -101,3 +101,14 @@ func.func @reshape(%x: !nn.tensor<tokens x heads*d>) {
   %y = nn.reshape %x : <tokens x d*heads> -> <heads*tokens x d>
   return
 }
+
+// CHECK-LABEL: func.func @dropout
+func.func @dropout(%x: !nn.tensor<tokens x hidden>, %key: !nn.tensor<4 : i32>) {
+  // CHECK: %{{.*}} = nn.dropout %{{.*}} p(probability) : <tokens x hidden>
+  %a = nn.dropout %x p(probability) : <tokens x hidden>
+  // CHECK: %{{.*}} = nn.dropout %{{.*}} p(0.1) random(%{{.*}} : <4 : i32>) stream(3) : <tokens x hidden>
+  %b = nn.dropout %x p(0.1) random(%key : <4 : i32>) stream(3) : <tokens x hidden>
+  // CHECK: %{{.*}} = nn.dropout %{{.*}} p(0.1) random(%{{.*}} : <4 : i32>) : <tokens x hidden>
+  %c = nn.dropout %x p(0.1) random(%key : <4 : i32>) stream(0) : <tokens x hidden>
+  return
+}

@@ -137,16 +137,16 @@ func.func @attention_input_grad_c3(%q: !nn.tensor<4 x 8>, %k: !nn.tensor<4 x 4>,
 
 // -----
 
-func.func @attention_input_grad_c7_rows(%q: !nn.tensor<4 x 4>, %l: !nn.tensor<4 x 2>, %d: !nn.tensor<5 x 2>) {
-  // expected-error @below {{'nn.attention_input_grad' op (C7) rows of lse_grad must equal rows of lse, found 5 and 4}}
+func.func @attention_input_grad_c8_rows(%q: !nn.tensor<4 x 4>, %l: !nn.tensor<4 x 2>, %d: !nn.tensor<5 x 2>) {
+  // expected-error @below {{'nn.attention_input_grad' op (C8) rows of lse_grad must equal rows of lse, found 5 and 4}}
   %a, %b, %c = nn.attention_input_grad %q, %q, %q, %q, %q, %l lse_grad(%d : <5 x 2>) heads(2) kv_heads(2) seq(4) scale(1.0) : <4 x 4>, <4 x 4>, <4 x 4>, <4 x 4>, <4 x 2>
   return
 }
 
 // -----
 
-func.func @attention_input_grad_c7_columns(%q: !nn.tensor<4 x 4>, %l: !nn.tensor<4 x 2>, %d: !nn.tensor<4 x 1>) {
-  // expected-error @below {{'nn.attention_input_grad' op (C7) columns of lse_grad must equal columns of lse, found 1 and 2}}
+func.func @attention_input_grad_c8_columns(%q: !nn.tensor<4 x 4>, %l: !nn.tensor<4 x 2>, %d: !nn.tensor<4 x 1>) {
+  // expected-error @below {{'nn.attention_input_grad' op (C8) columns of lse_grad must equal columns of lse, found 1 and 2}}
   %a, %b, %c = nn.attention_input_grad %q, %q, %q, %q, %q, %l lse_grad(%d : <4 x 1>) heads(2) kv_heads(2) seq(4) scale(1.0) : <4 x 4>, <4 x 4>, <4 x 4>, <4 x 4>, <4 x 2>
   return
 }
@@ -364,5 +364,22 @@ func.func @adamw_c1(%p: !nn.tensor<4 x 8>, %s: !nn.tensor<16>) {
 func.func @adamw_c2(%p: !nn.tensor<4 x 8>, %s: !nn.tensor<16>) {
   // expected-error @below {{'nn.adamw' op (C2) weight_decay must be at least 0, found -0.1}}
   %a, %b, %c = nn.adamw %p, %p, %p, %p, %s beta1(0.9) beta2(0.95) eps(1.0e-8) weight_decay(-0.1) : <4 x 8>
+  return
+}
+
+// -----
+
+func.func @ema_c1(%p: !nn.tensor<4 x 8>) {
+  // expected-error @below {{'nn.ema' op (C1) decay must be less than 1, found 1.0}}
+  %e = nn.ema %p, %p decay(1.0) : <4 x 8>
+  return
+}
+
+// -----
+
+func.func @attention_input_grad_c9(%x: !nn.tensor<4 x 6>, %l: !nn.tensor<4 x 2>) {
+  // expected-error @below {{'nn.attention_input_grad' op (C9) dropout is 0.1, but there is no random key}}
+  %a, %b, %c = nn.attention_input_grad %x, %x, %x, %x, %x, %l heads(2) kv_heads(2) seq(4) scale(1.0) dropout(0.1)
+      : <4 x 6>, <4 x 6>, <4 x 6>, <4 x 6>, <4 x 2>
   return
 }

@@ -148,6 +148,8 @@ func.func @optimizer(%p: !nn.tensor<inner x hidden>, %s: !nn.tensor<16>) {
   %t = nn.clip_factor %q, %s max_norm(1.0)
   // CHECK: %{{.*}}, %{{.*}}, %{{.*}} = nn.adamw %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} beta1(0.9) beta2(0.95) eps(1.0e-08) weight_decay(0.1) : <inner x hidden>
   %b, %m, %v = nn.adamw %p, %a, %z, %z, %t beta1(0.9) beta2(0.95) eps(1.0e-08) weight_decay(0.1) : <inner x hidden>
+  // CHECK: %{{.*}} = nn.ema %{{.*}}, %{{.*}} decay(0.999) : <inner x hidden>
+  %e = nn.ema %m, %b decay(0.999) : <inner x hidden>
   return
 }
 

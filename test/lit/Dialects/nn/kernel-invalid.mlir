@@ -351,3 +351,19 @@ func.func @angles_types() {
   %t = nn.constant_table #nn.angles<positions = 8, factor = 1.0 : f32, frequencies = dense<[1.0]> : tensor<1xf64>> -> <3 x 8 x 1>
   return
 }
+
+// -----
+
+#row = affine_map<(b, s, h, d, e) -> (b * 64 + s)>
+#query = affine_map<(b, s, h, d, e) -> (b * 64 + s, h * 8 + d)>
+#value = affine_map<(b, s, h, d, e) -> (b * 64 + s, h * 4 + e)>
+#lse = affine_map<(b, s, h, d, e) -> (b * 64 + s, h)>
+
+func.func @kernel_c6_random_key(%q: !nn.tensor<128 x 32>, %v: !nn.tensor<128 x 16>) {
+  // expected-error @below {{'nn.kernel' op (C6) attention has 3 inputs, expected 4, or 5 with starts}}
+  %o:2 = nn.kernel "attention" #nn.attention<heads = 4, kvHeads = 4, seq = 64, scale = 0.25 : f32, causal = true, drop = <threshold = 1, scale = 1.0 : f32, stream = 0>>
+    domain [2, 64, 4, 8, 4] ins(%q, %q, %v : <128 x 32>, <128 x 32>, <128 x 16>)
+    maps [#query, #query, #value, #value, #lse]
+    gathers [[], [], [], [], []] tied [-1, -1] -> <128 x 16>, <128 x 4>
+  return
+}

@@ -34,6 +34,8 @@ func.func @rows_gathered_by_ids(%ids: !nn.tensor<17 : i32>, %table: !nn.tensor<1
   ^bb0(%id: i32, %value: f32):
     // CHECK: %{{.+}} = nn.domain_index 1
     %column = nn.domain_index 1
+    // CHECK: %{{.+}} = nn.random_keep %{{.+}}, %{{.+}}, %{{.+}}, %{{.+}}, %{{.+}} rows(2048) <threshold = 429496730, scale = 1.000000e+00 : f32, stream = 2>
+    %keep = nn.random_keep %column, %column, %column, %column, %column rows(2048) #nn.drop<threshold = 429496730, scale = 1.0 : f32, stream = 2>
     nn.kernel_yield %value : f32
   }
   return %y : !nn.tensor<17 x 3>

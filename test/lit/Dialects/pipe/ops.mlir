@@ -11,6 +11,7 @@ func.func private @moe.forward()
 func.func private @moe.backward_input()
 func.func private @moe.backward_weight()
 func.func private @moe.optimizer()
+func.func private @step.ema()
 
 // CHECK-LABEL: pipe.program @train micro_batches 2 arena 4096 {
 pipe.program @train micro_batches 2 arena 4096 {
@@ -18,6 +19,10 @@ pipe.program @train micro_batches 2 arena 4096 {
   %tokens = pipe.buffer input "tokens" 128 at 64
   // CHECK: %[[SECOND:.+]] = pipe.view %[[TOKENS]][64, 64]
   %second = pipe.view %tokens[64, 64]
+  // CHECK: pipe.buffer ema "ema" 512
+  %average = pipe.buffer ema "ema" 512
+  // CHECK: %[[RANDOM:.+]] = pipe.buffer input "random" 32
+  %random = pipe.buffer input "random" 32
   %losses = pipe.buffer losses "losses" 8
   %loss = pipe.view %losses[4, 4]
   // CHECK: %[[HIDDEN:.+]] = pipe.buffer activation "model.hidden" 1024
@@ -36,8 +41,12 @@ pipe.program @train micro_batches 2 arena 4096 {
   pipe.run @moe.backward_weight W1< "model.layers.0" at 64 ()
   // CHECK: pipe.run @moe.optimizer optimizer "model.layers.0" at 64 ()
   pipe.run @moe.optimizer optimizer "model.layers.0" at 64 ()
+  // CHECK: pipe.run @step.ema ema "step" at 0 (%{{.+}})
+  pipe.run @step.ema ema "step" at 0 (%average)
   // CHECK: pipe.expose loss "main" %{{.+}} [1] weight 1.000000e+00
   pipe.expose loss "main" %loss [1] weight 1.0
+  // CHECK: pipe.expose random "model.layers.0" %[[RANDOM]] [2, 4]
+  pipe.expose random "model.layers.0" %random [2, 4]
   // CHECK: pipe.expose output "logits" %[[HIDDEN]] [16, 16]
   pipe.expose output "logits" %hidden [16, 16]
 }

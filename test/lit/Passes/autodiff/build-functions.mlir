@@ -318,3 +318,35 @@ nn.graph @train(%tokens: <4 : i32>, %starts: <4 : i32>) {
 // CHECK:         %[[D:.+]] = nn.cross_entropy_input_grad
 // CHECK:         %[[ZERO:.+]] = nn.zero : <4 x 2>
 // CHECK:         nn.attention_input_grad %[[ZERO]], %{{.*}} lse_grad(%[[D]] : <4 x 1>) causal
+
+// -----
+
+// In training every operation that drops has the key of the instance and a stream of its own, and its gradient the same
+// numbers; evaluation is without them. What drops nothing has no key.
+nn.block @drops(%ids: <4 : i32>) -> () {
+  %w = nn.param "w" : <5 x 2>
+  %x = nn.embedding %ids, %w : (<4 : i32>, <5 x 2>) -> <4 x 2>
+  %none = nn.dropout %x p(0.0) : <4 x 2>
+  %y = nn.dropout %none p(0.25) : <4 x 2>
+  %o, %lse = nn.attention %y, %y, %y causal heads(1) kv_heads(1) seq(4) scale(1.0) dropout(0.5)
+           : (<4 x 2>, <4 x 2>, <4 x 2>) -> (<4 x 2>, <4 x 1>)
+  %l, %m = nn.cross_entropy %o, %ids : <4 x 2>, <4 : i32>
+  nn.loss "main" weight(1) %l : <1>
+  nn.yield
+}
+nn.graph @train(%tokens: <4 : i32>, %starts: <4 : i32>) {
+  nn.call @drops(%tokens) : (<4 : i32>) -> ()
+}
+// CHECK-LABEL: func.func @drops.forward(
+// CHECK-SAME:    %[[KEY:[a-z0-9]+]]: !nn.tensor<4 : i32> {nn.role = #nn.role<random, "random">}
+// CHECK:         %[[X:.+]] = nn.embedding
+// CHECK-NEXT:    %[[Y:.+]] = nn.dropout %[[X]] p(0.25) random(%[[KEY]] : <4 : i32>) : <4 x 2>
+// CHECK-NEXT:    nn.attention %[[Y]], %[[Y]], %[[Y]] causal heads(1) kv_heads(1) seq(4) scale(1.0) dropout(0.5) random(%[[KEY]] : <4 : i32>) stream(1)
+// CHECK-LABEL: func.func @drops.evaluate(
+// CHECK-NOT:     random
+// CHECK:         %[[X:.+]] = nn.embedding
+// CHECK-NEXT:    nn.attention %[[X]], %[[X]], %[[X]] causal heads(1) kv_heads(1) seq(4) scale(1.0) :
+// CHECK-LABEL: func.func @drops.backward_input(
+// CHECK-SAME:    %[[KEY:[a-z0-9]+]]: !nn.tensor<4 : i32> {nn.role = #nn.role<random, "random">}
+// CHECK:         nn.attention_input_grad {{.*}} dropout(0.5) random(%[[KEY]] : <4 : i32>) stream(1)
+// CHECK:         nn.dropout %{{.+}} p(0.25) random(%[[KEY]] : <4 : i32>) : <4 x 2>

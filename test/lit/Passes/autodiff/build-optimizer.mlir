@@ -1,7 +1,7 @@
 // RUN: contraflow-opt %s -autodiff-build-optimizer -split-input-file | FileCheck %s
 
 // Eight parameters of 64 bytes each, padding included: table, first.table, and three of each router.
-module attributes {nn.optimizer = {beta1 = 0.8 : f64, beta2 = 0.99 : f64, eps = 1.0e-6 : f64, weight_decay = 0.05 : f64, clip_norm = 2.0 : f64}} {
+module attributes {nn.optimizer = {beta1 = 0.8 : f64, beta2 = 0.99 : f64, eps = 1.0e-6 : f64, weight_decay = 0.05 : f64, clip_norm = 2.0 : f64, ema_decay = 0.75 : f64}} {
   nn.block @router(%x: <4 x 3>, %table: <5 x 2> param) -> () {
     %g = nn.param "norm.weight" init(ones) : <3>
     %n = nn.rms_norm %x, %g eps(1.0e-6) : <4 x 3>, <3>
@@ -50,6 +50,14 @@ module attributes {nn.optimizer = {beta1 = 0.8 : f64, beta2 = 0.99 : f64, eps = 
 // CHECK:         %[[T:.+]] = nn.clip_factor %[[S]], %arg1 max_norm(2.0)
 // CHECK:         return %[[T]]
 
+// Averages are of all parameters alike.
+// CHECK-LABEL: func.func @step.ema(
+// CHECK-SAME:    !nn.tensor<128> {nn.role = #nn.role<param, "parameters">}
+// CHECK-SAME:    !nn.tensor<128> {nn.role = #nn.role<ema, "ema">}
+// CHECK-SAME:    -> ({{.*}}<ema, "ema", tied = 1>})
+// CHECK:         %[[E:.+]] = nn.ema %arg1, %arg0 decay(0.75) : <128>
+// CHECK:         return %[[E]]
+
 // CHECK-LABEL: func.func @graph.optimizer(
 // CHECK-SAME:    <param, "table">
 // CHECK-SAME:    <grad, "table">
@@ -91,5 +99,6 @@ nn.graph @train(%tokens: <4 : i32>, %starts: <4 : i32>) {
 // CHECK-NOT:     "loads"
 // CHECK-LABEL: func.func @step.clip(
 // CHECK:         max_norm(1.0)
+// CHECK-NOT:     step.ema
 // CHECK-LABEL: func.func @first.optimizer(
 // CHECK:         beta1(0.9) beta2(0.95) eps(1.0e-08) weight_decay(0.1)

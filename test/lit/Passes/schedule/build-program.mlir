@@ -125,3 +125,51 @@ module attributes {nn.batch = 2 : i64, nn.seq = 4 : i64, nn.micro_batches = 1 : 
 // CHECK: pipe.run @choose_generate.evaluate F0> "m" at 64 (%generate_tokens, %[[OUT:.+]])
 // CHECK: pipe.expose input "generate_tokens" %generate_tokens [4]
 // CHECK: pipe.expose output "logits" %[[OUT]] [4, 4]
+
+// -----
+
+// Averages come last; every call whose functions use random numbers has keys of its own, one per micro-batch.
+module attributes {nn.batch = 1 : i64, nn.seq = 4 : i64, nn.micro_batches = 2 : i64, nn.optimizer = {ema_decay = 0.5 : f64}} {
+  nn.block @embed(%ids: <4 : i32>, %table: <8 x 16> param) -> (<4 x 16>) {
+    %x = nn.embedding %ids, %table : (<4 : i32>, <8 x 16>) -> <4 x 16>
+    nn.yield %x : <4 x 16>
+  }
+  nn.block @layer(%x: <4 x 16>) -> (<4 x 16>) {
+    %y = nn.dropout %x p(0.1) : <4 x 16>
+    nn.yield %y : <4 x 16>
+  }
+  nn.block @predict(%x: <4 x 16>, %targets: <4 : i32>, %table: <8 x 16> param) -> (<4 x 8>) {
+    %logits = nn.linear %x, %table : (<4 x 16>, <8 x 16>) -> <4 x 8>
+    %loss, %lse = nn.cross_entropy %logits, %targets : <4 x 8>, <4 : i32>
+    nn.loss "main" weight(1) %loss : <1>
+    nn.yield %logits : <4 x 8>
+  }
+  nn.graph @train(%tokens: <4 : i32>, %starts: <4 : i32>) {
+    %table = nn.param "table.weight" : <8 x 16>
+    %x = nn.call @embed(%tokens, %table) : (<4 : i32>, <8 x 16>) -> (<4 x 16>)
+    %a = nn.call @layer(%x) prefix("layers.0") : (<4 x 16>) -> (<4 x 16>)
+    %b = nn.call @layer(%a) : (<4 x 16>) -> (<4 x 16>)
+    %c = nn.call @layer(%b) : (<4 x 16>) -> (<4 x 16>)
+    %logits = nn.call @predict(%c, %tokens, %table) : (<4 x 16>, <4 : i32>, <8 x 16>) -> (<4 x 8>)
+    nn.output "logits" %logits : <4 x 8>
+  }
+}
+
+// CHECK-LABEL: pipe.program @train
+// CHECK-DAG: %[[RANDOM:.+]] = pipe.buffer input "random" 96
+// CHECK-DAG: %[[FIRST:.+]] = pipe.view %[[RANDOM]][0, 16]
+// CHECK-DAG: %[[SECOND:.+]] = pipe.view %[[RANDOM]][16, 16]
+// CHECK-DAG: %[[OTHER:.+]] = pipe.view %[[RANDOM]][48, 16]
+// CHECK-DAG: %[[KEYS:.+]] = pipe.view %[[RANDOM]][0, 32]
+// CHECK: pipe.run @layer.forward F0> "layers.0" at 512 ({{.+}}, %[[FIRST]], {{.+}})
+// CHECK: pipe.run @layer.backward_input B0< "layers.0" at 512 (%[[FIRST]], {{.+}})
+// CHECK: pipe.run @layer.forward F1> "layers.0" at 512 ({{.+}}, %[[SECOND]], {{.+}})
+// CHECK: pipe.run @layer.forward F1> "layer" at 512 ({{.+}}, %[[OTHER]], {{.+}})
+// CHECK: pipe.run @graph.optimizer
+// CHECK-NEXT: pipe.run @step.ema ema "step" at 0 (%ema)
+// CHECK: pipe.expose random "layers.0" %[[KEYS]] [2, 4]
+// CHECK-NEXT: pipe.expose random "layer" %{{.+}} [2, 4]
+// CHECK-NEXT: pipe.expose random "layer.2" %{{.+}} [2, 4]
+// Evaluation is not random.
+// CHECK-LABEL: pipe.program @evaluate
+// CHECK-NOT: "random"

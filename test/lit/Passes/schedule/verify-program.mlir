@@ -208,3 +208,19 @@ module {
     pipe.run @g F0> "layer" at 0 ()
   }
 }
+
+// -----
+
+module {
+  func.func private @f(!nn.tensor<4> {nn.role = #nn.role<param, "w">})
+      -> (!nn.tensor<4> {nn.role = #nn.role<param, "w", tied = 0>})
+  func.func private @step.ema(!nn.tensor<4> {nn.role = #nn.role<param, "parameters">}, !nn.tensor<4> {nn.role = #nn.role<ema, "ema">})
+      -> (!nn.tensor<4> {nn.role = #nn.role<ema, "ema", tied = 1>})
+  pipe.program @verify_program_c6_average micro_batches 1 {
+    %ema = pipe.buffer ema "ema" 16
+    pipe.run @f optimizer "layer" at 0 ()
+    pipe.run @step.ema ema "step" at 0 (%ema)
+    // expected-error @below {{'pipe.run' op (C6) 'f' optimizer of 'layer' comes after 'step.ema', which averages what a step leaves behind}}
+    pipe.run @f optimizer "layer" at 0 ()
+  }
+}

@@ -26,7 +26,8 @@ TEST_F(RunFileTest, ReadsEveryKey) {
   std::optional<RunFile> run = parse(R"({
     "name": "mine", "model": {}, "architecture": "other.mlir", "target": {"kind": "cpu", "isa": "avx2,fma"},
     "batch": {"sequence": 16, "tokens": 256, "micro_batches": 4}, "loss": {"anything": 1},
-    "bias_update_rate": 0.5, "document_mask": true, "init": {"std": 0.1},
+    "bias_update_rate": 0.5, "document_mask": true, "init": {"std": 0.1}, "ema": {"decay": 0.999},
+    "dropout": {"hidden": 0.1, "anything": 0.2},
     "optimizer": {"lr": 1, "min_lr": 2, "betas": [0.1, 0.2], "eps": 3, "weight_decay": 4, "clip_norm": 5,
                   "schedule": "cosine", "warmup_steps": 6},
     "train": {"steps": 1, "validate_every": 2, "validation_tokens": 3, "checkpoint_every": 4, "log_every": 5,
@@ -37,6 +38,7 @@ TEST_F(RunFileTest, ReadsEveryKey) {
   EXPECT_EQ(run->architecture, (folder / "other.mlir").string());
   EXPECT_EQ(run->getBatch(), 4);
   EXPECT_EQ(run->optimizer.beta1, 0.1);
+  EXPECT_EQ(run->ema.decay, 0.999);
   EXPECT_EQ(run->optimizer.schedule, "cosine");
   EXPECT_EQ(run->data.include, std::vector<std::string>{"*.h"});
   EXPECT_EQ(run->seed, UINT64_MAX);
@@ -70,6 +72,17 @@ TEST_F(RunFileTest, ReportsAllErrorsOfAFile) {
       "run.json:4:50: error: optimizer: unknown key 'schedul'; did you mean 'schedule'?\n"
       "run.json:6:3: error: data: expected an object, found 3\n"
       "run.json:2:3: error: unknown key 'modle'; did you mean 'model'?\n");
+}
+
+TEST_F(RunFileTest, SharesAreBelowOne) {
+  EXPECT_FALSE(parse(R"({"model": {}, "batch": {"sequence": 1},
+ "ema": {"decay": 1},
+ "dropout": {"hidden": 1.0, "attention": -0.1, "mine": "high"}})"));
+  EXPECT_EQ(diagnostics,
+            "run.json:3:14: error: dropout.attention: expected a number of 0.0 or more, found -0.1\n"
+            "run.json:3:14: error: dropout.hidden: expected a number of 0 or more and below 1, found 1.0\n"
+            "run.json:3:14: error: dropout.mine: expected a number of 0.0 or more, found \"high\"\n"
+            "run.json:2:10: error: ema.decay: expected a number of 0 or more and below 1, found 1\n");
 }
 
 TEST_F(RunFileTest, RefusesABatchThatCannotBeCounted) {

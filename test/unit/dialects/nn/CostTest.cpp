@@ -25,7 +25,7 @@ constexpr llvm::StringLiteral kOperands = R"(
     %experts: !nn.tensor<4 x 3 x 16>, %drows: !nn.tensor<16 x 3>, %routing: !nn.tensor<53 : i32>,
     %logits: !nn.tensor<8 x 4>, %gates: !nn.tensor<8 x 2>, %lse: !nn.tensor<8 x 2>, %row: !nn.tensor<8>,
     %wide: !nn.tensor<8 x 48>, %key: !nn.tensor<8 x 8>, %bias: !nn.tensor<4>, %one: !nn.tensor<1>,
-    %scalars: !nn.tensor<16>)";
+    %scalars: !nn.tensor<16>, %words: !nn.tensor<4 : i32>)";
 
 struct Case {
   /// One operation.
@@ -75,6 +75,15 @@ const Case kCases[] = {
     {"%o, %l = nn.attention %x, %x, %x heads(2) kv_heads(2) seq(4) scale(1.0)"
      " : (<8 x 16>, <8 x 16>, <8 x 16>) -> (<8 x 16>, <8 x 2>)",
      2 * 2 * 16 * (2 * 8 + 2 * 8 + 5), 4 * kInput + 8 * 2},
+    // Dropping: a comparison and a product more per pair, two products in the gradient; and four words of a
+    // key.
+    {"%o, %l = nn.attention %x, %x, %x causal heads(2) kv_heads(2) seq(4) scale(1.0) dropout(0.1)"
+     " random(%words : <4 : i32>) : (<8 x 16>, <8 x 16>, <8 x 16>) -> (<8 x 16>, <8 x 2>)",
+     2 * 2 * 10 * (2 * 8 + 2 * 8 + 5 + 2), 4 * kInput + 8 * 2 + 4},
+    {"%a, %b, %c = nn.attention_input_grad %g, %x, %x, %x, %x, %lse causal heads(2) kv_heads(2) seq(4) "
+     "scale(1.0) dropout(0.1) random(%words : <4 : i32>)"
+     " : <8 x 16>, <8 x 16>, <8 x 16>, <8 x 16>, <8 x 2>",
+     2 * 2 * 10 * (3 * 2 * 8 + 2 * 2 * 8 + 6 + 3) + 2 * kInput, 8 * kInput + 8 * 2 + 4},
     // One key of 8 and one value of 4 for two heads of queries: the scores are those of two heads.
     {"%o, %l = nn.attention %x, %key, %logits starts(%ids : <8 : i32>) causal heads(2) kv_heads(1) seq(4) "
      "scale(1.0)"
@@ -108,6 +117,8 @@ const Case kCases[] = {
     {"%y = nn.sub %x, %g : <8 x 16>", kInput, 3 * kInput},
     {"%y = nn.mul %x, %g : <8 x 16>", kInput, 3 * kInput},
     {"%y = nn.scale %x by(0.5) : <8 x 16>", kInput, 2 * kInput},
+    // Comparison and product.
+    {"%y = nn.dropout %x p(0.1) random(%words : <4 : i32>) : <8 x 16>", 2 * kInput, 2 * kInput + 4},
     {"%y = nn.accumulate %x, %g : <8 x 16>", kInput, 3 * kInput},
     {"%y = nn.reduce_sum %x : <8 x 16> -> <16>", kInput, kInput + 16},
     // Negate, exp, add, divide; silu has a product more, swiglu two.
@@ -175,6 +186,8 @@ const Case kCases[] = {
     // Root, sum, quotient, minimum.
     {"%y = nn.clip_factor %one, %scalars max_norm(1.0)", 4, 1 + 16 + 16},
     // Clip; 3 for m, 4 for v; 2 for the decay; two quotients, root, sum, product, difference.
+    // Difference, product, sum.
+    {"%e = nn.ema %x, %x decay(0.99) : <8 x 16>", 3 * kInput, 3 * kInput},
     {"%p, %m, %u = nn.adamw %x, %x, %x, %x, %scalars beta1(0.9) beta2(0.95) eps(1.0e-8) weight_decay(0.1)"
      " : <8 x 16>",
      (1 + 3 + 4 + 2 + 6) * kInput, 7 * kInput + 16},

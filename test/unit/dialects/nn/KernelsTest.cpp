@@ -210,6 +210,122 @@ TEST_F(Kernels, Attention) {
 }
 
 //===----------------------------------------------------------------------===//
+// Dropout
+//===----------------------------------------------------------------------===//
+
+/// Words are i32: those of the upper half are negative.
+Array randomKey(int64_t microBatch) {
+  return Array({4}, std::vector<double>{-1234567891, 987654321, double(microBatch), 0});
+}
+
+TEST_F(Kernels, Dropout) {
+  for (const std::vector<int64_t> &shape :
+       {std::vector<int64_t>{1, 1}, {17, 3}, {3, 127}, {70, 64}, {5, 1000}})
+    for (double p : {0.1, 0.5, 0.9999})
+      for (int64_t microBatch : {0, 1, 5}) {
+        reference::Drop drop{p, randomKey(microBatch), microBatch + 3};
+        Call call{{normal(shape), drop.key}, {1}};
+        std::string text = "%r = nn.dropout %a0 p(" + num(p) + ") random(%a1 : <4 : i32>) stream(" +
+                           str(drop.stream) + ") : " + call.t(0);
+        Array factors = reference::dropFactors(shape, drop);
+        auto f = [&](const Array &x) {
+          return reference::zip(x, factors, [](double a, double b) { return a * b; });
+        };
+        expectNear(run(call, text, {"%r"}, {call.t(0)})[0], f(call.arguments[0]), "dropout");
+        // The gradient is the same operation: what is dropped sends nothing back.
+        Call back{{normal(shape), drop.key}, {1}};
+        expectGradient(run(back, text, {"%r"}, {call.t(0)})[0], call.arguments[0], back.arguments[0], f,
+                       "gradient of dropout");
+      }
+}
+
+TEST_F(Kernels, AttentionDropout) {
+  for (auto [sequences, seq, heads, kvHeads, size, vSize] :
+       {std::tuple(1, 3, 1, 1, 2, 1), std::tuple(2, 17, 3, 3, 5, 3), std::tuple(2, 35, 4, 2, 3, 17)})
+    for (bool hasStarts : {false, true}) {
+      int64_t rows = sequences * seq;
+      reference::Attention options{heads, kvHeads, seq, 0.25, !hasStarts, {0.3, randomKey(2), 6}};
+      Array q = normal({rows, heads * size}), k = normal({rows, kvHeads * size}),
+            v = normal({rows, kvHeads * vSize}), starts({rows});
+      for (int64_t t = 0; t < rows; ++t)
+        starts[t] = std::uniform_int_distribution<int64_t>(0, t % seq)(random);
+      const Array *mask = hasStarts ? &starts : nullptr;
+      // Starts and the key stand last, in this order.
+      auto attributes = [&](Call &call) {
+        unsigned next = call.arguments.size();
+        std::string text =
+            hasStarts ? " starts(%a" + str(next++) + " : " + type(starts, true) + ")" : " causal";
+        if (hasStarts)
+          call.arguments.push_back(starts);
+        call.arguments.push_back(options.drop.key);
+        for (unsigned i = next - hasStarts; i < call.arguments.size(); ++i)
+          call.idArguments.push_back(i);
+        return text + " heads(" + str(heads) + ") kv_heads(" + str(kvHeads) + ") seq(" + str(seq) +
+               ") scale(0.25) dropout(0.3) random(%a" + str(next) + " : <4 : i32>) stream(6)";
+      };
+      std::string o = "<" + str(rows) + " x " + str(heads * vSize) + ">",
+                  lse = "<" + str(rows) + " x " + str(heads) + ">";
+      Call call{{q, k, v}, {}};
+      std::string suffix = attributes(call);
+      std::vector<Array> found =
+          run(call,
+              "%r, %l = nn.attention %a0, %a1, %a2" + suffix + " : (" + call.t(0) + ", " + call.t(1) + ", " +
+                  call.t(2) + ") -> (" + o + ", " + lse + ")",
+              {"%r", "%l"}, {o, lse});
+      expectNear(found[0], reference::attention(q, k, v, mask, options), "attention with dropout");
+      expectNear(found[1], reference::attentionLse(q, k, mask, options), "lse does not depend on dropout");
+
+      Array grad = normal(found[0].shape);
+      Call back{{grad, q, k, v, found[0], found[1]}, {}};
+      suffix = attributes(back);
+      std::vector<Array> d =
+          run(back,
+              "%q, %k, %v = nn.attention_input_grad %a0, %a1, %a2, %a3, %a4, %a5" + suffix + " : " +
+                  back.t(0) + ", " + back.t(1) + ", " + back.t(2) + ", " + back.t(3) + ", " + back.t(5),
+              {"%q", "%k", "%v"}, {back.t(1), back.t(2), back.t(3)});
+      auto f = [&](const Array &query, const Array &key, const Array &value) {
+        return reference::attention(query, key, value, mask, options);
+      };
+      expectGradient(d[0], q, grad, [&](const Array &at) { return f(at, k, v); }, "dq with dropout");
+      expectGradient(d[1], k, grad, [&](const Array &at) { return f(q, at, v); }, "dk with dropout");
+      expectGradient(d[2], v, grad, [&](const Array &at) { return f(q, k, at); }, "dv with dropout");
+    }
+}
+
+// Of many points a share of p is dropped; rows, columns, streams, steps and micro-batches differ.
+TEST_F(Kernels, DropoutDropsAShareOfP) {
+  const std::vector<int64_t> shape{64, 512};
+  auto kept = [&](const Array &key, int64_t stream, double p) {
+    Array factors = reference::dropFactors(shape, {p, key, stream});
+    return reference::map(factors, [](double x) { return x != 0; });
+  };
+  auto share = [](const Array &a, const Array &b) {
+    return std::inner_product(a.data.begin(), a.data.end(), b.data.begin(), 0.0) / double(a.size());
+  };
+  for (double p : {0.1, 0.25, 0.5}) {
+    Array first = kept(randomKey(0), 0, p);
+    double error = 5 * std::sqrt(p * (1 - p) / double(first.size()));
+    EXPECT_NEAR(share(first, first), 1 - p, error);
+    Array otherKey = randomKey(0);
+    otherKey[1] += 1;
+    for (const Array &other : {kept(randomKey(1), 0, p), kept(randomKey(0), 1, p), kept(otherKey, 0, p)})
+      EXPECT_NEAR(share(first, other), (1 - p) * (1 - p), error) << "masks depend on each other";
+    // Neighbours in a row and in a column.
+    Array right = first, below = first;
+    std::rotate(right.data.begin(), right.data.begin() + 1, right.data.end());
+    std::rotate(below.data.begin(), below.data.begin() + shape[1], below.data.end());
+    EXPECT_NEAR(share(first, right), (1 - p) * (1 - p), error);
+    EXPECT_NEAR(share(first, below), (1 - p) * (1 - p), error);
+  }
+  // The rows of two micro-batches are those of one of twice the size.
+  Array whole = reference::dropFactors({128, 16}, {0.5, randomKey(0), 2});
+  for (int64_t m = 0; m < 2; ++m) {
+    Array half = reference::dropFactors({64, 16}, {0.5, randomKey(m), 2});
+    EXPECT_TRUE(std::equal(half.data.begin(), half.data.end(), whole.data.begin() + m * 64 * 16));
+  }
+}
+
+//===----------------------------------------------------------------------===//
 // Elementwise
 //===----------------------------------------------------------------------===//
 

@@ -112,6 +112,21 @@ TEST_F(Kernels, ClipFactor) {
     }
 }
 
+TEST_F(Kernels, Ema) {
+  for (const std::vector<int64_t> &shape :
+       {std::vector<int64_t>{1}, {4097}, {8192}, {12289}, {17, 3}, {3, 17, 5}}) {
+    Call call{{normal(shape), normal(shape)}, {}};
+    Array wanted = reference::zip(call.arguments[0], call.arguments[1],
+                                  [](double average, double x) { return 0.99 * average + 0.01 * x; });
+    expectNear(run(call, "%r = nn.ema %a0, %a1 decay(0.99) : " + call.t(0), {"%r"}, {call.t(0)})[0], wanted,
+               "ema");
+    // An average that its value has reached stays there.
+    Call same{{call.arguments[0], call.arguments[0]}, {}};
+    expectNear(run(same, "%r = nn.ema %a0, %a1 decay(0.99) : " + call.t(0), {"%r"}, {call.t(0)})[0],
+               call.arguments[0], "ema of a constant");
+  }
+}
+
 TEST_F(Kernels, AdamW) {
   for (const std::vector<int64_t> &shape : {std::vector<int64_t>{1}, {127}, {17, 3}, {3, 17, 5}}) {
     Call call{{normal(shape), normal(shape), normal(shape, 0.1), normal(shape), normal({16})}, {}};

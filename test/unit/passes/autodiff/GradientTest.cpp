@@ -132,6 +132,8 @@ std::vector<Case> makeOperationCases() {
     addSizes(cases, op, unary(op));
   addSizes(cases, "nn.gelu", unary("nn.gelu", "approximate(\"tanh\")"));
   addSizes(cases, "nn.scale", unary("nn.scale", "by(-0.7)"));
+  // The key is zero: the same mask in every function.
+  addSizes(cases, "nn.dropout", unary("nn.dropout", "p(0.3)"));
   for (const char *op : {"nn.add", "nn.sub", "nn.mul"})
     for (const char *rhs : {"<$T x $C>", "<$C>", "<$T x 1>", "<1>"})
       addSizes(cases, op, binary(op, rhs));
@@ -169,13 +171,15 @@ std::vector<Case> makeOperationCases() {
 
   struct Attention {
     int64_t batch, seq, heads, kvHeads, d, dv;
-    bool causal, starts, lse = false;
+    bool causal, starts, lse = false, drops = false;
   };
   for (const Attention &a :
        {Attention{1, 1, 1, 1, 3, 1, true, false}, Attention{2, 3, 2, 2, 3, 5, true, false},
         Attention{1, 17, 3, 1, 5, 3, false, false}, Attention{1, 17, 4, 2, 3, 3, true, true},
         Attention{1, 127, 1, 1, 1, 3, true, false}, Attention{1, 3, 2, 2, 3, 5, true, false, true},
-        Attention{2, 17, 4, 2, 3, 3, true, true, true}, Attention{1, 17, 3, 1, 5, 3, false, false, true}})
+        Attention{2, 17, 4, 2, 3, 3, true, true, true}, Attention{1, 17, 3, 1, 5, 3, false, false, true},
+        Attention{2, 17, 4, 2, 3, 3, true, true, true, true},
+        Attention{1, 6, 2, 1, 3, 5, false, false, false, true}})
     cases.push_back(
         {"nn.attention",
          replace("(%q: <$T x $Q>, %k: <$T x $K>, %v: <$T x $V>, %starts: <$T : i32>) -> (<$T x $O>" +
@@ -183,8 +187,9 @@ std::vector<Case> makeOperationCases() {
                      ") {\n"
                      "%o, %lse = nn.attention %q, %k, %v " +
                      std::string(a.starts ? "starts(%starts : <$T : i32>) " : "") +
-                     (a.causal ? "causal " : "") +
-                     "heads($H) kv_heads($G) seq($S) scale(0.6)\n"
+                     (a.causal ? "causal " : "") + "heads($H) kv_heads($G) seq($S) scale(0.6)" +
+                     (a.drops ? " dropout(0.4)" : "") +
+                     "\n"
                      ": (<$T x $Q>, <$T x $K>, <$T x $V>) -> (<$T x $O>, <$T x $H>)\n"
                      "nn.yield " +
                      (a.lse ? "%o, %lse : <$T x $O>, <$T x $H> }" : "%o : <$T x $O> }"),

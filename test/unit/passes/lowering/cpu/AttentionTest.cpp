@@ -15,11 +15,12 @@ struct Case {
   int64_t batch, seq, heads, kvHeads, size, valueSize;
   bool causal = true, documents = false;
   double scale = 0.5;
+  bool drops = false;
 
   friend std::ostream &operator<<(std::ostream &out, const Case &p) {
     return out << "batch " << p.batch << " seq " << p.seq << " heads " << p.heads << "/" << p.kvHeads
                << " sizes " << p.size << ", " << p.valueSize << (p.causal ? " causal" : "")
-               << (p.documents ? " documents" : "");
+               << (p.documents ? " documents" : "") << (p.drops ? " drops" : "");
   }
 };
 
@@ -41,11 +42,15 @@ public:
       return {rows, p.heads * p.valueSize};
     case 'l':
       return {rows, p.heads};
+    case 'r':
+      return {4};
     default:
       return {rows};
     }
   }
   std::string map(char kind) const {
+    if (kind == 'r')
+      return "affine_map<(d0, d1, d2, d3, d4) -> (0)>";
     std::string row = llvm::formatv("d0 * {0} + d1", p.seq), head;
     if (kind == 'q' || kind == 'k')
       head = llvm::formatv(", d2 * {0} + d3", p.size);
@@ -59,7 +64,7 @@ public:
     std::vector<std::string> types;
     std::string maps, gathers, tied, resultTypes;
     for (char kind : inputs)
-      types.push_back(tensorText(shape(kind), kind == 's' ? " : i32" : ""));
+      types.push_back(tensorText(shape(kind), kind == 's' || kind == 'r' ? " : i32" : ""));
     for (char kind : inputs + results.str()) {
       maps += (maps.empty() ? "" : ", ") + map(kind);
       gathers += gathers.empty() ? "[]" : ", []";
@@ -68,11 +73,12 @@ public:
       tied += tied.empty() ? "-1" : ", -1";
       resultTypes += (resultTypes.empty() ? "" : ", ") + tensorText(shape(kind));
     }
-    std::string head =
-        llvm::formatv("#nn.{0}<heads = {1}, kvHeads = {2}, seq = {3}, scale = {4:F6} : f32, causal = {5}{9}> "
-                      "domain [{6}, {3}, {1}, {7}, {8}]",
-                      anchor, p.heads, p.kvHeads, p.seq, p.scale, p.causal ? "true" : "false", p.batch,
-                      p.size, p.valueSize, llvm::StringRef(inputs).count('l') > 1 ? ", lseGrad = true" : "");
+    std::string head = llvm::formatv(
+        "#nn.{0}<heads = {1}, kvHeads = {2}, seq = {3}, scale = {4:F6} : f32, causal = {5}{9}{10}> "
+        "domain [{6}, {3}, {1}, {7}, {8}]",
+        anchor, p.heads, p.kvHeads, p.seq, p.scale, p.causal ? "true" : "false", p.batch, p.size, p.valueSize,
+        llvm::StringRef(inputs).count('l') > 1 ? ", lseGrad = true" : "",
+        p.drops ? ", drop = <threshold = 1288490189, scale = 1.428571 : f32, stream = 5>" : "");
     std::string rest =
         llvm::formatv("maps [{0}] gathers [{1}] tied [{2}] -> {3}", maps, gathers, tied, resultTypes);
     return parseKernel(context(), head, types, rest);
@@ -101,8 +107,12 @@ std::vector<Array> makeInputs(const Case &p, const AttentionText &text, std::mt1
     inputs.push_back(randomArray(text.shape(kind), random));
   if (p.documents)
     inputs.push_back(makeStarts(p, random));
+  if (p.drops)
+    inputs.push_back(Array({4}, std::vector<double>{-77777777, 123456789, 3, 0}));
   return inputs;
 }
+
+std::string extraInputs(const Case &p) { return std::string(p.documents ? "s" : "") + (p.drops ? "r" : ""); }
 
 void checkForward(const Case &p, const cpu::CpuMachine &machine) {
   SCOPED_TRACE(testing::PrintToString(p) + " lanes " + std::to_string(machine.target.lanes));
@@ -110,7 +120,7 @@ void checkForward(const Case &p, const cpu::CpuMachine &machine) {
   AttentionText text(p);
   std::vector<Array> inputs = makeInputs(p, text, random);
   // Scores of unit size have errors of a few units of 2^-24, which the exponential passes on.
-  expectMatches(text.parse("attention", p.documents ? "qkvs" : "qkv", "ol"), inputs, machine, 2e-6, false);
+  expectMatches(text.parse("attention", "qkv" + extraInputs(p), "ol"), inputs, machine, 2e-6, false);
 }
 
 /// Output and lse come from the interpreter, rounded to f32 as forward would leave them.
@@ -119,7 +129,7 @@ void checkGradient(const Case &p, const cpu::CpuMachine &machine, bool throughLs
   std::mt19937 random(p.seq);
   AttentionText text(p);
   std::vector<Array> inputs = makeInputs(p, text, random), outputs;
-  ParsedKernel forward = text.parse("attention", p.documents ? "qkvs" : "qkv", "ol");
+  ParsedKernel forward = text.parse("attention", "qkv" + extraInputs(p), "ol");
   std::vector<const Array *> pointers;
   for (const Array &input : inputs)
     pointers.push_back(&input);
@@ -133,8 +143,7 @@ void checkGradient(const Case &p, const cpu::CpuMachine &machine, bool throughLs
     inputs.insert(inputs.begin() + 6, randomArray(text.shape('l'), random));
     kinds += 'l';
   }
-  expectMatches(text.parse("attention_grad", kinds + (p.documents ? "s" : ""), "qkv"), inputs, machine, 4e-6,
-                false);
+  expectMatches(text.parse("attention_grad", kinds + extraInputs(p), "qkv"), inputs, machine, 4e-6, false);
 }
 
 const Case kCases[] = {
@@ -148,6 +157,9 @@ const Case kCases[] = {
     {1, 200, 2, 2, 35, 20},
     {1, 193, 2, 1, 9, 20, true, true, 1.5},
     {1, 250, 1, 1, 7, 5, true, false, -0.3},
+    {2, 131, 4, 2, 12, 20, true, true, 0.5, true},
+    {1, 98, 2, 2, 9, 17, false, false, 0.5, true},
+    {3, 5, 2, 1, 3, 4, true, false, 0.5, true},
 };
 
 /// All cases on the widest machine, some on the others.
@@ -155,7 +167,7 @@ void forCases(void (*check)(const Case &, const cpu::CpuMachine &)) {
   for (const Case &p : kCases)
     check(p, machines()[0]);
   for (const cpu::CpuMachine &machine : llvm::drop_begin(machines()))
-    for (int i : {0, 4, 6})
+    for (int i : {0, 4, 6, 10})
       check(kCases[i], machine);
 }
 
@@ -166,7 +178,7 @@ TEST(Attention, Gradient) {
 }
 
 TEST(Attention, GradientThroughLse) {
-  for (int i : {0, 1, 4, 5, 6})
+  for (int i : {0, 1, 4, 5, 6, 11})
     checkGradient(kCases[i], machines()[0], true);
   for (const cpu::CpuMachine &machine : llvm::drop_begin(machines()))
     checkGradient(kCases[4], machine, true);
