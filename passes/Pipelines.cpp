@@ -66,6 +66,8 @@ struct LoweringOptions : PassPipelineOptions<LoweringOptions> {
 };
 
 void buildLoweringFor(OpPassManager &pm, const LoweringOptions &options) {
+  // A checked trainer knows where values lie; kernels are the last to say it.
+  pm.addPass(lowering::createDescribeChecksPass());
   // Kernels become loops over vectors and addresses, for one processor.
   cpu::KernelsToLLVMPassOptions lowering;
   lowering.processor = options.isa;

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Runs every test of a build and ends with `N passed, N failed`.
 
-usage: test/run.py --build DIR [--only lint|unit|lit|e2e ...] [--filter REGEX]
+usage: test/run.py --build DIR [--only lint|unit|lit|e2e|checked ...] [--filter REGEX]
 
 Levels, in this order: lint (scripts in test/lint), unit (GoogleTest executables `*-tests`),
-lit (test/lit), e2e (test/e2e).
+lit (test/lit), e2e (test/e2e), checked (test/e2e again, with trainers that check their memory).
 A level that finds no test counts as a failure: a test that cannot fail is a defect. So does a skipped test, unless
 it says "machine": what a processor lacks cannot be installed, everything else is installed by `./dev setup`. In a
 build with sanitizers it may say "uninstrumented": it looks at what sanitizers change, such as time or code.
@@ -141,13 +141,14 @@ def run_unit(build, pattern):
     return results
 
 
-def run_lit_suite(build, folder, pattern):
+def run_lit_suite(build, folder, pattern, *parameters):
     lit = next(p for p in ("/usr/lib/llvm-22/bin/lit", "/usr/lib/llvm-22/build/utils/lit/lit.py", "lit")
                if os.path.exists(p) or p == "lit")
     with tempfile.TemporaryDirectory() as scratch:
         out = pathlib.Path(scratch) / "result.json"
         command = [lit, "-q", "--output", str(out), "--filter", pattern.pattern or ".", "--allow-empty-runs",
-                   "--timeout", str(build.timeout), str(build.folder / folder)]
+                   *(f"--param={parameter}" for parameter in parameters), "--timeout", str(build.timeout),
+                   str(build.folder / folder)]
         result = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         results = Results(build)
         if not out.exists():
@@ -169,6 +170,7 @@ LEVELS = {
     "unit": run_unit,
     "lit": lambda build, pattern: run_lit_suite(build, "test/lit", pattern),
     "e2e": lambda build, pattern: run_lit_suite(build, "test/e2e", pattern),
+    "checked": lambda build, pattern: run_lit_suite(build, "test/e2e", pattern, "checked=1"),
 }
 
 

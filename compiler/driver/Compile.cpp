@@ -26,6 +26,7 @@ CompileOptions getCompileOptions(const Options &options) {
   result.replayed = options.replayed;
   result.timing = options.timing;
   result.assignments = options.assignments;
+  result.checked = options.checked;
   return result;
 }
 

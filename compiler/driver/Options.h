@@ -29,6 +29,7 @@ struct Options {
   std::string models;
   std::string keep;
   bool timing = false;
+  bool checked = false;
   bool json = false;
   bool run = false;
   bool tensors = false;

@@ -241,7 +241,17 @@ bool Compilation::loadModule() {
   const Phase *stop = options.stopAfter.empty() ? nullptr : findPhase(options.stopAfter);
   if (stop && stop->number < done)
     return fail(message<ErrorId::PhasePassed>(input, stop->name));
-  return verifyLoaded();
+  return markChecked() && verifyLoaded();
+}
+
+/// Guards have to be there when sizes are decided, which begins with the schedule.
+bool Compilation::markChecked() {
+  if (!options.checked || nn::getAttr<nn::NNDialect::CheckedAttrHelper>(*module))
+    return true;
+  if (done >= findPhase("schedule")->number)
+    return fail(message<ErrorId::CheckedTooLate>(getPhases()[done - 1].name));
+  nn::setAttr<nn::NNDialect::CheckedAttrHelper>(*module, UnitAttr::get(context.get()));
+  return true;
 }
 
 /// IR from a file may have been edited: what the phase that wrote it promised is checked again.
@@ -262,7 +272,7 @@ bool Compilation::runFrontend() {
   nn::setAttr<nn::NNDialect::RunAttrHelper>(*module, builder.getStringAttr(runFile->resolve().dump()));
   nn::setAttr<nn::NNDialect::ModelNameAttrHelper>(*module, builder.getStringAttr(runFile->name));
   nn::setAttr<nn::NNDialect::IsaAttrHelper>(*module, builder.getStringAttr(runFile->target.isa));
-  return true;
+  return markChecked();
 }
 
 namespace {

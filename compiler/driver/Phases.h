@@ -27,6 +27,8 @@ struct CompileOptions {
   bool timing = false;
   /// Of --set.
   std::vector<std::string> assignments;
+  /// The trainer looks at its memory while it runs.
+  bool checked = false;
 };
 
 /// One compilation. Errors are printed to standard error as they occur; the functions then return false.
@@ -58,6 +60,7 @@ private:
   bool loadRunFile();
   bool loadModule();
   bool verifyLoaded();
+  bool markChecked();
   bool runFrontend();
   bool runPipeline(const Phase &phase);
   bool finishPhase(const Phase &phase, double seconds);

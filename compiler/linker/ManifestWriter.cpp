@@ -43,6 +43,9 @@ public:
     for (auto program : module.getOps<pipe::ProgramOp>())
       if (llvm::Error error = addProgram(program))
         return std::move(error);
+    manifest.guardBytes = nn::getGuardBytes(module);
+    for (auto checks : module.getOps<pipe::ChecksOp>())
+      addChecks(checks);
     addActivations();
     return std::move(manifest);
   }
@@ -131,14 +134,15 @@ private:
     transientBytes = std::max(transientBytes, countTransientBytes(buffers, end));
   }
 
-  /// The most bytes in use during one row, without what outlives the program.
-  static int64_t countTransientBytes(const std::vector<abi::Buffer> &buffers, int64_t rows) {
+  /// The most bytes in use during one row, guards included, without what outlives the program.
+  int64_t countTransientBytes(const std::vector<abi::Buffer> &buffers, int64_t rows) {
     SmallVector<int64_t> change(rows + 2, 0);
+    int64_t guards = 2 * nn::getGuardBytes(module);
     for (const abi::Buffer &buffer : buffers) {
       if (buffer.persistent)
         continue;
-      change[buffer.first] += llvm::alignTo(buffer.bytes, 64);
-      change[buffer.last + 1] -= llvm::alignTo(buffer.bytes, 64);
+      change[buffer.first] += llvm::alignTo(buffer.bytes, 64) + guards;
+      change[buffer.last + 1] -= llvm::alignTo(buffer.bytes, 64) + guards;
     }
     int64_t live = 0, most = 0;
     for (int64_t bytes : change)
@@ -218,9 +222,24 @@ private:
     }
   }
 
+  void addChecks(pipe::ChecksOp op) {
+    abi::FunctionChecks &checks = manifest.checks[op.getFunction().str()];
+    for (StringRef kernel : op.getKernels().getAsValueRange<StringAttr>())
+      checks.kernels.push_back(kernel.str());
+    for (auto value : op.getBody().getOps<pipe::CheckValueOp>())
+      checks.values.push_back({value.getName().str(), int64_t(value.getBase()), int64_t(value.getOffset()),
+                               int64_t(value.getBytes()), int64_t(value.getFirst()), int64_t(value.getLast()),
+                               value.getReads().vec(), value.getWrites().vec(), value.getGuard(),
+                               value.getIds()});
+    for (auto ids : op.getBody().getOps<pipe::CheckIdsOp>())
+      checks.ids.push_back({int64_t(ids.getKernel()), stringifyIdsKind(ids.getKind()).str(),
+                            int64_t(ids.getBase()), int64_t(ids.getOffset()), int64_t(ids.getCount()),
+                            int64_t(ids.getLeast()), int64_t(ids.getLimit())});
+  }
+
   /// What is not kept from step to step lies behind what is.
   void addActivations() {
-    int64_t begin = llvm::alignTo(persistentEnd, 64);
+    int64_t begin = llvm::alignTo(persistentEnd, 64) + nn::getGuardBytes(module);
     manifest.regions["activations"] = {begin, std::max<int64_t>(manifest.arenaBytes - begin, 0)};
     manifest.maxLiveBytes = begin + transientBytes;
   }
@@ -246,7 +265,7 @@ llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
 
   // Programs are data from here on; what is left is code.
   for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
-    if (isa<pipe::ProgramOp, pipe::ParameterOp>(op))
+    if (isa<pipe::ProgramOp, pipe::ParameterOp, pipe::ChecksOp>(op))
       op.erase();
   llvm::Expected<cpu::CompiledObject> object = cpu::compileToObject(module, *machine);
   if (!object)

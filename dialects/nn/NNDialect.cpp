@@ -39,6 +39,7 @@ bool isCount(Attribute value) {
   auto number = dyn_cast<IntegerAttr>(value);
   return number && number.getType().isSignlessInteger(64) && number.getInt() >= 0;
 }
+bool isMark(Attribute value) { return isa<UnitAttr>(value); }
 bool isText(Attribute value) { return isa<StringAttr>(value); }
 bool isDictionary(Attribute value) { return isa<DictionaryAttr>(value); }
 bool isNames(Attribute value) {
@@ -68,7 +69,8 @@ const AttributeRule kModuleRules[] = {
     {NNDialect::ModelNameAttrHelper::getNameStr(), isText, kText},
     {NNDialect::RunAttrHelper::getNameStr(), isText, kText},
     {NNDialect::PhaseAttrHelper::getNameStr(), isText, kText},
-    {NNDialect::IsaAttrHelper::getNameStr(), isText, kText}};
+    {NNDialect::IsaAttrHelper::getNameStr(), isText, kText},
+    {NNDialect::CheckedAttrHelper::getNameStr(), isMark, "no value"}};
 
 const AttributeRule kFunctionRules[] = {
     {NNDialect::WithoutGradientAttrHelper::getNameStr(), isNames, "an array of strings"},

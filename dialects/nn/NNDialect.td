@@ -24,7 +24,8 @@ def NN_Dialect : Dialect {
   let discardableAttrs = (ins
     // Of the module, by the frontend and the driver: sequences of a micro-batch, tokens of a sequence, micro-batches
     // of a step, ids that logits are over; floats of the optimizer by name; the model's type and name; the resolved
-    // run file (JSON text); the last phase that ran; the processor that code is for ("native", "x86-64-v3").
+    // run file (JSON text); the last phase that ran; the processor that code is for ("native", "x86-64-v3"); whether
+    // the trainer checks its memory while it runs.
     "::mlir::IntegerAttr":$batch,
     "::mlir::IntegerAttr":$seq,
     "::mlir::IntegerAttr":$micro_batches,
@@ -35,6 +36,7 @@ def NN_Dialect : Dialect {
     "::mlir::StringAttr":$run,
     "::mlir::StringAttr":$phase,
     "::mlir::StringAttr":$isa,
+    "::mlir::UnitAttr":$checked,
     // Of the module, by the lowering: bytes of scratch that a worker needs.
     "::mlir::IntegerAttr":$scratch_bytes,
     // Of functions: parameters that no gradient reaches (autodiff), what each operation costs (schedule), bytes of

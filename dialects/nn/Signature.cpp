@@ -6,6 +6,8 @@ using namespace mlir;
 
 namespace contraflow::nn {
 
+bool isChecked(ModuleOp module) { return bool(getAttr<NNDialect::CheckedAttrHelper>(module)); }
+
 std::optional<Base> getSharedBase(RoleKind kind) {
   switch (kind) {
   case RoleKind::param:
@@ -44,6 +46,8 @@ static FailureOr<Port> getPort(func::FuncOp function, bool isResult, unsigned in
 
 FailureOr<Signature> Signature::get(func::FuncOp function) {
   Signature signature;
+  if (auto module = function->getParentOfType<ModuleOp>())
+    signature.guardBytes = nn::getGuardBytes(module);
   int64_t next = kFirstOperandBase;
   auto place = [&](Port &port) {
     std::optional<Base> shared = getSharedBase(port.getKind());
@@ -135,7 +139,7 @@ int64_t getResultBytes(const Signature &signature, int64_t base) {
   int64_t bytes = 0;
   for (const Port &port : signature.getResults())
     if (port.base == base && port.role.getTied() < 0)
-      bytes += llvm::alignTo(port.type.getNumBytes(), 64);
+      bytes += llvm::alignTo(port.type.getNumBytes(), 64) + 2 * signature.getGuardBytes();
   return bytes;
 }
 

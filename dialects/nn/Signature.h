@@ -38,6 +38,12 @@ constexpr llvm::StringLiteral kLocationsName = "locations";
 constexpr llvm::StringLiteral kWorkspaceName = "workspace";
 constexpr llvm::StringLiteral kKernelWorkspaceBytesName = "workspace_bytes";
 
+/// Bytes that a checked build leaves free on both sides of a value or buffer, for patterns that nothing may
+/// overwrite; 0 where the module is not checked. A multiple of the alignment, so that offsets stay aligned.
+constexpr int64_t kGuardBytes = 64;
+bool isChecked(mlir::ModuleOp module);
+inline int64_t getGuardBytes(mlir::ModuleOp module) { return isChecked(module) ? kGuardBytes : 0; }
+
 /// An argument or result, and the area that it lies in.
 struct Port {
   RoleAttr role;
@@ -66,8 +72,11 @@ public:
   bool isTied(const Port &argument) const;
   /// Whether any argument or result lies in the area.
   bool uses(int64_t base) const;
+  /// As getGuardBytes of the module.
+  int64_t getGuardBytes() const { return guardBytes; }
 
 private:
+  int64_t guardBytes = 0;
   llvm::SmallVector<Port> arguments, results;
 };
 
@@ -89,7 +98,7 @@ int64_t getLoadBytes(TensorType load);
 std::optional<Base> getSharedBase(RoleKind kind);
 
 /// Bytes that values of the area `base` (saved or saved_input) take when they are laid out one after the
-/// other in the order of the function's results, each at a multiple of 64.
+/// other in the order of the function's results, each at a multiple of 64 and between its guards.
 int64_t getResultBytes(const Signature &signature, int64_t base);
 
 } // namespace contraflow::nn

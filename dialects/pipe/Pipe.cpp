@@ -246,4 +246,66 @@ LogicalResult ExposeOp::verify() {
   return success();
 }
 
+//===----------------------------------------------------------------------===//
+// ChecksOp, CheckValueOp, CheckIdsOp
+//===----------------------------------------------------------------------===//
+
+void ChecksOp::build(OpBuilder &builder, OperationState &state, StringRef function,
+                     ArrayRef<StringRef> kernels) {
+  build(builder, state, FlatSymbolRefAttr::get(builder.getContext(), function),
+        builder.getStrArrayAttr(kernels));
+  state.regions.front()->emplaceBlock();
+}
+
+LogicalResult ChecksOp::verify() {
+  // checks_c2
+  for (Operation &op : getBody().front())
+    if (!isa<CheckValueOp, CheckIdsOp>(op))
+      return emitOpError("(C2) holds '") << op.getName() << "', expected checks";
+  return success();
+}
+
+LogicalResult ChecksOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  // checks_c1
+  if (!symbols.lookupNearestSymbolFrom((*this)->getParentOp(), getFunctionAttr()))
+    return emitOpError("(C1) function '") << getFunction() << "' does not exist";
+  return success();
+}
+
+static int64_t countKernels(Operation *check) {
+  return static_cast<int64_t>(cast<ChecksOp>(check->getParentOp()).getKernels().size());
+}
+
+LogicalResult CheckValueOp::verify() {
+  int64_t offset = getOffset(), bytes = getBytes(), first = getFirst(), last = getLast();
+  // check_value_c1
+  if (offset < 0 || bytes < 0 || offset % 4 != 0 || bytes % 4 != 0)
+    return emitOpError("(C1) has ") << bytes << " bytes at " << offset << ", expected multiples of 4";
+  // check_value_c2
+  if (first < -1 || last < first || last > countKernels(*this))
+    return emitOpError("(C2) lives from ")
+           << first << " to " << last << ", the function has " << countKernels(*this) << " kernels";
+  // check_value_c3
+  for (ArrayRef<int64_t> kernels : {getReads(), getWrites()})
+    for (int64_t kernel : kernels)
+      if (kernel < 0 || kernel < first || kernel > last || kernel >= countKernels(*this))
+        return emitOpError("(C3) is used by kernel ")
+               << kernel << ", expected one from " << std::max<int64_t>(first, 0) << " to "
+               << std::min(last, countKernels(*this) - 1);
+  return success();
+}
+
+LogicalResult CheckIdsOp::verify() {
+  int64_t kernel = getKernel(), offset = getOffset(), count = getCount();
+  // check_ids_c1
+  if (kernel < 0 || kernel >= countKernels(*this))
+    return emitOpError("(C1) belongs to kernel ")
+           << kernel << ", the function has " << countKernels(*this) << " kernels";
+  // check_ids_c2
+  if (offset < 0 || offset % 4 != 0 || count < 1)
+    return emitOpError("(C2) has ") << count << " numbers at " << offset
+                                    << ", expected one or more at a multiple of 4";
+  return success();
+}
+
 } // namespace contraflow::pipe

@@ -59,6 +59,13 @@ def Pipe_Direction : I32EnumAttr<"Direction", "which part of a step a run belong
   let cppNamespace = "::contraflow::pipe";
 }
 
+def Pipe_IdsKind : I32EnumAttr<"IdsKind", "what numbers in memory must be before a kernel goes where they say", [
+  I32EnumAttrCase<"index", 0>,   // each within bounds
+  I32EnumAttrCase<"offsets", 1>, // from 0 to the number of rows, never falling
+]> {
+  let cppNamespace = "::contraflow::pipe";
+}
+
 def Pipe_ExposeKind : I32EnumAttr<"ExposeKind", "what the runtime does with an exposed buffer", [
   I32EnumAttrCase<"input", 0>, I32EnumAttrCase<"scalars", 1>, I32EnumAttrCase<"loss", 2>,
   I32EnumAttrCase<"load", 3>, I32EnumAttrCase<"output", 4>, I32EnumAttrCase<"random", 5>,

@@ -180,4 +180,76 @@ def Pipe_ExposeOp : Pipe_Op<"expose", [HasParent<"ProgramOp">]> {
   let hasVerifier = 1;
 }
 
+//===----------------------------------------------------------------------===//
+// Checked builds
+//===----------------------------------------------------------------------===//
+
+def Pipe_ChecksOp : Pipe_Op<"checks", [SingleBlock, NoTerminator, NoRegionArguments, IsolatedFromAbove,
+                                       DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "what a checked trainer knows of the memory of a function";
+  let description = [{
+    The values of the function and the numbers that its kernels follow. Kernels are counted from 0; time -1 is before the first,
+    and the number of kernels is the end. Labels of kernels are for messages.
+
+    ```mlir
+    pipe.checks @moe.forward ["rms_norm", "linear"] {
+      pipe.check_value "x" base 7 at 0 bytes 4096 from -1 to 2 reads [0] writes []
+      pipe.check_value "rms_norm" base 5 at 64 bytes 4096 from 0 to 1 reads [1] writes [0] guard
+      pipe.check_ids index of 1 base 8 at 0 count 64 from -1 below 264
+    }
+    ```
+
+    Constraints:
+    - (C1) the function exists
+    - (C2) the region holds checks only
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$function, StrArrayAttr:$kernels);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$function $kernels attr-dict-with-keyword $body";
+  let builders = [OpBuilder<(ins "::llvm::StringRef":$function, "::llvm::ArrayRef<::llvm::StringRef>":$kernels)>];
+  let hasVerifier = 1;
+}
+
+def Pipe_CheckValueOp : Pipe_Op<"check_value", [HasParent<"ChecksOp">]> {
+  let summary = "where a value of a function lies, and when";
+  let description = [{
+    Kernel `from` makes it (-1: it comes with its contents), `to` is the last one that uses it. `reads` are the kernels
+    that want it whole, `writes` those that leave it whole. `guard`: bytes on both sides are its own too. `ids`: i32.
+
+    Example: see `pipe.checks`.
+
+    Constraints:
+    - (C1) the value begins at a multiple of 4 and has whole words
+    - (C2) it lives from -1 or a kernel to the same or a later one, or to the end
+    - (C3) kernels that read and write it exist, while it lives
+  }];
+  let arguments = (ins StrAttr:$name, I64Attr:$base, I64Attr:$offset, I64Attr:$bytes, I64Attr:$first, I64Attr:$last,
+                       DenseI64ArrayAttr:$reads, DenseI64ArrayAttr:$writes, UnitAttr:$guard, UnitAttr:$ids);
+  let assemblyFormat = [{
+    $name `base` $base `at` $offset `bytes` $bytes `from` $first `to` $last `reads` $reads `writes` $writes
+    (`guard` $guard^)? (`ids` $ids^)? attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def Pipe_CheckIdsOp : Pipe_Op<"check_ids", [HasParent<"ChecksOp">]> {
+  let summary = "numbers that a kernel takes for places";
+  let description = [{
+    Before the kernel runs, `count` i32 are looked at: an `index` is in `[least, limit)`, each for itself; `offsets` begin
+    with `least`, end with `limit` and do not fall.
+
+    Example: see `pipe.checks`.
+
+    Constraints:
+    - (C1) the kernel exists
+    - (C2) the numbers begin at a multiple of 4, and there is one at least
+  }];
+  let arguments = (ins Pipe_IdsKind:$kind, I64Attr:$kernel, I64Attr:$base, I64Attr:$offset, I64Attr:$count,
+                       I64Attr:$least, I64Attr:$limit);
+  let assemblyFormat = [{
+    $kind `of` $kernel `base` $base `at` $offset `count` $count `from` $least `below` $limit attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
 #endif

@@ -40,9 +40,18 @@ def PlanProgramPass : Pass<"memory-plan-program", "::mlir::ModuleOp"> {
 def VerifyPlanPass : Pass<"memory-verify-plan", "::mlir::ModuleOp"> {
   let summary = "checks that no two live values share a byte";
   let description = [{
-    Recomputes lifetimes from the operations and checks the addresses that stand in the text, whoever wrote them: no
-    two values that are live at the same time overlap, tied results lie where their inputs lie, offsets are multiples
-    of 64, everything ends inside its area. Runs in every build; a plan that was edited is refused with its reason.
+    Recomputes lifetimes from the operations and checks the addresses that stand in the text, whoever wrote them. Runs in
+    every build; a plan that was edited is refused with its reason.
+    - (C1) every value, workspace of a kernel and buffer has an address, a multiple of 64, and ends inside the workspace or arena
+    - (C2) arguments and results lie in their areas, returned values where the results are, and what is tied where its input is; a
+      run passes the buffers of a function that exists
+    - (C3) what is read, returned, exposed or outlives a program has not been overwritten
+    - (C4) what one kernel or run works on does not overlap, except where it is tied
+    - (C5) the workspace of a run is as large as its function needs, inside the arena, and over no buffer of the run
+    - (C6) what outlives programs lies at one place in all of them, and no program overwrites what another one keeps
+    - (C7) what functions of a kind hand to each other through memory has the same place in all of them
+
+    In a checked module the guards of a value or buffer belong to it.
   }];
 }
 

@@ -9,7 +9,8 @@
 //           %a = k   %b = k(tied %a) return %b          one buffer, at the place of the returned value
 //
 // Buffers that contain an argument or a returned value lie where the caller wants them; the rest is the
-// workspace.
+// workspace. In a checked module every buffer of the workspace and of saved values is planned with its
+// guards, and placed between them.
 //===----------------------------------------------------------------------===//
 #include "passes/memory/Passes.h"
 
@@ -46,8 +47,8 @@ public:
       if (port.base != nn::kSavedBase && port.base != nn::kSavedInputBase)
         continue;
       int64_t &bytes = sizes[{kind, port.base}];
-      offsets[{kind, port.base, port.getName()}] = bytes;
-      bytes += alignUp(port.type.getNumBytes());
+      offsets[{kind, port.base, port.getName()}] = bytes + signature.getGuardBytes();
+      bytes += alignUp(port.type.getNumBytes()) + 2 * signature.getGuardBytes();
     }
   }
   std::optional<int64_t> find(StringRef kind, const Port &port) const {
@@ -204,21 +205,22 @@ LogicalResult FunctionPlanner::collect() {
 LogicalResult FunctionPlanner::plan() {
   Problem problem;
   SmallVector<Value> leaders;
+  int64_t guard = signature.getGuardBytes();
   for (auto &[leader, buffer] : buffers) {
     if (buffer.location)
       continue;
-    problem.add(buffer.bytes, buffer.first, buffer.last);
+    problem.add(buffer.bytes + 2 * guard, buffer.first, buffer.last);
     leaders.push_back(leader);
   }
   for (auto &[kernel, time, bytes, offset] : kernelWorkspaces)
-    problem.add(bytes, time, time);
+    problem.add(bytes + 2 * guard, time, time);
   Plan result = memory::plan(problem);
   if (std::string reason = verify(problem, result); !reason.empty())
     return function.emitOpError("got a plan that is wrong: ") << reason;
   for (auto [leader, offset] : llvm::zip(leaders, result.offsets))
-    buffers[leader].location = LocationAttr::get(context, nn::kWorkspaceBase, offset);
+    buffers[leader].location = LocationAttr::get(context, nn::kWorkspaceBase, offset + guard);
   for (auto [index, entry] : llvm::enumerate(kernelWorkspaces))
-    std::get<3>(entry) = result.offsets[leaders.size() + index];
+    std::get<3>(entry) = result.offsets[leaders.size() + index] + guard;
   workspaceBytes = result.peak;
   liveBytes = maxLive(problem);
   return success();

@@ -9,7 +9,7 @@
 //
 // Programs run one at a time, so what is live in one may lie over what is live in another. Time is the number
 // of the operation in its program. A workspace lives in its run only; an exposed output to the end of the
-// program.
+// program. In a checked module every buffer is planned with its guards, and placed between them.
 //===----------------------------------------------------------------------===//
 #include "passes/memory/Passes.h"
 
@@ -35,6 +35,7 @@ namespace {
 struct PlanProgramPass : impl::PlanProgramPassBase<PlanProgramPass> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
+    guard = nn::getGuardBytes(module);
     FailureOr<int64_t> persistent = placePersistent(module);
     if (failed(persistent))
       return signalPassFailure();
@@ -77,10 +78,10 @@ private:
           error.attachNote(buffers.front().getLoc()) << "the other buffer";
           return failure();
         }
-        buffer.setOffset(end);
+        buffer.setOffset(end + guard);
         ++numBuffers;
       }
-      end += alignUp(buffers.front().getBytes());
+      end += alignUp(buffers.front().getBytes()) + 2 * guard;
     }
     return end;
   }
@@ -122,12 +123,12 @@ private:
       if (last < 0)
         first = last = 0; // Nobody uses it; it needs an address all the same.
       transient.push_back(buffer);
-      problem.add(buffer.getBytes(), first, last);
+      problem.add(buffer.getBytes() + 2 * guard, first, last);
     }
     for (auto run : program.getBody().getOps<pipe::RunOp>())
       if (run.getWorkspaceBytes()) {
         runs.push_back(run);
-        problem.add(*run.getWorkspaceBytes(), time[run], time[run]);
+        problem.add(*run.getWorkspaceBytes() + 2 * guard, time[run], time[run]);
       }
     numBuffers += transient.size();
     return problem;
@@ -135,11 +136,13 @@ private:
 
   void write(const Plan &plan, int64_t base) {
     for (auto [index, buffer] : llvm::enumerate(transient))
-      buffer.setOffset(base + plan.offsets[index]);
+      buffer.setOffset(base + plan.offsets[index] + guard);
     for (auto [index, run] : llvm::enumerate(runs))
-      run.setWorkspaceOffset(base + plan.offsets[transient.size() + index]);
+      run.setWorkspaceOffset(base + plan.offsets[transient.size() + index] + guard);
   }
 
+  /// Bytes on both sides of every buffer that belong to it alone.
+  int64_t guard = 0;
   SmallVector<pipe::BufferOp> transient;
   SmallVector<pipe::RunOp> runs;
 };

@@ -46,6 +46,14 @@ struct Range {
   }
 };
 
+/// The bytes that belong to the range alone: its own, up to the next multiple of the alignment, and in a
+/// checked build the guards on both sides.
+Range withGuards(Range range, int64_t guard) {
+  if (guard > 0)
+    range = {range.area, range.begin - guard, alignUp(range.end) + guard};
+  return range;
+}
+
 std::string getText(const Range &range) {
   return "bytes " + std::to_string(range.begin) + " to " + std::to_string(range.end) + " of area " +
          std::to_string(range.area);
@@ -102,23 +110,29 @@ private:
 // Functions
 //===----------------------------------------------------------------------===//
 
+/// Offset of what functions of a kind hand to each other, and who said it first; by kind, area and name.
+using SavedPlaces = std::map<std::tuple<StringRef, int64_t, StringRef>, std::pair<int64_t, func::FuncOp>>;
+
 class FunctionCheck {
 public:
-  explicit FunctionCheck(func::FuncOp function) : function(function) {}
+  FunctionCheck(func::FuncOp function, SavedPlaces &saved) : function(function), saved(saved) {}
 
   LogicalResult run() {
     FailureOr<Signature> signature = Signature::get(function);
     if (failed(signature))
       return failure();
+    guard = signature->getGuardBytes();
     for (const Port &port : signature->getArguments()) {
       LocationAttr location = nn::getArgumentLocation(function, port.index);
       BlockArgument argument = function.getArgument(port.index);
       if (failed(place(function, argument, location)))
         return failure();
       if (location.getBase() != port.base)
-        return function.emitOpError()
-               << "argument " << port.index << " lies at " << location << ", expected area " << port.base;
-      memory.write(ranges[argument], argument.getAsOpaquePointer());
+        return function.emitOpError("(C2) argument ")
+               << port.index << " lies at " << location << ", expected area " << port.base;
+      if (failed(checkSaved(port, location)))
+        return failure();
+      memory.write(own(ranges[argument]), argument.getAsOpaquePointer());
     }
     for (Operation &op : function.getBody().front()) {
       if (auto kernel = dyn_cast<nn::KernelOp>(op)) {
@@ -131,30 +145,60 @@ public:
 
 private:
   LogicalResult place(Operation *op, Value value, LocationAttr location) {
+    // verify_plan_c1
     if (!location)
-      return op->emitOpError("has a value without a location, run the memory phase first");
+      return op->emitOpError("(C1) has a value without a location, run the memory phase first");
     int64_t bytes = cast<nn::TensorType>(value.getType()).getNumBytes();
-    Range range = {location.getBase(), location.getOffset(), location.getOffset() + bytes};
-    if (range.begin < 0 || range.begin % kAlignment != 0)
-      return op->emitOpError("has a value at ")
-             << location << ", expected an offset that is a multiple of " << kAlignment;
+    ranges[value] = {location.getBase(), location.getOffset(), location.getOffset() + bytes};
+    return checkInside(op, "a value", ranges[value]);
+  }
+
+  /// Areas in which values have guards in a checked build.
+  Range own(const Range &range) {
+    bool hasGuards =
+        range.area == nn::kSavedBase || range.area == nn::kWorkspaceBase || range.area == nn::kSavedInputBase;
+    return withGuards(range, hasGuards ? guard : 0);
+  }
+
+  /// What functions of a kind hand to each other through memory lies where all of them think it does.
+  LogicalResult checkSaved(const Port &port, LocationAttr location) {
+    if (port.base != nn::kSavedBase && port.base != nn::kSavedInputBase)
+      return success();
+    // verify_plan_c7
+    auto key = std::tuple(function.getSymName().rsplit('.').first, port.base, port.getName());
+    auto &[offset, other] = saved.try_emplace(key, location.getOffset(), function).first->second;
+    if (offset == location.getOffset())
+      return success();
+    InFlightDiagnostic error = function.emitOpError("(C7) has '")
+                               << port.getName() << "' at " << location << ", '" << other.getSymName()
+                               << "' has it at offset " << offset;
+    error.attachNote(other.getLoc()) << "the other function";
+    return failure();
+  }
+
+  LogicalResult checkInside(Operation *op, StringRef what, const Range &range) {
+    // verify_plan_c1
+    if (own(range).begin < 0 || range.begin % kAlignment != 0)
+      return op->emitOpError("(C1) has ") << what << " at " << getText(range)
+                                          << ", expected an offset that is a multiple of " << kAlignment;
     int64_t workspaceBytes = nn::getWorkspaceBytes(function);
-    if (range.area == nn::kWorkspaceBase && range.end > workspaceBytes)
-      return op->emitOpError("has a value at ")
-             << getText(range) << ", the workspace has " << workspaceBytes << " bytes";
-    ranges[value] = range;
+    if (range.area == nn::kWorkspaceBase && own(range).end > workspaceBytes)
+      return op->emitOpError("(C1) has ")
+             << what << " at " << getText(range) << ", the workspace has " << workspaceBytes << " bytes";
     return success();
   }
 
   LogicalResult check(nn::KernelOp kernel) {
     SmallVector<LocationAttr> locations = nn::getLocations(kernel);
     if (locations.size() != kernel.getNumResults())
-      return kernel.emitOpError("'") << kernel.getLabel() << "' has no location for each of its results";
+      return kernel.emitOpError("(C1) '") << kernel.getLabel() << "' has no location for each of its results";
+    // verify_plan_c3
     for (auto [index, input] : llvm::enumerate(kernel.getInputs()))
       if (!input.getDefiningOp<nn::ConstantTableOp>() &&
-          !memory.owns(ranges[input], input.getAsOpaquePointer()))
-        return kernel.emitOpError("'") << kernel.getLabel() << "' reads input " << index << " at "
-                                       << getText(ranges[input]) << ", which another value has overwritten";
+          !memory.owns(own(ranges[input]), input.getAsOpaquePointer()))
+        return kernel.emitOpError("(C3) '")
+               << kernel.getLabel() << "' reads input " << index << " at " << getText(ranges[input])
+               << ", which another value has overwritten";
     SmallVector<Range> written;
     for (auto [result, location, tied] : llvm::zip(kernel.getResults(), locations, kernel.getTied())) {
       if (failed(place(kernel, result, location)))
@@ -163,34 +207,43 @@ private:
       for (auto [index, input] : llvm::enumerate(kernel.getInputs())) {
         if (input.getDefiningOp<nn::ConstantTableOp>())
           continue;
+        // verify_plan_c2
         if (static_cast<int64_t>(index) == tied && !(ranges[input] == range))
-          return kernel.emitOpError("'") << kernel.getLabel() << "' has a result at " << getText(range)
-                                         << ", tied to input " << index << " at " << getText(ranges[input]);
+          return kernel.emitOpError("(C2) '")
+                 << kernel.getLabel() << "' has a result at " << getText(range) << ", tied to input " << index
+                 << " at " << getText(ranges[input]);
+        // verify_plan_c4
         // An input may be read again while results are written, except where the two are one.
         bool isTied = static_cast<int64_t>(index) == tied || (tied >= 0 && kernel.getInputs()[tied] == input);
-        if (!isTied && ranges[input].overlaps(range))
-          return kernel.emitOpError("'") << kernel.getLabel() << "' writes " << getText(range)
-                                         << " over its input " << index << " at " << getText(ranges[input]);
+        if (!isTied && own(ranges[input]).overlaps(own(range)))
+          return kernel.emitOpError("(C4) '")
+                 << kernel.getLabel() << "' writes " << getText(range) << " over its input " << index
+                 << " at " << getText(ranges[input]);
       }
       written.push_back(range);
     }
     if (LocationAttr location = nn::getWorkspace(kernel)) {
       Range range = {location.getBase(), location.getOffset(),
                      location.getOffset() + nn::getWorkspaceBytes(kernel)};
+      if (failed(checkInside(kernel, "its workspace", range)))
+        return failure();
+      // verify_plan_c4
       for (Value input : kernel.getInputs())
-        if (!input.getDefiningOp<nn::ConstantTableOp>() && ranges[input].overlaps(range))
-          return kernel.emitOpError("'") << kernel.getLabel() << "' has its workspace at " << getText(range)
-                                         << " over an input at " << getText(ranges[input]);
-      memory.write(range, kernel);
+        if (!input.getDefiningOp<nn::ConstantTableOp>() && own(ranges[input]).overlaps(own(range)))
+          return kernel.emitOpError("(C4) '")
+                 << kernel.getLabel() << "' has its workspace at " << getText(range) << " over an input at "
+                 << getText(ranges[input]);
+      memory.write(own(range), kernel);
       written.push_back(range);
     }
+    // verify_plan_c4
     for (size_t i = 0; i < written.size(); ++i)
       for (size_t j = 0; j < i; ++j)
-        if (written[i].overlaps(written[j]))
-          return kernel.emitOpError("'")
+        if (own(written[i]).overlaps(own(written[j])))
+          return kernel.emitOpError("(C4) '")
                  << kernel.getLabel() << "' writes " << getText(written[i]) << " and " << getText(written[j]);
     for (Value result : kernel.getResults())
-      memory.write(ranges[result], result.getAsOpaquePointer());
+      memory.write(own(ranges[result]), result.getAsOpaquePointer());
     return success();
   }
 
@@ -201,23 +254,29 @@ private:
       Value value = operands[port.index];
       LocationAttr location = nn::getResultLocation(function, port.index);
       const Range &range = ranges[value];
+      // verify_plan_c2
       if (!location || location.getBase() != port.base || range.area != location.getBase() ||
           range.begin != location.getOffset())
-        return function.emitOpError()
-               << "result " << port.index << " lies at " << getText(range) << ", expected " << location;
+        return function.emitOpError("(C2) result ")
+               << port.index << " lies at " << getText(range) << ", expected " << location;
+      if (failed(checkSaved(port, location)))
+        return failure();
       int64_t tied = port.role.getTied();
       if (tied >= 0 && !(range == ranges[function.getArgument(tied)]))
-        return function.emitOpError()
-               << "result " << port.index << " lies at " << getText(range) << ", tied to argument " << tied
-               << " at " << getText(ranges[function.getArgument(tied)]);
-      if (!memory.owns(range, value.getAsOpaquePointer()))
-        return function.emitOpError()
-               << "result " << port.index << " at " << getText(range) << " is overwritten before the end";
+        return function.emitOpError("(C2) result ")
+               << port.index << " lies at " << getText(range) << ", tied to argument " << tied << " at "
+               << getText(ranges[function.getArgument(tied)]);
+      // verify_plan_c3
+      if (!memory.owns(own(range), value.getAsOpaquePointer()))
+        return function.emitOpError("(C3) result ")
+               << port.index << " at " << getText(range) << " is overwritten before the end";
     }
     return success();
   }
 
   func::FuncOp function;
+  SavedPlaces &saved;
+  int64_t guard = 0;
   llvm::DenseMap<Value, Range> ranges;
   Ownership memory;
 };
@@ -226,19 +285,71 @@ private:
 // Programs
 //===----------------------------------------------------------------------===//
 
+using BufferKey = std::pair<pipe::BufferKind, StringRef>;
+
+BufferKey getKey(pipe::BufferOp buffer) { return {buffer.getKind(), buffer.getName()}; }
+
+/// Buffers that outlive programs, by kind and name.
+using KeptBuffers = std::map<BufferKey, pipe::BufferOp>;
+
+FailureOr<KeptBuffers> collectKept(ModuleOp module) {
+  KeptBuffers kept;
+  for (auto program : module.getOps<pipe::ProgramOp>())
+    for (auto buffer : program.getBody().getOps<pipe::BufferOp>()) {
+      if (!buffer.isPersistent())
+        continue;
+      pipe::BufferOp first = kept.try_emplace(getKey(buffer), buffer).first->second;
+      // verify_plan_c6
+      if (first.getOffset() == buffer.getOffset() && first.getBytes() == buffer.getBytes())
+        continue;
+      InFlightDiagnostic error = buffer.emitOpError("(C6) '")
+                                 << buffer.getName() << "' has " << buffer.getBytes() << " bytes at "
+                                 << buffer.getOffset().value_or(0) << ", in another program "
+                                 << first.getBytes() << " at " << first.getOffset().value_or(0);
+      error.attachNote(first.getLoc()) << "the other buffer";
+      return failure();
+    }
+  return kept;
+}
+
 class ProgramCheck {
 public:
-  ProgramCheck(pipe::ProgramOp program, ModuleOp module) : program(program), module(module) {}
+  ProgramCheck(pipe::ProgramOp program, ModuleOp module)
+      : program(program), module(module), guard(nn::getGuardBytes(module)) {}
 
-  LogicalResult run() {
+  LogicalResult run(KeptBuffers kept) {
+    // What it does not name is there all the same.
+    for (auto buffer : program.getBody().getOps<pipe::BufferOp>())
+      kept.erase(getKey(buffer));
+    for (auto &[key, buffer] : kept)
+      memory.write(own(buffer.getResult()), buffer.getResult().getAsOpaquePointer());
+    if (failed(runOwn()))
+      return failure();
+    // verify_plan_c6
+    for (auto &[key, buffer] : kept)
+      if (!memory.owns(own(buffer.getResult()), buffer.getResult().getAsOpaquePointer())) {
+        InFlightDiagnostic error = program.emitOpError("(C6) overwrites '")
+                                   << buffer.getName() << "' at " << getText(getRange(buffer.getResult()))
+                                   << ", which another program keeps";
+        error.attachNote(buffer.getLoc()) << "the buffer";
+        return failure();
+      }
+    return success();
+  }
+
+private:
+  LogicalResult runOwn() {
+    // verify_plan_c1
     if (!program.getArena())
-      return program.emitOpError("has no arena, run the memory phase first");
+      return program.emitOpError("(C1) has no arena, run the memory phase first");
     for (auto buffer : program.getBody().getOps<pipe::BufferOp>()) {
       if (!buffer.getOffset())
-        return buffer.emitOpError("has no offset, run the memory phase first");
-      Range range = getRange(buffer.getResult());
-      if (range.end > static_cast<int64_t>(*program.getArena()))
-        return buffer.emitOpError("ends at byte ") << range.end << " of an arena of " << *program.getArena();
+        return buffer.emitOpError("(C1) has no offset, run the memory phase first");
+      Range range = own(buffer.getResult());
+      if (range.begin < 0 || range.end > static_cast<int64_t>(*program.getArena()))
+        return buffer.emitOpError("(C1) ")
+               << (range.begin < 0 ? "begins" : "ends") << " at byte "
+               << (range.begin < 0 ? range.begin : range.end) << " of an arena of " << *program.getArena();
       if (buffer.isPersistent())
         memory.write(range, buffer.getResult().getAsOpaquePointer());
     }
@@ -255,21 +366,27 @@ public:
     return success();
   }
 
-private:
   static Range getRange(Value value) {
     pipe::Extent extent = pipe::getExtent(value);
     int64_t begin = static_cast<int64_t>(extent.buffer.getOffset().value_or(0)) + extent.offset;
     return {0, begin, begin + extent.bytes};
+  }
+  /// Whole buffers have guards, parts of them have none.
+  Range own(Value value) {
+    pipe::Extent extent = pipe::getExtent(value);
+    bool isWhole = extent.offset == 0 && extent.bytes == static_cast<int64_t>(extent.buffer.getBytes());
+    return withGuards(getRange(value), isWhole ? guard : 0);
   }
   static const void *getOwner(Value value) {
     return pipe::getExtent(value).buffer.getResult().getAsOpaquePointer();
   }
 
   LogicalResult checkRead(Operation *op, Value value) {
-    if (memory.owns(getRange(value), getOwner(value)))
+    // verify_plan_c3
+    if (memory.owns(own(value), getOwner(value)))
       return success();
     pipe::BufferOp buffer = pipe::getExtent(value).buffer;
-    InFlightDiagnostic error = op->emitOpError("reads buffer '")
+    InFlightDiagnostic error = op->emitOpError("(C3) reads buffer '")
                                << buffer.getName() << "' at " << getText(getRange(value))
                                << ", which another buffer has overwritten";
     error.attachNote(buffer.getLoc()) << "the buffer";
@@ -286,8 +403,8 @@ private:
   FailureOr<SmallVector<Touched>> collectTouched(pipe::RunOp run, const Signature &signature) {
     SmallVector<Port> operands = signature.getOperands();
     if (operands.size() != run.getBuffers().size())
-      return run.emitOpError("passes ") << run.getBuffers().size() << " buffers, '" << run.getFunction()
-                                        << "' takes " << operands.size();
+      return run.emitOpError("(C2) passes ") << run.getBuffers().size() << " buffers, '" << run.getFunction()
+                                             << "' takes " << operands.size();
     SmallVector<Touched> touched;
     for (auto [port, buffer] : llvm::zip(operands, run.getBuffers())) {
       if (!port.isResult && failed(checkRead(run, buffer)))
@@ -308,14 +425,15 @@ private:
   }
 
   LogicalResult checkApart(pipe::RunOp run, ArrayRef<Touched> touched) {
+    // verify_plan_c4
     for (size_t i = 0; i < touched.size(); ++i)
       for (size_t j = 0; j < i; ++j) {
         auto [a, writesA] = touched[i];
         auto [b, writesB] = touched[j];
         // Gradients of a parameter that is passed twice are added one after the other.
         bool isAccumulator = pipe::getExtent(a).buffer.getKind() == pipe::BufferKind::gradients && a == b;
-        if ((writesA || writesB) && !isAccumulator && getRange(a).overlaps(getRange(b)))
-          return run.emitOpError("works on '")
+        if ((writesA || writesB) && !isAccumulator && own(a).overlaps(own(b)))
+          return run.emitOpError("(C4) works on '")
                  << pipe::getExtent(a).buffer.getName() << "' at " << getText(getRange(a)) << " and on '"
                  << pipe::getExtent(b).buffer.getName() << "' at " << getText(getRange(b));
       }
@@ -323,32 +441,33 @@ private:
   }
 
   LogicalResult checkWorkspace(pipe::RunOp run, func::FuncOp function, ArrayRef<Touched> touched) {
+    // verify_plan_c5
     int64_t bytes = nn::getWorkspaceBytes(function);
     if (bytes > static_cast<int64_t>(run.getWorkspaceBytes().value_or(0)))
-      return run.emitOpError("has a workspace of ") << run.getWorkspaceBytes().value_or(0) << " bytes, '"
-                                                    << run.getFunction() << "' needs " << bytes;
+      return run.emitOpError("(C5) has a workspace of ") << run.getWorkspaceBytes().value_or(0) << " bytes, '"
+                                                         << run.getFunction() << "' needs " << bytes;
     if (!run.getWorkspaceBytes())
       return success();
     if (!run.getWorkspaceOffset())
-      return run.emitOpError("has a workspace without an offset, run the memory phase first");
+      return run.emitOpError("(C5) has a workspace without an offset, run the memory phase first");
     int64_t begin = *run.getWorkspaceOffset();
     Range workspace = {0, begin, begin + static_cast<int64_t>(*run.getWorkspaceBytes())};
-    if (workspace.end > static_cast<int64_t>(*program.getArena()))
-      return run.emitOpError("has a workspace that ends at byte ")
+    if (withGuards(workspace, guard).end > static_cast<int64_t>(*program.getArena()))
+      return run.emitOpError("(C5) has a workspace that ends at byte ")
              << workspace.end << " of an arena of " << *program.getArena();
     for (const Touched &item : touched)
-      if (workspace.overlaps(getRange(item.buffer)))
-        return run.emitOpError("has its workspace at ")
+      if (withGuards(workspace, guard).overlaps(own(item.buffer)))
+        return run.emitOpError("(C5) has its workspace at ")
                << getText(workspace) << " over buffer '" << pipe::getExtent(item.buffer).buffer.getName()
                << "'";
-    memory.write(workspace, run);
+    memory.write(withGuards(workspace, guard), run);
     return success();
   }
 
   LogicalResult check(pipe::RunOp run) {
     auto function = module.lookupSymbol<func::FuncOp>(run.getFunction());
     if (!function)
-      return run.emitOpError("runs '") << run.getFunction() << "', which is no function";
+      return run.emitOpError("(C2) runs '") << run.getFunction() << "', which is no function";
     FailureOr<Signature> signature = Signature::get(function);
     if (failed(signature))
       return failure();
@@ -357,22 +476,27 @@ private:
       return failure();
     for (const Touched &item : *touched)
       if (item.written)
-        memory.write(getRange(item.buffer), getOwner(item.buffer));
+        memory.write(own(item.buffer), getOwner(item.buffer));
     return checkWorkspace(run, function, *touched);
   }
 
   pipe::ProgramOp program;
   ModuleOp module;
+  int64_t guard;
   Ownership memory;
 };
 
 struct VerifyPlanPass : impl::VerifyPlanPassBase<VerifyPlanPass> {
   void runOnOperation() override {
+    SavedPlaces saved;
     for (auto function : getOperation().getOps<func::FuncOp>())
-      if (!function.isExternal() && failed(FunctionCheck(function).run()))
+      if (!function.isExternal() && failed(FunctionCheck(function, saved).run()))
         return signalPassFailure();
+    FailureOr<KeptBuffers> kept = collectKept(getOperation());
+    if (failed(kept))
+      return signalPassFailure();
     for (auto program : getOperation().getOps<pipe::ProgramOp>())
-      if (failed(ProgramCheck(program, getOperation()).run()))
+      if (failed(ProgramCheck(program, getOperation()).run(*kept)))
         return signalPassFailure();
   }
 };

@@ -28,6 +28,11 @@ typedef void (*cf_body)(void *env, int64_t begin, int64_t end, void *scratch);
    woken. A body must not call cf_parallel_for. */
 void cf_parallel_for(cf_body body, void *env, int64_t count, int64_t grain);
 
+/* Called by functions of checked builds, on the thread that runs them, between their parallel regions: before
+   kernel `point`, and with the number of kernels at the end. Looks at the memory of the function as the
+   manifest describes it. Where that is wrong it does not return: the function is left and the row fails. */
+void cf_check(int64_t point);
+
 /* CF_ABI_VERSION of the runtime. */
 int32_t cf_abi_version(void);
 

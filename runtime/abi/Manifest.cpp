@@ -132,6 +132,29 @@ template <typename IO, typename Struct> void mapBuffer(IO &io, Struct &buffer) {
   io.optional("persistent", buffer.persistent, false);
 }
 
+template <typename IO, typename Struct> void mapCheckedValue(IO &io, Struct &value) {
+  io.field("name", value.name);
+  io.field("base", value.base);
+  io.field("offset", value.offset);
+  io.field("bytes", value.bytes);
+  io.field("first", value.first);
+  io.field("last", value.last);
+  io.field("reads", value.reads);
+  io.field("writes", value.writes);
+  io.optional("guarded", value.guarded, false);
+  io.optional("ids", value.ids, false);
+}
+
+template <typename IO, typename Struct> void mapCheckedIds(IO &io, Struct &ids) {
+  io.field("kernel", ids.kernel);
+  io.field("kind", ids.kind);
+  io.field("base", ids.base);
+  io.field("offset", ids.offset);
+  io.field("count", ids.count);
+  io.field("least", ids.least);
+  io.field("limit", ids.limit);
+}
+
 template <typename IO, typename Struct> void mapRow(IO &io, Struct &row) {
   io.field("function", row.function);
   io.field("bases", row.bases);
@@ -164,6 +187,7 @@ template <typename IO, typename Struct> void mapNumbers(IO &io, Struct &manifest
   io.optional("flops_per_step", manifest.flopsPerStep, 0.0);
   io.field("arena_bytes", manifest.arenaBytes);
   io.field("max_live_bytes", manifest.maxLiveBytes);
+  io.optional("guard_bytes", manifest.guardBytes, int64_t(0));
   io.field("scratch_bytes_per_worker", manifest.scratchBytesPerWorker);
   io.field("scalars", manifest.scalars);
 }
@@ -246,6 +270,30 @@ std::string writeLists(const std::map<std::string, std::vector<T>> &lists, Map m
   return result + "}";
 }
 
+std::string writeChecks(const std::map<std::string, FunctionChecks> &checks) {
+  std::string result = "{";
+  for (const auto &[name, function] : checks)
+    result += text(
+        result.size() > 1 ? ",\n  " : "\n  ", Json(name).dump(),
+        ": {\"kernels\": ", Json(function.kernels).dump(), ", \"values\": ",
+        writeList(function.values, [](Writer &io, const CheckedValue &v) { mapCheckedValue(io, v); }),
+        ", \"ids\": ", writeList(function.ids, [](Writer &io, const CheckedIds &v) { mapCheckedIds(io, v); }),
+        "}");
+  return result + "}";
+}
+
+void readChecks(const Json &json, std::map<std::string, FunctionChecks> &result) {
+  for (const auto &[name, value] : objectOf(json, "checks").items()) {
+    std::string path = "checks." + name;
+    FunctionChecks &function = result[name];
+    Reader(value, path).field("kernels", function.kernels);
+    readList(arrayOf(value, "values"), path + ".values", function.values,
+             [](Reader &io, CheckedValue &v) { mapCheckedValue(io, v); });
+    readList(arrayOf(value, "ids"), path + ".ids", function.ids,
+             [](Reader &io, CheckedIds &v) { mapCheckedIds(io, v); });
+  }
+}
+
 } // namespace
 
 std::string Manifest::toJson() const {
@@ -281,6 +329,8 @@ std::string Manifest::toJson() const {
       }));
   add("programs", writeLists(programs, [](Writer &writer, const Row &row) { mapRow(writer, row); }));
   add("memory", writeLists(memory, [](Writer &writer, const Buffer &buffer) { mapBuffer(writer, buffer); }));
+  if (guardBytes > 0)
+    add("checks", writeChecks(checks));
   return result + "\n}\n";
 }
 
@@ -320,6 +370,7 @@ Manifest Manifest::fromJson(std::string_view source) {
   readLists(json, "operations", result.operations,
             [](Reader &element, Operation &operation) { mapOperation(element, operation); });
   readLists(json, "programs", result.programs, [](Reader &element, Row &row) { mapRow(element, row); });
+  readChecks(json, result.checks);
   readLists(json, "memory", result.memory,
             [](Reader &element, Buffer &buffer) { mapBuffer(element, buffer); });
   result.validate();
@@ -459,6 +510,37 @@ struct Checker {
       for (int64_t base : row.bases)
         if (base > manifest.arenaBytes)
           throw Error(message<ErrorId::ManifestBase>(what, base, manifest.arenaBytes));
+      auto checks = manifest.checks.find(manifest.functions[size_t(row.function)]);
+      if (checks != manifest.checks.end())
+        checkedRow(what, row, checks->second);
+    }
+  }
+
+  /// [offset, offset + bytes) from a pointer of the row, and its guards, lie in the arena.
+  void piece(const std::string &what, const Row &row, int64_t base, int64_t offset, int64_t bytes,
+             int64_t guard) const {
+    if (base < 0 || base >= int64_t(row.bases.size()) || row.bases[size_t(base)] < 0)
+      throw Error(message<ErrorId::ManifestCheckedPointer>(what, base));
+    within(what, row.bases[size_t(base)] + offset - guard, bytes + 2 * guard, manifest.arenaBytes);
+  }
+
+  /// What the checks of a function say, for a row that calls it.
+  void checkedRow(const std::string &what, const Row &row, const FunctionChecks &checks) const {
+    int64_t kernels = int64_t(checks.kernels.size());
+    auto requireKernel = [&](const std::string &name, int64_t kernel, int64_t least) {
+      if (kernel < least || kernel > kernels)
+        throw Error(message<ErrorId::ManifestCheckedKernel>(name, kernel, kernels));
+    };
+    for (const CheckedValue &value : checks.values) {
+      std::string name = text(what, ": checked value '", value.name, "'");
+      requireKernel(name, value.first, -1);
+      requireKernel(name, value.last, value.first);
+      piece(name, row, value.base, value.offset, value.bytes, value.guarded ? manifest.guardBytes : 0);
+    }
+    for (const CheckedIds &ids : checks.ids) {
+      std::string name = text(what, ": checked ids of kernel ", ids.kernel);
+      requireKernel(name, ids.kernel, 0);
+      piece(name, row, ids.base, ids.offset, words(name, product({ids.count})), 0);
     }
   }
 
@@ -470,7 +552,8 @@ struct Checker {
     for (size_t index = 0; index < buffers.size(); ++index) {
       const Buffer &buffer = buffers[index];
       std::string what = text("memory.", name, "[", index, "] '", buffer.name, "'");
-      within(what, buffer.offset, buffer.bytes, manifest.arenaBytes);
+      within(what, buffer.offset - manifest.guardBytes, buffer.bytes + 2 * manifest.guardBytes,
+             manifest.arenaBytes);
       if (buffer.first < 0 || buffer.last < buffer.first - 1 || buffer.last > rows)
         throw Error(message<ErrorId::ManifestMemoryRows>(what, buffer.first, buffer.last, rows));
     }
@@ -489,6 +572,8 @@ void Manifest::validate() const {
     throw Error(message<ErrorId::ManifestVocabulary>(vocab));
   if (arenaBytes < 0 || scratchBytesPerWorker < 0)
     throw Error(message<ErrorId::ManifestNegative>());
+  if (guardBytes < 0 || guardBytes % 64 != 0)
+    throw Error(message<ErrorId::ManifestGuards>(guardBytes));
   if (maxLiveBytes < 0 || maxLiveBytes > arenaBytes)
     throw Error(message<ErrorId::ManifestLiveBytes>(maxLiveBytes, arenaBytes));
   for (const auto &[name, region] : regions)

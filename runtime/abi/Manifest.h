@@ -138,6 +138,45 @@ struct Inputs {
   int64_t generateStarts = -1;
 };
 
+/// A value of a function, in a checked build. Kernels are counted from 0; -1 is before the first, and the
+/// number of kernels is the end of the function.
+struct CheckedValue {
+  std::string name;
+  /// Which pointer of the row, and bytes from there on.
+  int64_t base = 0;
+  int64_t offset = 0;
+  int64_t bytes = 0;
+  /// The kernel that makes it (-1: it comes with its contents) and the last one that uses it.
+  int64_t first = -1;
+  int64_t last = 0;
+  /// Kernels that want it whole, and kernels that leave it whole.
+  std::vector<int64_t> reads, writes;
+  /// The `guardBytes` on both sides of it belong to it.
+  bool guarded = false;
+  /// Holds i32, not floats.
+  bool ids = false;
+};
+
+/// Numbers (i32) that a kernel takes for places, in a checked build.
+struct CheckedIds {
+  int64_t kernel = 0;
+  /// `index`: each in [least, limit). `offsets`: from least to limit, never falling.
+  std::string kind;
+  int64_t base = 0;
+  int64_t offset = 0;
+  int64_t count = 0;
+  int64_t least = 0;
+  int64_t limit = 0;
+};
+
+/// What a checked build knows of a function.
+struct FunctionChecks {
+  /// Labels of the kernels, for messages.
+  std::vector<std::string> kernels;
+  std::vector<CheckedValue> values;
+  std::vector<CheckedIds> ids;
+};
+
 /// Everything that the runtime knows about a model. JSON keys are the names here in snake_case.
 struct Manifest {
   /// CF_ABI_VERSION of the compiler that wrote it.
@@ -190,6 +229,10 @@ struct Manifest {
   /// Everything that a program keeps in the arena: what outlives it, in the order of addresses, then what
   /// does not, in the order of first use.
   std::map<std::string, std::vector<Buffer>> memory;
+  /// In a checked build: bytes on both sides of every buffer that belong to it alone, and what is known of
+  /// functions. 0: nothing is checked.
+  int64_t guardBytes = 0;
+  std::map<std::string, FunctionChecks> checks;
 
   /// Null where there is none.
   const Region *findRegion(const std::string &name) const;

@@ -87,6 +87,9 @@ void printInfo(const abi::Manifest &manifest) {
               number(manifest.maxLiveBytes));
   for (const auto &[name, region] : manifest.regions)
     std::printf("  %-14s %12lld bytes at %lld\n", name.c_str(), number(region.bytes), number(region.offset));
+  if (manifest.guardBytes > 0)
+    std::printf("checked        %lld guard bytes on both sides of every buffer\n",
+                number(manifest.guardBytes));
   std::printf("functions      %zu\n", manifest.functions.size());
   for (const auto &[name, program] : manifest.programs)
     std::printf("  program %-12s %6zu rows\n", name.c_str(), program.size());

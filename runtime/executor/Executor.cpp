@@ -41,6 +41,7 @@ Executor::Executor(const abi::Manifest &manifest, const std::string &objectBytes
     functions.push_back(object.resolve(name));
   for (const auto &[name, program] : manifest.programs) {
     Table &table = tables[name];
+    table.program = name;
     size_t baseCount = 0;
     for (const abi::Row &row : program)
       baseCount += row.bases.size();
@@ -52,6 +53,8 @@ Executor::Executor(const abi::Manifest &manifest, const std::string &objectBytes
       table.calls.push_back({functions[size_t(row.function)], bases, &row});
     }
   }
+  if (manifest.guardBytes > 0)
+    checker = std::make_unique<Checker>(manifest, arena);
 }
 
 Executor::~Executor() { pool.setObserver(nullptr); }
@@ -74,6 +77,17 @@ Table Executor::redirect(const std::string &program, const char *from, const cha
   for (Table::Call &call : table.calls)
     call.bases = table.bases.data() + (call.bases - source.bases.data());
   return table;
+/// Calls a row; in a checked build memory is looked at before, after and meanwhile.
+void Executor::callRow(const Table &table, size_t index) {
+  const Table::Call &call = table.calls[index];
+  if (!checker)
+    return call.function(call.bases);
+  checker->beginRow(table.program, index);
+  // Nothing of generated code has to be undone: between its parallel regions it holds no resource.
+  if (setjmp(checker->escape) != 0)
+    throw Error(checker->getFailure());
+  call.function(call.bases);
+  checker->endRow();
 }
 
 void Executor::run(const Table &table, size_t begin, size_t end) {
@@ -82,12 +96,12 @@ void Executor::run(const Table &table, size_t begin, size_t end) {
     running.function.store(manifest.functions[size_t(call.row->function)].c_str(), std::memory_order_relaxed);
     running.row.store(call.row, std::memory_order_relaxed);
     if (!profile) {
-      call.function(call.bases);
+      callRow(table, index);
       continue;
     }
     profile->begin(call.row->function);
     int64_t start = base::nanoseconds();
-    call.function(call.bases);
+    callRow(table, index);
     profile->end(call.row->function, base::nanoseconds() - start);
   }
   running.row.store(nullptr, std::memory_order_relaxed);

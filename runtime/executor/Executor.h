@@ -6,6 +6,7 @@
 #include "runtime/abi/Manifest.h"
 #include "runtime/device/cpu/Arena.h"
 #include "runtime/device/cpu/Pool.h"
+#include "runtime/executor/Checker.h"
 #include "runtime/executor/Object.h"
 #include "runtime/executor/Profile.h"
 
@@ -25,6 +26,7 @@ struct Table {
   };
   std::vector<Call> calls;
   std::vector<void *> bases;
+  std::string program;
 };
 
 /// Generated code, the arena that it works on and the threads that it runs on.
@@ -62,12 +64,16 @@ public:
   std::string printProfile() const;
 
 private:
+  void callRow(const Table &table, size_t index);
+
   const abi::Manifest &manifest;
   device::Pool pool;
   device::Arena arena;
   Object object;
   std::map<std::string, Table> tables;
   std::unique_ptr<Profile> profile;
+  /// Null where the build is not a checked one.
+  std::unique_ptr<Checker> checker;
 };
 
 /// On a crash in generated code prints the row that ran, before the process ends as it would have.

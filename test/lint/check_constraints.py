@@ -3,16 +3,36 @@
 
 `- (C2) ...` in the description of `nn.slice` wants `slice_c2` in a comment of the dialect's sources, and a function
 `@slice_c2...` in an `*invalid.mlir` of the dialect's tests; its error is enough where no function stands around it.
+
+`- (C2) ...` in the description of the pass `memory-verify-plan` wants a diagnostic that begins with `(C2)` in the
+sources of its folder, and one that is expected in a test named after the pass.
 """
 import re
 
 from common import ROOT, finish, tracked, where
 
+PASS = re.compile(r"^def\s+\w+\s*:\s*Pass<\"([a-z-]+)\"(.*?)(?=^def\s|\Z)", re.M | re.S)
 DEF = re.compile(r"^def\s+\w+\s*:\s*\w+_\w*Op<\"(\w+)\"(.*?)(?=^def\s|^class\s|\Z)", re.M | re.S)
 
 
 def read(paths):
     return "\n".join(path.read_text() for path in paths)
+
+
+def check_passes(path):
+    folder = path.parent
+    sources = read(p for p in tracked(".cpp") if p.parent == folder)
+    text = path.read_text()
+    for match in PASS.finditer(text):
+        line = text[:match.start()].count("\n") + 1
+        name = match.group(1).removeprefix(folder.name + "-").removeprefix(folder.parent.name + "-")
+        where_tests = ROOT / "test/lit/Passes" / folder.relative_to(ROOT / "passes")
+        tests = read(p for p in tracked(".mlir") if p.parent == where_tests and p.stem.startswith(name))
+        for number in re.findall(r"^\s*- \(C(\d+)\)", match.group(2), re.M):
+            if f"(C{number}) " not in sources:
+                yield f"{where(path, line)}: no diagnostic (C{number}) of {match.group(1)}"
+            if not re.search(rf"expected-error.*\(C{number}\) ", tests):
+                yield f"{where(path, line)}: no test expects (C{number}) of {match.group(1)}"
 
 
 def check(path):
@@ -35,4 +55,5 @@ def check(path):
                 yield f"{where(path, line)}: no function @{label} in an invalid.mlir"
 
 
-finish([f for p in tracked(".td") if ROOT / "dialects" in p.parents for f in check(p)])
+finish([f for p in tracked(".td") if ROOT / "dialects" in p.parents for f in check(p)] +
+       [f for p in tracked(".td") if ROOT / "passes" in p.parents for f in check_passes(p)])

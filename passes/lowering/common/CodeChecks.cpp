@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 #include "passes/lowering/common/CodeChecks.h"
 
+#include "dialects/nn/Signature.h"
 #include "dialects/pipe/Pipe.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -16,6 +17,8 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 
@@ -37,7 +40,9 @@ public:
     };
     entryType = voidOf({pointer});
     taskType = voidOf({pointer, i64, i64, pointer});
-    parallelForType = voidOf({pointer, pointer, i64, i64});
+    imports["cf_parallel_for"] = voidOf({pointer, pointer, i64, i64});
+    if (nn::isChecked(module))
+      imports["cf_check"] = voidOf({i64});
   }
 
   LogicalResult run();
@@ -53,11 +58,13 @@ private:
 
   ModuleOp module;
   SymbolTable symbols;
-  Type entryType, taskType, parallelForType;
+  Type entryType, taskType;
+  /// What comes from the runtime, with its types.
+  llvm::MapVector<StringRef, Type> imports;
 };
 
 LogicalResult CodeCheck::checkTop(Operation &op) {
-  if (isa<LLVM::LLVMFuncOp, pipe::ProgramOp, pipe::ParameterOp>(op))
+  if (isa<LLVM::LLVMFuncOp, pipe::ProgramOp, pipe::ParameterOp, pipe::ChecksOp>(op))
     return success();
   auto global = dyn_cast<LLVM::GlobalOp>(op);
   // verify_code_c1
@@ -174,12 +181,13 @@ LogicalResult CodeCheck::checkInside(Operation *op) {
 LogicalResult CodeCheck::checkFunction(LLVM::LLVMFuncOp function) {
   if (function.isExternal()) {
     // verify_code_c3
-    if (function.getSymName() != kParallelFor)
+    auto import = imports.find(function.getSymName());
+    if (import == imports.end())
       return function.emitOpError("(C3) has no body, and only '")
-             << kParallelFor << "' comes from the runtime";
-    if (function.getFunctionType() != parallelForType)
+             << llvm::join(llvm::make_first_range(imports), "' and '") << "' comes from the runtime";
+    if (function.getFunctionType() != import->second)
       return function.emitOpError("(C3) is declared as ")
-             << function.getFunctionType() << ", expected " << parallelForType;
+             << function.getFunctionType() << ", expected " << import->second;
     return success();
   }
   // verify_code_c2

@@ -103,7 +103,7 @@ static llvm::Error verifyObject(llvm::StringRef bytes) {
     auto name = symbol.getName();
     if (!name)
       return name.takeError();
-    if ((*flags & llvm::object::SymbolRef::SF_Undefined) && !name->empty() && *name != "cf_parallel_for" &&
+    if ((*flags & llvm::object::SymbolRef::SF_Undefined) && !name->empty() && !name->starts_with("cf_") &&
         *name != "_GLOBAL_OFFSET_TABLE_")
       return llvm::createStringError("generated code calls '" + *name + "', which is not in runtime/abi");
   }

@@ -95,6 +95,7 @@ private:
   LogicalResult placeArguments(func::FuncOp function);
   LogicalResult lower(nn::KernelOp op, OpBuilder &entry, Value bases);
   LogicalResult lower(nn::ConstantTableOp op);
+  void callCheck(OpBuilder &entry, Location loc, int64_t point);
 
   ModuleOp module;
   const CpuTarget &target;
@@ -171,6 +172,18 @@ LogicalResult FunctionLowering::lower(nn::KernelOp op, OpBuilder &entry, Value b
   return success();
 }
 
+/// Lets the runtime look at the memory of the function before kernel `point`; behind the last one at the end.
+void FunctionLowering::callCheck(OpBuilder &entry, Location loc, int64_t point) {
+  constexpr llvm::StringLiteral kCheck = "cf_check";
+  if (!module.lookupSymbol(kCheck)) {
+    OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
+    auto type =
+        LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(module.getContext()), {entry.getI64Type()});
+    LLVM::LLVMFuncOp::create(top, loc, kCheck, type);
+  }
+  Emitter(entry, loc, target).call(kCheck, {Emitter(entry, loc, target).constant(point)});
+}
+
 LogicalResult FunctionLowering::lower(func::FuncOp function) {
   placements.clear();
   if (!llvm::hasSingleElement(function.getBody()))
@@ -188,7 +201,11 @@ LogicalResult FunctionLowering::lower(func::FuncOp function) {
     nn::setAttr<nn::NNDialect::CostsAttrHelper>(entry, costs);
   builder.setInsertionPointToStart(entry.addEntryBlock(builder));
   Value bases = entry.getArgument(0);
+  bool isChecked = nn::isChecked(module);
+  int64_t point = 0;
   for (Operation &op : function.getBody().front()) {
+    if (isChecked && isa<nn::KernelOp, func::ReturnOp>(op))
+      callCheck(builder, op.getLoc(), point++);
     LogicalResult lowered =
         llvm::TypeSwitch<Operation *, LogicalResult>(&op)
             .Case([&](nn::KernelOp kernel) { return lower(kernel, builder, bases); })

@@ -54,6 +54,76 @@ TEST(Manifest, ComesBackFromJson) {
   EXPECT_TRUE(copy.findMemory("evaluate").empty());
 }
 
+/// A checked build of one row: a value with guards, another without, offsets.
+Manifest checkedManifest() {
+  Manifest manifest;
+  manifest.version = CF_ABI_VERSION;
+  manifest.batch = manifest.seq = manifest.vocab = 1;
+  manifest.arenaBytes = 1024;
+  manifest.guardBytes = 64;
+  manifest.functions = {"f"};
+  manifest.programs["train"] = {{0, {128, -1, 512}, 0, "f", "layer", "forward"}};
+  manifest.memory["train"] = {{"x", "activation", 64, 896, 0, 0}};
+  manifest.checks["f"] = {{"first", "second"},
+                          {{"x", 0, 0, 64, -1, 2, {0}, {}}, {"y", 2, 64, 128, 0, 1, {1}, {0}, true, true}},
+                          {{1, "offsets", 2, 64, 5, 0, 7}}};
+  return manifest;
+}
+
+TEST(Manifest, KnowsWhatACheckedBuildLooksAt) {
+  Manifest manifest = checkedManifest();
+  std::string json = manifest.toJson();
+  Manifest copy = Manifest::fromJson(json);
+  EXPECT_EQ(copy.toJson(), json);
+  EXPECT_EQ(copy.guardBytes, 64);
+  const FunctionChecks &checks = copy.checks["f"];
+  EXPECT_EQ(checks.kernels, (std::vector<std::string>{"first", "second"}));
+  ASSERT_EQ(checks.values.size(), 2u);
+  EXPECT_FALSE(checks.values[0].guarded);
+  const CheckedValue &value = checks.values[1];
+  EXPECT_EQ(std::tuple(value.name, value.base, value.offset, value.bytes, value.first, value.last),
+            std::tuple("y", 2, 64, 128, 0, 1));
+  EXPECT_EQ(value.reads, std::vector<int64_t>{1});
+  EXPECT_EQ(value.writes, std::vector<int64_t>{0});
+  EXPECT_TRUE(value.guarded && value.ids);
+  ASSERT_EQ(checks.ids.size(), 1u);
+  const CheckedIds &ids = checks.ids[0];
+  EXPECT_EQ(std::tuple(ids.kernel, ids.kind, ids.base, ids.offset, ids.count, ids.least, ids.limit),
+            std::tuple(1, "offsets", 2, 64, 5, 0, 7));
+  // Who checks nothing says nothing of it.
+  EXPECT_EQ(programManifest().toJson().find("guard"), std::string::npos);
+}
+
+TEST(Manifest, RefusesChecksThatDoNotFit) {
+  struct Case {
+    std::function<void(Manifest &)> change;
+    const char *message;
+  };
+  const Case cases[] = {
+      {[](Manifest &m) { m.guardBytes = 32; }, "guard_bytes is 32"},
+      {[](Manifest &m) { m.guardBytes = -64; }, "guard_bytes is -64"},
+      {[](Manifest &m) { m.memory["train"][0].offset = 0; }, "memory.train[0] 'x' needs bytes -64"},
+      {[](Manifest &m) { m.memory["train"][0].bytes = 928; }, "memory.train[0] 'x' needs bytes"},
+      {[](Manifest &m) { m.checks["f"].values[0].base = 3; },
+       "programs.train[0]: checked value 'x' lies at pointer 3"},
+      {[](Manifest &m) { m.checks["f"].values[0].base = 1; }, "checked value 'x' lies at pointer 1"},
+      {[](Manifest &m) { m.checks["f"].values[0].base = -1; }, "checked value 'x' lies at pointer -1"},
+      {[](Manifest &m) { m.checks["f"].values[0].bytes = 1024; }, "checked value 'x' needs bytes"},
+      {[](Manifest &m) { m.checks["f"].values[1].bytes = 448; }, "checked value 'y' needs bytes"},
+      {[](Manifest &m) { m.checks["f"].values[0].first = -2; }, "checked value 'x' names kernel -2 of 2"},
+      {[](Manifest &m) { m.checks["f"].values[0].last = 3; }, "checked value 'x' names kernel 3 of 2"},
+      {[](Manifest &m) { m.checks["f"].ids[0].kernel = 3; }, "checked ids of kernel 3 names kernel 3 of 2"},
+      {[](Manifest &m) { m.checks["f"].ids[0].count = 0; }, "not positive"},
+      {[](Manifest &m) { m.checks["f"].ids[0].count = 200; }, "checked ids of kernel 1 needs bytes"},
+  };
+  EXPECT_NO_THROW(checkedManifest().validate());
+  for (const Case &test : cases) {
+    Manifest manifest = checkedManifest();
+    test.change(manifest);
+    EXPECT_CONTAINS(errorOf([&] { Manifest::fromJson(manifest.toJson()); }), test.message);
+  }
+}
+
 TEST(Manifest, NamesThePiecesOfSplitParameters) {
   Parameter parameter;
   parameter.name = "m.experts.{e}.w";

@@ -1,7 +1,7 @@
 // RUN: contraflow-opt %s -split-input-file -verify-diagnostics
 // What a phase says to later ones is declared in NNDialect.td; a misspelt name would be silently without effect.
 
-// expected-error @below {{no attribute 'nn.micro_batch' of modules, expected one of nn.batch, nn.seq, nn.micro_batches, nn.vocab, nn.scratch_bytes, nn.optimizer, nn.model_type, nn.model_name, nn.run, nn.phase, nn.isa}}
+// expected-error @below {{no attribute 'nn.micro_batch' of modules, expected one of nn.batch, nn.seq, nn.micro_batches, nn.vocab, nn.scratch_bytes, nn.optimizer, nn.model_type, nn.model_name, nn.run, nn.phase, nn.isa, nn.checked}}
 module attributes {nn.micro_batch = 2 : i64} {}
 
 // -----
@@ -50,3 +50,9 @@ func.func private @argument(!nn.tensor<4> {nn.role = "param"})
 
 // expected-error @below {{no attribute 'nn.offset' of results, expected one of nn.role, nn.location}}
 func.func private @result() -> (!nn.tensor<4> {nn.offset = 0 : i64})
+
+// -----
+
+// expected-error @below {{attribute 'nn.checked' is true, expected no value}}
+module attributes {nn.checked = true} {
+}

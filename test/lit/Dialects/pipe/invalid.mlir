@@ -116,3 +116,57 @@ pipe.program @expose_c2 micro_batches 1 {
   // expected-error @below {{'pipe.expose' op (C2) dimension is 0, expected a positive number}}
   pipe.expose load "moe" %b [0]
 }
+
+// -----
+
+// expected-error @below {{'pipe.checks' op (C1) function 'checks_c1' does not exist}}
+pipe.checks @checks_c1 [] {
+}
+
+// -----
+
+func.func private @checks_c2()
+// expected-error @below {{'pipe.checks' op (C2) holds 'arith.constant', expected checks}}
+pipe.checks @checks_c2 [] {
+  %0 = arith.constant 0 : i32
+}
+
+// -----
+
+func.func private @check_value_c1()
+pipe.checks @check_value_c1 ["linear"] {
+  // expected-error @below {{'pipe.check_value' op (C1) has 6 bytes at 4, expected multiples of 4}}
+  pipe.check_value "x" base 7 at 4 bytes 6 from -1 to 1 reads [] writes []
+}
+
+// -----
+
+func.func private @check_value_c2()
+pipe.checks @check_value_c2 ["linear"] {
+  // expected-error @below {{'pipe.check_value' op (C2) lives from 0 to 2, the function has 1 kernels}}
+  pipe.check_value "x" base 7 at 4 bytes 8 from 0 to 2 reads [] writes []
+}
+
+// -----
+
+func.func private @check_value_c3()
+pipe.checks @check_value_c3 ["linear", "linear"] {
+  // expected-error @below {{'pipe.check_value' op (C3) is used by kernel 0, expected one from 1 to 1}}
+  pipe.check_value "x" base 7 at 4 bytes 8 from 1 to 2 reads [] writes [1, 0]
+}
+
+// -----
+
+func.func private @check_ids_c1()
+pipe.checks @check_ids_c1 ["linear"] {
+  // expected-error @below {{'pipe.check_ids' op (C1) belongs to kernel 1, the function has 1 kernels}}
+  pipe.check_ids index of 1 base 8 at 0 count 64 from -1 below 264
+}
+
+// -----
+
+func.func private @check_ids_c2()
+pipe.checks @check_ids_c2 ["linear"] {
+  // expected-error @below {{'pipe.check_ids' op (C2) has 0 numbers at 8, expected one or more at a multiple of 4}}
+  pipe.check_ids index of 0 base 8 at 8 count 0 from -1 below 264
+}

@@ -50,3 +50,15 @@ pipe.program @train micro_batches 2 arena 4096 {
   // CHECK: pipe.expose output "logits" %[[HIDDEN]] [16, 16]
   pipe.expose output "logits" %hidden [16, 16]
 }
+
+// CHECK: pipe.checks @moe.forward ["rms_norm", "linear"] {
+pipe.checks @moe.forward ["rms_norm", "linear"] {
+  // CHECK: pipe.check_value "x" base 7 at 0 bytes 4096 from -1 to 2 reads [0] writes []
+  pipe.check_value "x" base 7 at 0 bytes 4096 from -1 to 2 reads [0] writes []
+  // CHECK: pipe.check_value "table" base 5 at 64 bytes 4096 from 0 to 1 reads [1] writes [0] guard ids
+  pipe.check_value "table" base 5 at 64 bytes 4096 from 0 to 1 reads [1] writes [0] guard ids
+  // CHECK: pipe.check_ids index of 1 base 8 at 0 count 64 from -1 below 264
+  pipe.check_ids index of 1 base 8 at 0 count 64 from -1 below 264
+  // CHECK: pipe.check_ids offsets of 0 base 8 at 256 count 5 from 0 below 64
+  pipe.check_ids offsets of 0 base 8 at 256 count 5 from 0 below 64
+}
