@@ -30,6 +30,8 @@ struct Closure {
   nn::BlockOp block;
   std::vector<nn::ExprValue> dims;
   std::vector<Closure> blocks;
+  /// Blocks in all, this one included.
+  int64_t size = 1;
 
   /// `@layer<4>(@ffn<1024>)`: equal for equal kinds.
   std::string getKey() const {
@@ -70,6 +72,13 @@ struct Scope {
 /// No model has as many layers; programs of a step grow with them, and a slip in a range would fill the
 /// memory.
 constexpr int64_t kMaxIterations = 1000;
+
+/// Nor as many operations: loops in loops, and blocks that call blocks twice, make a short text as long as
+/// any.
+constexpr int64_t kMaxOperations = 100'000;
+
+/// Blocks that a call passes, and those that they were given.
+constexpr int64_t kMaxGivenBlocks = 1000;
 
 class Instantiator {
 public:
@@ -221,6 +230,8 @@ private:
   }
 
   LogicalResult writeOperation(Operation *op, const Scope &scope, IRMapping &mapping, bool inGraph) {
+    if (++numWritten > kMaxOperations)
+      return op->emitOpError() << "makes the model larger than " << kMaxOperations << " operations";
     if (auto choice = dyn_cast<nn::IfOp>(op))
       return writeIf(choice, scope, mapping, inGraph);
     if (auto repeat = dyn_cast<nn::RepeatOp>(op))
@@ -331,6 +342,9 @@ private:
       FailureOr<Closure> block = close(call, given, scope);
       if (failed(block))
         return failure();
+      closure.size += block->size;
+      if (closure.size > kMaxGivenBlocks)
+        return call.emitOpError() << "passes more than " << kMaxGivenBlocks << " blocks";
       closure.blocks.push_back(*block);
     }
     return closure;
@@ -594,6 +608,7 @@ private:
   const nn::ExprEnvironment &environment;
   nn::ExprEnvironment generateEnvironment;
   bool forGenerate = false;
+  int64_t numWritten = 0;
   OwningOpRef<ModuleOp> module;
   nn::GraphOp graph;
   /// Key of a closure and its arguments -> name of its kind in `@train`.

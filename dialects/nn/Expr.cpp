@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 namespace contraflow::nn {
 
@@ -178,10 +179,17 @@ private:
 // Grammar
 //===----------------------------------------------------------------------===//
 
+/// Characters of the canonical text of an expression that somebody wrote. Whoever walks an expression
+/// recurses, and products of sums grow without bound.
+constexpr size_t kMaxText = 1000;
+/// Operands, parentheses and signs: at most two come from each character.
+constexpr unsigned kMaxParts = 2 * kMaxText;
+
 class Grammar {
 public:
   using Result = std::optional<Expr>;
-  explicit Grammar(Tokens &tokens, bool ordering) : tokens(tokens), ordering(ordering) {}
+  Grammar(Tokens &tokens, bool ordering, unsigned maxParts = kMaxParts)
+      : tokens(tokens), ordering(ordering), maxParts(maxParts) {}
 
   Result parseSum() {
     Result lhs = parseProduct();
@@ -215,7 +223,17 @@ private:
     return lhs;
   }
 
+  /// False, after an error, where the expression has become too large.
+  bool countPart() {
+    if (++parts <= maxParts)
+      return true;
+    tokens.error("expected a shorter expression");
+    return false;
+  }
+
   Result parseNot() {
+    if (!countPart())
+      return std::nullopt;
     if (!tokens.keyword("not"))
       return parseCompare();
     Result operand = parseNot();
@@ -259,6 +277,8 @@ private:
   }
 
   Result parseUnary() {
+    if (!countPart())
+      return std::nullopt;
     if (!tokens.punctuation('-'))
       return parsePrimary();
     Result operand = parseUnary();
@@ -325,7 +345,9 @@ private:
 
   Tokens &tokens;
   bool ordering;
+  unsigned maxParts;
   int depth = 0;
+  unsigned parts = 0;
 };
 
 //===----------------------------------------------------------------------===//
@@ -412,13 +434,20 @@ llvm::Expected<ExprValue> callFunction(const std::string &name, llvm::ArrayRef<E
     llvm::Expected<ExprValue> result = unary(round);
     if (!result)
       return result;
-    return ExprValue(static_cast<int64_t>(std::get<double>(*result)));
+    double whole = std::get<double>(*result);
+    if (whole < -0x1p63 || whole >= 0x1p63)
+      return fail("'" + name + "(" + describe(arguments[0]) + ")' is no 64-bit integer");
+    return ExprValue(static_cast<int64_t>(whole));
   }
   if (name == "min" || name == "max" || name == "pow") {
     if (arguments.size() != 2)
       return fail("'" + name + "' takes 2 arguments, found " + llvm::Twine(arguments.size()));
-    if (name == "pow")
-      return ExprValue(std::pow(toDouble(arguments[0]), toDouble(arguments[1])));
+    if (name == "pow") {
+      double result = std::pow(toDouble(arguments[0]), toDouble(arguments[1]));
+      if (!std::isfinite(result))
+        return fail("'pow(" + describe(arguments[0]) + ", " + describe(arguments[1]) + ")' is not finite");
+      return ExprValue(result);
+    }
     bool first = (toDouble(arguments[0]) < toDouble(arguments[1])) == (name == "min");
     return arguments[first ? 0 : 1];
   }
@@ -500,9 +529,9 @@ Expr Expr::constant(double value) {
 
 Expr Expr::name(llvm::StringRef name) { return makeNode("name", {}, name.str()); }
 
-llvm::Expected<Expr> Expr::parse(llvm::StringRef text) {
+static llvm::Expected<Expr> parseText(llvm::StringRef text, unsigned maxParts) {
   StringTokens tokens(text);
-  Grammar grammar(tokens, /*ordering=*/true);
+  Grammar grammar(tokens, /*ordering=*/true, maxParts);
   std::optional<Expr> result = grammar.parseExpr();
   if (!result)
     return fail(tokens.message);
@@ -511,10 +540,37 @@ llvm::Expected<Expr> Expr::parse(llvm::StringRef text) {
   return *result;
 }
 
+/// Why an expression that was written is refused, or nothing.
+static std::optional<std::string> getSizeError(const Expr &expr) {
+  size_t size = expr.str().size();
+  if (size <= kMaxText)
+    return std::nullopt;
+  return "expected an expression of at most " + std::to_string(kMaxText) +
+         " characters, multiplied out it has " + std::to_string(size);
+}
+
+llvm::Expected<Expr> Expr::parse(llvm::StringRef text) {
+  llvm::Expected<Expr> result = parseText(text, kMaxParts);
+  if (result)
+    if (std::optional<std::string> error = getSizeError(*result))
+      return fail(*error);
+  return result;
+}
+
+Expr Expr::parseCanonical(llvm::StringRef text) {
+  return llvm::cantFail(parseText(text, std::numeric_limits<unsigned>::max()));
+}
+
 std::optional<Expr> Expr::parse(mlir::AsmParser &parser, bool dimension) {
+  llvm::SMLoc loc = parser.getCurrentLocation();
   ParserTokens tokens(parser);
   Grammar grammar(tokens, /*ordering=*/false);
-  return dimension ? grammar.parseSum() : grammar.parseExpr();
+  std::optional<Expr> result = dimension ? grammar.parseSum() : grammar.parseExpr();
+  std::optional<std::string> error = result ? getSizeError(*result) : std::nullopt;
+  if (!error)
+    return result;
+  parser.emitError(loc, *error);
+  return std::nullopt;
 }
 
 std::optional<Polynomial> toPolynomial(const Expr &expr) {

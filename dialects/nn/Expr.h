@@ -61,6 +61,8 @@ public:
 
   /// Parses the whole of `text`.
   static llvm::Expected<Expr> parse(llvm::StringRef text);
+  /// Reads what `str` wrote, however long sums and products of expressions have become.
+  static Expr parseCanonical(llvm::StringRef text);
   /// Parses at the position of `parser`; an error has been reported where this returns nothing.
   /// A dimension stops before comparison operators and `x`.
   static std::optional<Expr> parse(mlir::AsmParser &parser, bool dimension);

@@ -88,7 +88,7 @@ ExprAttr getFloatAttr(MLIRContext *context, double value) {
   return getExprAttr(context, Expr::constant(value));
 }
 
-Expr getExpr(ExprAttr attr) { return llvm::cantFail(Expr::parse(attr.getText())); }
+Expr getExpr(ExprAttr attr) { return Expr::parseCanonical(attr.getText()); }
 
 int64_t getInt(ExprAttr attr) { return llvm::cantFail(getExpr(attr).evaluateInt(ExprEnvironment())); }
 

@@ -17,6 +17,10 @@ bool addTerm(Polynomial &sum, const std::vector<std::string> &factors, int64_t c
   return true;
 }
 
+/// A product of sums has as many terms as the product of their numbers, which a short text can make larger
+/// than any memory.
+constexpr size_t kMaxTerms = 1000;
+
 std::optional<Polynomial> multiply(const Polynomial &lhs, const Polynomial &rhs) {
   Polynomial product;
   for (const auto &[leftFactors, leftCoefficient] : lhs)
@@ -26,7 +30,7 @@ std::optional<Polynomial> multiply(const Polynomial &lhs, const Polynomial &rhs)
       std::sort(factors.begin(), factors.end());
       int64_t coefficient;
       if (__builtin_mul_overflow(leftCoefficient, rightCoefficient, &coefficient) ||
-          !addTerm(product, factors, coefficient))
+          !addTerm(product, factors, coefficient) || product.size() > kMaxTerms)
         return std::nullopt;
     }
   return product;

@@ -16,7 +16,7 @@ using Polynomial = std::map<std::vector<std::string>, int64_t>;
 
 /// False where the coefficient overflows.
 bool addTerm(Polynomial &sum, const std::vector<std::string> &factors, int64_t coefficient);
-/// Nothing where a coefficient overflows.
+/// Nothing where a coefficient overflows, or where there are more terms than a dimension can have.
 std::optional<Polynomial> multiply(const Polynomial &lhs, const Polynomial &rhs);
 /// The polynomial whose product with `divisor` is `dividend`, if there is one.
 std::optional<Polynomial> divide(Polynomial dividend, const Polynomial &divisor);

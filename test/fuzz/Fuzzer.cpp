@@ -6,6 +6,7 @@
 #include "test/fuzz/Mutator.h"
 #include "test/fuzz/Targets.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 

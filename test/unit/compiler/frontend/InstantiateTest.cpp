@@ -328,6 +328,34 @@ TEST_F(InstantiateTest, AnErrorIsThereOnceAndNamesItsKeys) {
   EXPECT_EQ(diagnostics.find("is 'tokens'"), std::string::npos) << diagnostics;
 }
 
+TEST_F(InstantiateTest, LoopsInLoopsDoNotFillTheMemory) {
+  EXPECT_FALSE(build(makeModel("", R"(
+    %y = nn.repeat i = 0 to 1000 carry(%a = %x : <tokens x hidden>) {
+      %b = nn.repeat j = 0 to 1000 carry(%c = %a : <tokens x hidden>) {
+        %d = nn.call @linear<hidden, hidden>(%c) prefix("{i}.{j}") : (<tokens x hidden>) -> (<tokens x hidden>)
+        nn.yield %d : <tokens x hidden>
+      }
+      nn.yield %b : <tokens x hidden>
+    })"),
+                     kConfig));
+  EXPECT_NE(diagnostics.find("'nn.call' op makes the model larger than 100000 operations"), std::string::npos)
+      << diagnostics;
+}
+
+TEST_F(InstantiateTest, BlocksOfBlocksDoNotFillTheMemory) {
+  std::string given = "@linear<hidden, hidden>";
+  for (int i = 0; i < 10; ++i)
+    given = "@twice(" + given + ", " + given + ")";
+  std::string type = " : (<tokens x hidden>) -> (<tokens x hidden>)\n";
+  EXPECT_FALSE(build(makeModel("nn.block @twice(@f, @g)(%x: <tokens x hidden>) -> (<tokens x hidden>) {\n"
+                               "%y = nn.call @f(%x) prefix(\"f\")" +
+                                   type + "%z = nn.call @g(%y) prefix(\"g\")" + type +
+                                   "nn.yield %z : <tokens x hidden>\n}",
+                               "%y = nn.call " + given + "(%x) prefix(\"p\")" + type),
+                     kConfig));
+  EXPECT_NE(diagnostics.find("'nn.call' op passes more than 1000 blocks"), std::string::npos) << diagnostics;
+}
+
 TEST_F(InstantiateTest, ADefaultIsNamedWhereNoKeyIs) {
   EXPECT_FALSE(
       build(makeModel("", "%y = nn.repeat i = 0 to 1001*layers carry(%a = %x : <tokens x hidden>) {\n"

@@ -137,6 +137,38 @@ TEST(Expr, ErrorsNameWhatWasFound) {
             "text in an expression holds no quotes, backslashes or control characters, found the end");
 }
 
+TEST(Expr, NumbersThatDoNotFitAreErrors) {
+  EXPECT_EQ(errorOf("floor(1.0e30)"), "'floor(1.0e+30)' is no 64-bit integer");
+  EXPECT_EQ(errorOf("ceil(-1.0e30)"), "'ceil(-1.0e+30)' is no 64-bit integer");
+  EXPECT_EQ(errorOf("floor(9223372036854775807.0)"), "'floor(9223372036854775808.0)' is no 64-bit integer");
+  EXPECT_EQ(errorOf("floor(-9223372036854775808.0)"), "no error");
+  EXPECT_EQ(errorOf("pow(10, 400)"), "'pow(10, 400)' is not finite");
+  EXPECT_EQ(errorOf("pow(-1, 0.5)"), "'pow(-1, 0.5)' is not finite");
+}
+
+TEST(Expr, SizesAreLimited) {
+  auto repeat = [](const std::string &text, int times) {
+    std::string result;
+    for (int i = 0; i < times; ++i)
+      result += text;
+    return result;
+  };
+  EXPECT_EQ(errorOf(repeat("1 + ", 400) + "1"), "no error");
+  // Each would exhaust the stack of whoever walks it.
+  for (const char *part : {"1 + ", "(", "-", "not ", "f("})
+    EXPECT_EQ(errorOf(repeat(part, 100000)).substr(0, 29), "expected a shorter expression") << part;
+  EXPECT_EQ(errorOf("\"" + repeat("x", 2000) + "\""),
+            "expected an expression of at most 1000 characters, multiplied out it has 2002");
+  // 2^10 terms of up to ten factors, and 2^26 terms, which are more than a polynomial may have.
+  std::string product = "1";
+  for (char name = 'a'; name <= 'z'; ++name) {
+    product += std::string("*(") + name + " + 1)";
+    if (name == 'j')
+      EXPECT_EQ(errorOf(product).substr(0, 49), "expected an expression of at most 1000 characters");
+  }
+  EXPECT_NE(errorOf(product), "no error");
+}
+
 TEST(Expr, SubstitutionBindsNames) {
   Expr bound = parse("heads*(nope + rope)").substitute([](llvm::StringRef name) -> std::optional<Expr> {
     if (name == "heads")
