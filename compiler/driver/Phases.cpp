@@ -340,12 +340,23 @@ bool Compilation::runUntil(const std::string &last) {
   return true;
 }
 
+/// What the system refuses, such as room for temporary files, has a code and is no defect.
+bool Compilation::failLink(llvm::Error error) {
+  std::error_code code = llvm::inconvertibleErrorCode();
+  std::string text;
+  llvm::handleAllErrors(std::move(error), [&](const llvm::ErrorInfoBase &info) {
+    code = info.convertToErrorCode();
+    text += (text.empty() ? "" : "; ") + info.message();
+  });
+  return fail(text), failPhase(/*isDefect=*/code == llvm::inconvertibleErrorCode());
+}
+
 bool Compilation::link(const std::string &stub, const std::string &output) {
   prepareReproducer(*findPhase("link"));
   auto start = std::chrono::steady_clock::now();
   llvm::Expected<linker::Trainer> trainer = linker::buildTrainer(*module);
   if (!trainer)
-    return fail(llvm::toString(trainer.takeError())), failPhase(/*isDefect=*/true);
+    return failLink(trainer.takeError());
   clearReproducer();
   // Code for another processor runs on another machine.
   if (auto isa = nn::getAttr<nn::NNDialect::IsaAttrHelper>(*module);

@@ -66,6 +66,7 @@ private:
   bool finishPhase(const Phase &phase, double seconds);
   void prepareReproducer(const Phase &phase);
   bool failPhase(bool isDefect);
+  bool failLink(llvm::Error error);
   void report(const frontend::JsonDiagnostics &diagnostics);
 
   CompileOptions options;

@@ -35,7 +35,7 @@ class Entry:
     def pattern(self):
         """A regular expression of what is printed."""
         whole = self.text + ("; " + self.advice if self.advice else "")
-        return re.compile(".*?".join(re.escape(part) for part in re.split(r"\{\w+\}", whole)), re.S)
+        return re.compile(".*?".join(re.escape(part) for part in re.split(r"\{\w+\}", whole)))
 
 
 def unquote(literals):

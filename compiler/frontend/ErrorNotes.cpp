@@ -7,6 +7,8 @@
 //===----------------------------------------------------------------------===//
 #include "compiler/frontend/ErrorNotes.h"
 
+#include <functional>
+
 using namespace mlir;
 
 namespace contraflow::frontend {
@@ -27,7 +29,7 @@ template <typename T> void collectNames(T attributeOrType, Names &names) {
 
 /// Whether `text` has `word` between characters that are none of a name.
 bool mentions(StringRef text, StringRef word) {
-  auto isPart = [](char c) { return llvm::isAlnum(c) || c == '_'; };
+  auto isPart = [](char c) { return llvm::isAlnum(c) || c == '_' || c == '.'; };
   for (size_t at = text.find(word); at != StringRef::npos; at = text.find(word, at + 1)) {
     StringRef before = text.take_front(at), after = text.drop_front(at + word.size());
     if ((before.empty() || !isPart(before.back())) && (after.empty() || !isPart(after.front())))
@@ -86,8 +88,13 @@ std::string describeKey(const JsonValue &value) { return value.getKeyPath() + " 
 
 } // namespace
 
-void markValueError(InFlightDiagnostic &diagnostic) {
-  diagnostic.getUnderlyingDiagnostic()->getMetadata().push_back(DiagnosticArgument(StringRef(kValueError)));
+void markValueError(InFlightDiagnostic &diagnostic, ArrayRef<std::string> names) {
+  Diagnostic *marked = diagnostic.getUnderlyingDiagnostic();
+  marked->getMetadata().push_back(DiagnosticArgument(StringRef(kValueError)));
+  // The context keeps the text of names.
+  for (const std::string &name : names)
+    marked->getMetadata().push_back(
+        DiagnosticArgument(StringAttr::get(marked->getLocation().getContext(), name).getValue()));
 }
 
 ErrorNotes::ErrorNotes(nn::ModelOp model, const BoundConfig &config)
@@ -123,12 +130,11 @@ void ErrorNotes::addSources(llvm::SetVector<StringRef> names, Diagnostic &diagno
 }
 
 std::vector<ErrorNotes::Source> ErrorNotes::findSources(Operation *op, Diagnostic &diagnostic) {
-  ConcernedNames names = getNames(op, diagnostic.str(), isValueError(diagnostic));
-  // Dimensions of a block have the values that its call gives them.
-  for (Diagnostic &note : diagnostic.getNotes())
-    if (auto call = dyn_cast_or_null<nn::CallOp>(operations.lookup(note.getLocation()));
-        call && isValueError(diagnostic))
-      collectNames(call.getCallee(), names.types);
+  ConcernedNames names;
+  for (DiagnosticArgument &name : llvm::drop_begin(diagnostic.getMetadata(), isMarked(diagnostic)))
+    names.attributes.insert(name.getAsString());
+  if (names.attributes.empty())
+    names = getNames(op, diagnostic.str(), isValueError(diagnostic));
   dropRows(names);
   std::vector<Source> sources;
   addSources(names.attributes, diagnostic, sources);

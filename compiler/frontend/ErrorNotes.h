@@ -11,9 +11,9 @@
 
 namespace contraflow::frontend {
 
-/// Says of an error at an operation that values of the configuration make it, and not the graph as it is
+/// Says of an error at an operation that the values of these names make it, and not the graph as it is
 /// written. So are those of numbered constraints, which are checked on values.
-void markValueError(mlir::InFlightDiagnostic &diagnostic);
+void markValueError(mlir::InFlightDiagnostic &diagnostic, llvm::ArrayRef<std::string> names);
 
 /// While this lives, an error or a warning at an operation of the model is reported once, however many
 /// instances of its block have it, and notes say which keys of the JSON gave the names in the operation their

@@ -29,6 +29,8 @@ namespace {
 struct Closure {
   nn::BlockOp block;
   std::vector<nn::ExprValue> dims;
+  /// Names of the configuration that each dimension was computed from, for errors.
+  std::vector<std::vector<std::string>> origins;
   std::vector<Closure> blocks;
   /// Blocks in all, this one included.
   int64_t size = 1;
@@ -60,6 +62,8 @@ struct Closure {
 /// What names mean at some place of the model.
 struct Scope {
   nn::ExprEnvironment environment;
+  /// Of dimensions of the block: names of the configuration that they were computed from.
+  llvm::StringMap<std::vector<std::string>> origins;
   llvm::StringMap<Closure> blocks;
   /// Of parameters: the prefixes of the calls around, or empty.
   std::string prefix;
@@ -105,11 +109,23 @@ private:
   // Expressions
   //===--------------------------------------------------------------------===//
 
-  /// An error at `op` that values of the configuration make, with the call that gave the dimensions around it
-  /// theirs.
-  static InFlightDiagnostic emitError(Operation *op, const Scope &scope) {
+  /// The names of the configuration that `expr` depends on.
+  static std::vector<std::string> getOrigins(const nn::Expr &expr, const Scope &scope) {
+    std::vector<std::string> names;
+    expr.forEachName([&](StringRef name) {
+      if (auto found = scope.origins.find(name); found != scope.origins.end())
+        names.insert(names.end(), found->second.begin(), found->second.end());
+      else
+        names.push_back(name.str());
+    });
+    return names;
+  }
+
+  /// An error at `op` that values of the configuration make through `expr`, with the call that gave the
+  /// dimensions around it theirs.
+  static InFlightDiagnostic emitError(Operation *op, const nn::Expr &expr, const Scope &scope) {
     InFlightDiagnostic diagnostic = op->emitOpError();
-    markValueError(diagnostic);
+    markValueError(diagnostic, getOrigins(expr, scope));
     if (!scope.calls.empty()) {
       nn::CallOp call = scope.calls.back();
       diagnostic.attachNote(call.getLoc())
@@ -122,7 +138,8 @@ private:
     llvm::Expected<nn::ExprValue> value = expr.evaluate(scope.environment);
     if (value)
       return *value;
-    return emitError(op, scope) << message<ErrorId::ExpressionNoValue>(llvm::toString(value.takeError()));
+    return emitError(op, expr, scope)
+           << message<ErrorId::ExpressionNoValue>(llvm::toString(value.takeError()));
   }
   FailureOr<nn::ExprValue> evaluate(Operation *op, nn::ExprAttr attr, const Scope &scope) {
     return evaluate(op, nn::getExpr(attr), scope);
@@ -133,8 +150,8 @@ private:
       return failure();
     if (const auto *integer = std::get_if<int64_t>(&*value))
       return *integer;
-    return emitError(op, scope) << message<ErrorId::ExpressionNoInteger>(attr.getText(),
-                                                                         nn::describe(*value));
+    return emitError(op, nn::getExpr(attr), scope)
+           << message<ErrorId::ExpressionNoInteger>(attr.getText(), nn::describe(*value));
   }
 
   /// The name with the values of expressions in braces; the index of `over` stays, as `{e}`.
@@ -166,7 +183,7 @@ private:
           return attr;
         }
         if (std::holds_alternative<std::monostate>(*value)) {
-          emitError(op, scope) << message<ErrorId::NeedsNull>(attr.getText());
+          self.emitError(op, nn::getExpr(attr), scope) << message<ErrorId::NeedsNull>(attr.getText());
           failed = true;
           return attr;
         }
@@ -193,13 +210,14 @@ private:
       }
       const auto *integer = std::get_if<int64_t>(&*value);
       if (!integer || *integer < 1) {
-        emitError(op, scope) << message<ErrorId::DimensionUnexpected>(dim.getText(), nn::describe(*value));
+        emitError(op, nn::getExpr(dim), scope)
+            << message<ErrorId::DimensionUnexpected>(dim.getText(), nn::describe(*value));
         failed = true;
         return type;
       }
       // Sizes in bytes must be countable.
       if (__builtin_mul_overflow(elements, *integer, &elements) || elements > (int64_t(1) << 58)) {
-        emitError(op, scope) << message<ErrorId::ValueTooLarge>(Type(type));
+        emitError(op, nn::getExpr(dim), scope) << message<ErrorId::ValueTooLarge>(Type(type));
         failed = true;
         return type;
       }
@@ -253,7 +271,7 @@ private:
       return failure();
     const auto *boolean = std::get_if<bool>(&*condition);
     if (!boolean)
-      return emitError(choice, scope)
+      return emitError(choice, nn::getExpr(choice.getCondition()), scope)
              << message<ErrorId::ConditionNoBool>(choice.getCondition().getText(), nn::describe(*condition));
     Region &region = *boolean ? choice.getThenRegion() : choice.getElseRegion();
     if (region.empty())
@@ -271,7 +289,8 @@ private:
     if (failed(lower) || failed(upper))
       return failure();
     if (*upper > *lower && *upper - *lower > kMaxIterations)
-      return emitError(repeat, scope) << message<ErrorId::RepeatTooLong>(*upper - *lower, kMaxIterations);
+      return emitError(repeat, nn::getExpr(repeat.getUpper()), scope)
+             << message<ErrorId::RepeatTooLong>(*upper - *lower, kMaxIterations);
     Values carried;
     for (Value init : repeat.getInits())
       carried.push_back(mapping.lookup(init));
@@ -337,6 +356,7 @@ private:
       if (failed(value))
         return failure();
       closure.dims.push_back(*value);
+      closure.origins.push_back(getOrigins(nn::getExpr(dim), scope));
     }
     for (nn::BlockRefAttr given : ref.getBlocks()) {
       FailureOr<Closure> block = close(call, given, scope);
@@ -362,8 +382,11 @@ private:
       return call.emitOpError() << message<ErrorId::BlockCallsItself>(closure.block.getSymName());
     scope.keys.push_back(key);
     scope.calls.push_back(call);
-    for (auto [name, value] : llvm::zip(closure.block.getDims().getAsValueRange<StringAttr>(), closure.dims))
+    for (auto [name, value, origins] :
+         llvm::zip(closure.block.getDims().getAsValueRange<StringAttr>(), closure.dims, closure.origins)) {
       scope.environment[name] = value;
+      scope.origins[name] = origins;
+    }
     for (auto [name, block] :
          llvm::zip(closure.block.getBlocks().getAsValueRange<StringAttr>(), closure.blocks))
       scope.blocks[name] = block;
@@ -394,6 +417,8 @@ private:
       if (!inside.failed && inputs[i] != wanted)
         return mismatch("operand " + Twine(i), inputs[i], wanted);
     }
+    if (inside.failed)
+      return failure();
     for (auto [i, type] : llvm::enumerate(results)) {
       Type wanted = inside.replacer.replace(type),
            found = outside.replacer.replace(call.getResult(i).getType());

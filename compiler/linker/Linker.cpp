@@ -58,7 +58,7 @@ Expected<std::string> linkShared(StringRef object, ArrayRef<std::string> exports
 
   SmallString<128> folder;
   if (std::error_code code = sys::fs::createUniqueDirectory("contraflow-link", folder))
-    return createStringError(message<ErrorId::TemporaryFolder>(code.message()));
+    return createStringError(code, message<ErrorId::TemporaryFolder>(code.message()));
   auto cleanup = llvm::scope_exit([&] { sys::fs::remove_directories(folder); });
   SmallString<128> input(folder), output(folder);
   sys::path::append(input, "code.o");
@@ -74,7 +74,7 @@ Expected<std::string> linkShared(StringRef object, ArrayRef<std::string> exports
     }
     if (code)
       return createStringError(
-          message<ErrorId::FileUnwritable>("'" + input.str().str() + "'", code.message()));
+          code, message<ErrorId::FileUnwritable>("'" + input.str().str() + "'", code.message()));
   }
 
   // One thread: sections are then always laid out alike. The SONAME stands in for the temporary path.
@@ -99,7 +99,7 @@ Expected<std::string> linkShared(StringRef object, ArrayRef<std::string> exports
   ErrorOr<std::unique_ptr<MemoryBuffer>> buffer = MemoryBuffer::getFile(output);
   if (!buffer)
     return createStringError(
-        message<ErrorId::NamedFileUnreadable>(output.str(), buffer.getError().message()));
+        buffer.getError(), message<ErrorId::NamedFileUnreadable>(output.str(), buffer.getError().message()));
   return (*buffer)->getBuffer().str();
 }
 

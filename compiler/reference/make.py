@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 INTERFACES = "dialects/nn/NNInterfaces.td"
@@ -51,6 +52,7 @@ for folder in sorted(folders, key=lambda name: (order.index("passes of " + "/".j
 for name, arguments in PROGRAMS.items():
     write(f"Command line of {name.replace('contraflow-stub', 'a trainer')}", f"options-{name}",
           f"# {name}\n\n```\n{run(options.build / 'bin' / name, *arguments)}```\n")
+write("Errors", "errors", run(sys.executable, ROOT / "compiler/errors/catalogue.py"))
 schema = json.loads((ROOT / "models/schema.json").read_text())
 write("Keys of a run file", "run-file",
       "# Run file\n\n| key | type | default | |\n| --- | --- | --- | --- |\n" + "".join(keys(schema)))

@@ -155,8 +155,6 @@ int runCommand(const Options &options) {
     return 0;
   }
   train::Settings settings = settingsOf(options, manifest);
-  // A checkpoint says how its run really was.
-  manifest.run = settings.writeInto(manifest.run);
   requireMemory(manifest, threadsOf(options));
   executor::Executor executor(manifest, payload.object, threadsOf(options));
   executor::installCrashReport();

@@ -77,6 +77,8 @@ Table Executor::redirect(const std::string &program, const char *from, const cha
   for (Table::Call &call : table.calls)
     call.bases = table.bases.data() + (call.bases - source.bases.data());
   return table;
+}
+
 /// Calls a row; in a checked build memory is looked at before, after and meanwhile.
 void Executor::callRow(const Table &table, size_t index) {
   const Table::Call &call = table.calls[index];

@@ -45,6 +45,12 @@ for program in ("contraflow", "contraflow-opt", "contraflow-stub"):
     text = subprocess.run([options.build / "bin" / program, *arguments], text=True, stdout=subprocess.PIPE).stdout
     missing += find(f"options-{program}.md", re.findall(r"^ .*?(--[a-z-]+)", text, re.M))
 missing += find("run-file.md", keys(json.loads((options.root / "models/schema.json").read_text())))
+rows = [name for table in ("compiler/errors", "runtime/base")
+        for name in re.findall(r'^CF_ERROR\((\w+)', (options.root / table / "Errors.def").read_text(), re.M)]
+lines = re.findall(r"^\| `", (docs / "errors.md").read_text(), re.M)
+if len(lines) != len(rows):
+    missing.append(f"errors.md has {len(lines)} errors, the tables have {len(rows)}")
+missing += find("errors.md", ["### nn.route", "### schedule-verify-program"])
 missing += find("index.md", [f"]({page.name})" for page in docs.glob("*.md") if page.name != "index.md"])
 for link in re.findall(r"\]\(([^)]+)\)", (docs / "index.md").read_text()):
     if not (docs / link).exists():

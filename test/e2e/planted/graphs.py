@@ -37,7 +37,7 @@ graph([('nn.config kv_heads       = "num_key_value_heads" : dim min(heads)',
         "range of 'kv_heads': expected a number, found false")
 graph([("default 1.0 unless yarn", "default 1.0 unless theta"), ("nn.config yarn_factor", "^nn.config yarn_factor")],
       "'unless' of 'yarn_factor': expected true or false, found 10000.0")
-graph([("nn.let ffn_bias = mlp_bias and not v3", "nn.let ffn_bias = 1/(heads - heads)"), ("num_at", "num_at")],
+graph([("nn.let ffn_bias = mlp_bias and not v3", "nn.let ffn_bias = 1/(heads - 2)"), ("num_at", "num_at")],
       "model.num_attention_heads = 2: ", place="run.json:8:5", prefix=True)
 graph([("%q      = nn.call @queries(%x)", "%q      = ^nn.call @query(%x)")], "'nn.call' op (C1) '@query' is no block",
       prefix=True)
@@ -68,6 +68,9 @@ graph([("nn.repeat i = dense_layers to layers", "nn.repeat i = dense_layers to 5
       "model.num_hidden_layers = 3: 'nn.repeat' op repeats 14999 times, at most 1000 can be", place="run.json:7:5")
 graph([("nn.call @layer(@mlp<ffn>)", "nn.call @layer(@mlp<ffn - 256>)")],
       "model.intermediate_size = 256: 'nn.call' op dimension", place="run.json:6:25", prefix=True)
+graph([("nn.call @layer(@mlp<ffn>)", "nn.call @layer(@norm<hidden, eps>)"),
+       ("%e = nn.call @feed_forward", "%e = ^nn.call @feed_forward")],
+      "'nn.call' op has 2 operands and 1 results, '@norm' has 1 and 1")
 graph([("nn.call @layer(@mlp<ffn>)", "nn.call @layer(@embed)"),
        ("%y = nn.call @layer(@embed)", "%y = nn.call @layer(@embed)"),
        ("%e = nn.call @feed_forward", "%e = ^nn.call @feed_forward")], "'nn.call' op ", prefix=True)

@@ -124,23 +124,23 @@ trainer(CHECKPOINT, INITIALIZE, f"{FILE} is damaged: tensor '", files=flip(1), p
 trainer(CHECKPOINT, INITIALIZE, f"{FILE} is damaged: its header has the checksum ",
         files=raw(lambda b: b[:20] + b"x" + b[21:]),
         prefix=True)
-trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors",
+trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --checkpoint kept",
         f"{FILE} holds parameters, but no state of a run; start a new run "
         "from it with --initialize", files=edit(lambda h, d: None))
 trainer(CHECKPOINT, f"{TRAIN} --resume text",
         "there is no checkpoint in 'text'; expected a folder step-<number> or a file "
         "model.safetensors in it")
-trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --set train.steps=1 --steps 1",
+trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --checkpoint kept --set train.steps=1 --steps 1",
         "the checkpoint is at step 2, --steps is 1; ask for more steps, or begin a new run from its parameters with "
         "--initialize",
-        files=raw(lambda b: b), made=("checkpoint",))
-trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --seed 9",
+        files=raw(lambda b: b), made=("kept",))
+trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --checkpoint kept --seed 9",
         "the checkpoint has seed 1, not 9; leave out --seed",
-        files=raw(lambda b: b), made=("checkpoint",))
-trainer(CHECKPOINT, f"train --data run.json --steps 3 --threads 1 --resume edited.safetensors",
+        files=raw(lambda b: b), made=("kept",))
+trainer(CHECKPOINT, f"train --data run.json --steps 3 --threads 1 --resume edited.safetensors --checkpoint kept",
         "the training text is not the text of the checkpoint; name the same --data and --include, or begin a new run "
         "from its "
-        "parameters with --initialize", files=raw(lambda b: b), made=("checkpoint",))
+        "parameters with --initialize", files=raw(lambda b: b), made=("kept",))
 trainer(CHECKPOINT, INITIALIZE, f"{FILE} lacks 1 of ", files=edit(rename), prefix=True)
 trainer(CHECKPOINT, INITIALIZE, f"{FILE}: tensor 'model.norm.weight' has shape [2, 32], ", files=edit(reshape),
         prefix=True)
@@ -155,7 +155,7 @@ trainer(CHECKPOINT, INITIALIZE, f"{FILE}: __metadata__.step is not a string",
         files=edit(lambda h, d: h["__metadata__"].update(step=3)))
 trainer(CHECKPOINT, "probe --ids edited.safetensors --out out", f"{FILE} has no tensor 'input_ids'",
         files=edit(lambda h, d: None))
-trainer(CHECKPOINT, f"{TRAIN} --initialize .", "cannot ", prefix=True)
+trainer(CHECKPOINT, f"{TRAIN} --initialize .", "there is no checkpoint in '.'; ", prefix=True)
 
 MACHINE = "machine"
 trainer(MACHINE, f"{TRAIN} --threads 4000", "--threads is 4000, expected ", prefix=True)
@@ -179,7 +179,8 @@ CASES.append(Case(MACHINE, [], "cannot write 'run.json/01-frontend.mlir': Not a 
                   prefix=True,
                   command="compile run.json --stop-after=frontend --dump-phases=run.json"))
 
-trainer(MACHINE, f"{TRAIN} --checkpoint kept", "cannot write '", shell="ulimit -f 20; {command}", prefix=True,
+trainer(MACHINE, f"{TRAIN} --checkpoint kept", "cannot write 'kept/", program="{large}",
+        shell="ulimit -f 8000; {command}", prefix=True,
         made=("kept",))
 CASES.append(Case(MACHINE, [], "cannot write '", command="compile run.json -o text/a.txt --set " + " ".join(SMALL),
                   place="contraflow",

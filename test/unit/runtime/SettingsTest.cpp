@@ -110,17 +110,6 @@ TEST(Settings, NamesTheKeyThatIsWrong) {
                   "optimizer.min_lr is 0.002, expected at most optimizer.lr = 0.001");
 }
 
-TEST(Settings, WriteThemselvesIntoARunFile) {
-  std::string run = R"({"optimizer": {"lr": 1e-3, "eps": 1e-8}, "name": "n"})";
-  Settings settings = Settings::parse(run, {"optimizer.lr=2e-3", "data.paths=[\"a\"]"});
-  settings.steps = 5;
-  std::string written = settings.writeInto(run);
-  EXPECT_CONTAINS(written, "\"eps\":1e-08,\"lr\":0.002");
-  EXPECT_CONTAINS(written, "\"name\":\"n\"");
-  EXPECT_CONTAINS(written, "\"steps\":5");
-  EXPECT_EQ(Settings::parse(written, {}).dataPaths, settings.dataPaths);
-}
-
 TEST(Progress, SaysAllOfAStepOnOneLine) {
   Losses losses{{{"main", 1.25}}, 1.3, 1.25};
   StepReport report{30, 1000, &losses, std::nullopt, 0.512345, 3e-3, 5120.4, 187};

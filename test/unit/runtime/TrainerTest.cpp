@@ -189,9 +189,8 @@ TEST_F(Trainer, RefusesToResumeSomethingElse) {
   abi::TrainingState second;
   second.step = 2;
   abi::writeSafetensors(folder / "other", row, abi::checkpointMetadata(row, second));
-  EXPECT_CONTAINS(
-      errorOf("--resume other --checkpoint b"),
-      "tensor 'table.weight' has shape [258], expected [258, 258]; use a trainer that was");
+  EXPECT_CONTAINS(errorOf("--resume other --checkpoint b"),
+                  "tensor 'table.weight' has shape [258], expected [258, 258]; use a trainer that was");
   abi::Metadata state{{"step", "2"}, {"data_position", "8"}, {"seed", "1"}, {"data_fingerprint", "1"}};
   abi::writeSafetensors(folder / "other", row, state);
   EXPECT_CONTAINS(errorOf("--resume other --checkpoint b"), "'other' has no checksums; start a new run");
@@ -454,7 +453,8 @@ TEST_F(Trainer, ChecksArgumentsBeforeItReadsText) {
   };
   EXPECT_CONTAINS(errorOf("--initialize none"), "error: cannot open 'none'");
   EXPECT_CONTAINS(errorOf("--resume none"), "error: cannot open 'none'");
-  EXPECT_CONTAINS(errorOf("--resume text"), "error: there is no checkpoint in 'text'; expected a folder step-");
+  EXPECT_CONTAINS(errorOf("--resume text"),
+                  "error: there is no checkpoint in 'text'; expected a folder step-");
   EXPECT_FALSE(std::filesystem::exists(folder / "new"));
   EXPECT_CONTAINS(errorOf("--metrics none/x"), "cannot write 'none/x'");
   EXPECT_CONTAINS(errorOf("--data nowhere --metrics x"), "data path 'nowhere' does not exist");

