@@ -260,8 +260,10 @@ private:
       return writeParam(param, scope, mapping);
     if (auto output = dyn_cast<nn::OutputOp>(op))
       return writeOutput(output, scope, mapping);
-    if (forGenerate && isa<nn::LossOp, nn::UpdateOp>(op))
+    if (forGenerate && isa<nn::LossOp, nn::MetricOp, nn::UpdateOp>(op))
       return success();
+    if (auto metric = dyn_cast<nn::MetricOp>(op))
+      return writeMetric(metric, scope, mapping);
     return writeClone(op, scope, mapping);
   }
 
@@ -316,6 +318,15 @@ private:
     callsOfParams[clone] = scope.calls;
     if (clone.getOver())
       clone.setOver("e");
+    return success();
+  }
+
+  LogicalResult writeMetric(nn::MetricOp metric, const Scope &scope, IRMapping &mapping) {
+    FailureOr<std::string> name = resolveName(metric, metric.getName(), scope);
+    if (failed(name))
+      return failure();
+    nn::MetricOp::create(builder, metric.getLoc(), metric.getKind(), join(scope.prefix, *name),
+                         mapping.lookup(metric.getValue()));
     return success();
   }
 

@@ -120,6 +120,25 @@ LogicalResult verifyFullNames(nn::GraphOp train) {
   return success();
 }
 
+/// Curves of two instances must not become one.
+LogicalResult verifyMetricNames(nn::GraphOp train) {
+  llvm::StringMap<nn::MetricOp> names;
+  for (auto call : train.getBody().getOps<nn::CallOp>()) {
+    for (auto metric : call.getBlock().getBody().getOps<nn::MetricOp>()) {
+      std::string name = nn::joinName(call.getPrefix(), metric.getName());
+      auto [it, isNew] = names.try_emplace(name, metric);
+      if (isNew)
+        continue;
+      InFlightDiagnostic diagnostic = call.emitOpError()
+                                      << "reports a metric '" << name << "' that is there already; "
+                                      << "give one of the calls a prefix of its own";
+      diagnostic.attachNote(it->second.getLoc()) << "the first metric of this name";
+      return diagnostic;
+    }
+  }
+  return success();
+}
+
 } // namespace
 
 std::string getGenerateName(StringRef trainName) { return (trainName + "_generate").str(); }
@@ -150,7 +169,7 @@ LogicalResult pruneGraphs(ModuleOp module) {
   mergeShifts(trainBody);
   eraseDeadCode(trainBody);
   dropUnusedParameters(trainBody);
-  if (failed(verifyFullNames(train)))
+  if (failed(verifyFullNames(train)) || failed(verifyMetricNames(train)))
     return failure();
 
   for (Operation *op : getKinds(generate)) {

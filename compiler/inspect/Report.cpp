@@ -126,8 +126,8 @@ std::vector<Range> getRanges(const abi::Manifest &manifest, bool everything) {
     add(manifest.inputs.generateStarts, manifest.seq * 4, "  generate: starts");
     for (const abi::Loss &loss : manifest.losses)
       add(loss.offset, 4, "  loss " + loss.name);
-    for (const abi::Load &load : manifest.loads)
-      add(load.offset, load.experts * 4, "  load " + load.name);
+    for (const abi::Metric &metric : manifest.metrics)
+      add(metric.offset, metric.count * 4, "  metric " + metric.name);
     for (const abi::RandomKeys &keys : manifest.randomKeys)
       add(keys.offset, manifest.microBatches * CF_RANDOM_KEY_WORDS * 4, "  random keys " + keys.name);
     for (const abi::Output &output : manifest.outputs) {

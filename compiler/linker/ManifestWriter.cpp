@@ -24,6 +24,12 @@ int64_t getAddress(Value buffer) {
   return static_cast<int64_t>(extent.buffer.getOffset().value_or(0)) + extent.offset;
 }
 
+abi::MetricKind getMetricKind(pipe::ExposeKind kind) {
+  return kind == pipe::ExposeKind::mean    ? abi::MetricKind::Mean
+         : kind == pipe::ExposeKind::ratio ? abi::MetricKind::Ratio
+                                           : abi::MetricKind::Load;
+}
+
 class ManifestWriter {
 public:
   explicit ManifestWriter(ModuleOp module) : module(module) {}
@@ -207,9 +213,12 @@ private:
       if (isNew)
         manifest.losses.push_back({name, address, expose.getWeight()->convertToDouble()});
       return;
+    case pipe::ExposeKind::mean:
+    case pipe::ExposeKind::ratio:
     case pipe::ExposeKind::load:
       if (isNew)
-        manifest.loads.push_back({name, address, pipe::getExtent(expose.getBuffer()).bytes / 4});
+        manifest.metrics.push_back(
+            {name, getMetricKind(expose.getKind()), address, pipe::getExtent(expose.getBuffer()).bytes / 4});
       return;
     case pipe::ExposeKind::random:
       if (isNew)

@@ -64,6 +64,11 @@ Scalar max(Scalar a, double b) { return binary<arith::MaximumFOp>(a, number(a, b
 Scalar equal(Scalar a, Scalar b) { return compare(arith::CmpIPredicate::eq, a, b); }
 Scalar greater(Scalar a, double b) { return compare(arith::CmpFPredicate::OGT, a, number(a, b)); }
 Scalar less(Scalar a, double b) { return compare(arith::CmpFPredicate::OLT, a, number(a, b)); }
+Scalar less(Scalar a, Scalar b) {
+  return a.value.getType().isF32() ? compare(arith::CmpFPredicate::OLT, a, b)
+                                   : compare(arith::CmpIPredicate::slt, a, b);
+}
+Scalar lessOrEqual(Scalar a, Scalar b) { return compare(arith::CmpFPredicate::OLE, a, b); }
 Scalar isValid(Scalar id) { return compare(arith::CmpIPredicate::sge, id, number(id, 0)); }
 Scalar randomKeep(ArrayRef<Scalar> key, Scalar row, Scalar column, int64_t rows, DropAttr drop) {
   return {row.builder, RandomKeepOp::create(*row.builder, row.loc(), row.builder->getI1Type(), key[0].value,

@@ -57,8 +57,12 @@ Scalar tanh(Scalar x);
 Scalar erf(Scalar x);
 Scalar sigmoid(Scalar x);
 Scalar max(Scalar a, double b);
-/// Comparisons of two i32, or of an f32 with a number, give an i1.
+/// Comparisons give an i1; none holds for a NaN. `equal` takes two i32, `less` two i32 or two f32,
+/// `lessOrEqual` two f32.
 Scalar equal(Scalar a, Scalar b);
+Scalar less(Scalar a, Scalar b);
+Scalar lessOrEqual(Scalar a, Scalar b);
+/// Of an f32 with a number.
 Scalar greater(Scalar a, double b);
 Scalar less(Scalar a, double b);
 /// Whether an i32 is not negative: ids below zero mean "none".

@@ -148,6 +148,8 @@ int64_t CrossEntropyOp::getFlops() { return 4 * elements(getLogits()); }
 int64_t CrossEntropyInputGradOp::getFlops() {
   return 4 * elements(getLogits()) + (getLseGrad() ? elements(getLseGrad()) : 0);
 }
+// two comparisons, sum
+int64_t AccuracyOp::getFlops() { return 3 * elements(getLogits()); }
 int64_t MeanOp::getFlops() { return elements(getInput()); }
 int64_t MeanInputGradOp::getFlops() { return 0; }
 int64_t SumSquaresOp::getFlops() { return 2 * elements(getInput()); }

@@ -170,6 +170,36 @@ LogicalResult CrossEntropyOp::buildKernels(OpBuilder &builder, Replacements &rep
   return success();
 }
 
+/// One kernel for the rank of every target, one that counts. A row's rank is the number of logits before the
+/// target in the order of largest first, lowest index first: one pass, where an index of the maximum would
+/// take two.
+LogicalResult AccuracyOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
+  int64_t rows = rowsOf(getLogits());
+  KernelBuilder k(builder, getLoc(), "accuracy_ranks", shapeOf(getLogits()));
+  k.input(getLogits(), {k.d(0), k.d(1)});
+  int64_t targets = k.input(getTargets(), {k.d(0)});
+  k.input(getLogits(), {k.d(0), k.s(0)}, {targets});
+  k.result({rows}, {k.d(0)});
+  KernelOp ranks = k.build([](Region &region, ArrayRef<Scalar> in) -> Scalars {
+    // "not less" and "not at most", which hold for a NaN.
+    Scalar before = select(less(in[0], in[2]), 0.0, 1.0),
+           larger = select(lessOrEqual(in[0], in[2]), 0.0, 1.0);
+    return {rowSum(select(less(region.index(1), in[1]), before, larger))};
+  });
+  KernelBuilder count(builder, getLoc(), "accuracy_count", {2, rows});
+  count.input(ranks.getResult(0), {count.d(1)});
+  count.input(getTargets(), {count.d(1)});
+  count.result({2}, {count.d(0)});
+  KernelOp hits = count.build([](Region &region, ArrayRef<Scalar> in) -> Scalars {
+    Scalar isHit = select(less(in[0], 0.5), 1.0, 0.0);
+    Scalar isCounted = select(isValid(in[1]), 1.0, 0.0);
+    Scalar isFirst = equal(region.index(0), region.constantI32(0));
+    return {rowSum(select(isFirst, isHit * isCounted, isCounted))};
+  });
+  replacements.push_back(hits.getResult(0));
+  return success();
+}
+
 /// The gradient of a mean, divided by the number of valid rows times `columns`.
 static Value buildMeanFactor(OpBuilder &builder, Location loc, StringRef name, Value grad, Value valid,
                              int64_t columns = 1) {

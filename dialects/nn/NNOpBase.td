@@ -42,6 +42,13 @@ def NN_RandomKey
                   "type.getShape()[0].getConstant() == ::contraflow::nn::kRandomKeyWords",
                   "random key <4 : i32>">;
 
+/// Two numbers, `<2>`.
+def NN_Pair
+    : NN_TensorOf<"type.getRank() == 1 && type.getElementType().isF32() && type.getShape()[0].getConstant() == 2",
+                  "f32 pair <2>">,
+      BuildableType<"::contraflow::nn::TensorType::get($_builder.getContext(), ::llvm::ArrayRef<int64_t>{2}, "
+                    "$_builder.getF32Type())">;
+
 /// The numbers that the runtime writes before a step and `nn.clip_factor` completes; see `nn.adamw`.
 def NN_StepScalars
     : NN_TensorOf<"type.getRank() == 1 && type.getElementType().isF32() && "

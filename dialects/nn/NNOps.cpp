@@ -280,6 +280,12 @@ LogicalResult CrossEntropyOp::verify() {
   return Check(*this).results(2);
 }
 
+LogicalResult AccuracyOp::verify() {
+  // accuracy_c1
+  return Check(*this).equal(1, "rows of logits", getDim(getLogits(), 0), "elements of targets",
+                            getDim(getTargets(), 0));
+}
+
 LogicalResult MeanOp::verify() { return verifyMean(*this, "input", getInput(), getValid()); }
 
 //===----------------------------------------------------------------------===//

@@ -241,6 +241,27 @@ def NN_CrossEntropyOp : NN_ComputeOp<"cross_entropy", ["cross_entropy", "lse"],
   let hasVerifier = 1;
 }
 
+def NN_AccuracyOp : NN_ComputeOp<"accuracy", ["hits"], [NN_Cost]> {
+  let summary = "how many targets are the most probable token of their row";
+  let description = [{
+    `output[0]` is the number of rows with `targets[t] >= 0` whose largest logit is that of the target; of equal logits the one with
+    the lowest index counts, and a row that holds a NaN has none. `output[1]` is the number of rows with `targets[t] >= 0`. Both
+    are exact up to 2^24. Made for `nn.metric ratio`; no gradient goes through it.
+
+    ```mlir
+    %hits = nn.accuracy %logits, %targets : <tokens x vocab>, <tokens : i32>
+    nn.metric ratio "accuracy" %hits : <2>
+    ```
+
+    Constraints:
+    - (C1) `dim(logits, 0) == dim(targets, 0)`
+  }];
+  let arguments = (ins NN_Matrix:$logits, NN_Ids:$targets);
+  let results = (outs NN_Pair:$output);
+  let assemblyFormat = "$logits `,` $targets attr-dict `:` " # NN_TypesOf<["logits", "targets"]>.text;
+  let hasVerifier = 1;
+}
+
 def NN_MeanOp : NN_ComputeOp<"mean", ["mean"], [NN_Cost, NN_Gradient]> {
   let summary = "mean of all elements, or of those of some rows";
   let description = [{

@@ -456,6 +456,19 @@ LogicalResult LossOp::verify() {
   return success();
 }
 
+LogicalResult MetricOp::verify() {
+  // metric_c1
+  if (getName().empty())
+    return emitOpError() << "(C1) needs a name";
+  // metric_c2
+  int64_t wanted = getKind() == MetricKind::Mean ? 1 : getKind() == MetricKind::Ratio ? 2 : 0;
+  TensorType type = getValue().getType();
+  if (wanted && type.getShape()[0].getConstant() != wanted)
+    return emitOpError() << "(C2) the value of a '" << stringifyMetricKind(getKind()) << "' must be '<"
+                         << wanted << ">', found " << type;
+  return success();
+}
+
 LogicalResult UpdateOp::verify() {
   // update_c1
   auto param = getBias().getDefiningOp<ParamOp>();

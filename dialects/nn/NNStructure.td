@@ -438,6 +438,39 @@ def NN_LossOp : NN_Op<"loss"> {
   let hasVerifier = 1;
 }
 
+def NN_MetricKind : I32EnumAttr<"MetricKind", "how the values of micro-batches become one of the step", [
+  I32EnumAttrCase<"Mean", 0, "mean">,   // the mean over micro-batches
+  I32EnumAttrCase<"Ratio", 1, "ratio">, // a sum and a count, added up each, divided at the end
+  I32EnumAttrCase<"Load", 2, "load">,   // a number per expert, added up
+]> {
+  let genSpecializedAttr = 0;
+  let cppNamespace = "::contraflow::nn";
+}
+def NN_MetricKindAttr : EnumAttr<NN_Dialect, NN_MetricKind, "metric_kind">;
+
+def NN_MetricOp : NN_Op<"metric"> {
+  let summary = "a named number that is reported and not trained";
+  let description = [{
+    Training and validation report the value, once for every instance of the block: the name gets the prefixes of the
+    calls around it, as those of parameters do, and `{i}` in it is the value of an expression. A `mean` is averaged over micro-batches, of a `ratio` the sum and the count are added up
+    and divided at the end, and of a `load` (tokens per expert, `nn.route`) the list and its largest violation are reported
+    (`runtime/metrics/README.md`). No gradient comes from a metric. Autodiff replaces it by a result of the block's functions.
+
+    ```mlir
+    %hits = nn.accuracy %logits, %targets : <tokens x vocab>, <tokens : i32>
+    nn.metric ratio "accuracy" %hits : <2>
+    nn.metric load "load" %load : <experts>
+    ```
+
+    Constraints:
+    - (C1) the name is not empty
+    - (C2) the value of a `mean` is `<1>`, of a `ratio` `<2>`
+  }];
+  let arguments = (ins NN_MetricKindAttr:$kind, StrAttr:$name, NN_Vector:$value);
+  let assemblyFormat = "$kind $name $value attr-dict `:` custom<TensorType>(type($value))";
+  let hasVerifier = 1;
+}
+
 def NN_UpdateOp : NN_Op<"update", [AllTypesMatch<["bias", "load"]>]> {
   let summary = "moves a selection bias against the load of its experts, after every step";
   let description = [{

@@ -86,11 +86,12 @@ def NN_RoleKind : I32EnumAttr<"RoleKind", "what a function argument or result is
   I32EnumAttrCase<"grad_arg", 9>,       // accumulator of a param_arg, tied
   I32EnumAttrCase<"loss", 10>,          // a named loss (sum over instances is reported), tied accumulator
   I32EnumAttrCase<"load", 11>,          // summed over the micro-batches of a step, tied accumulator
-  I32EnumAttrCase<"first_moment", 12>,  // optimizer state: first-moment base
-  I32EnumAttrCase<"second_moment", 13>, // optimizer state: second-moment base
-  I32EnumAttrCase<"scalars", 14>,       // per-step scalars written by the runtime
-  I32EnumAttrCase<"ema", 15>,           // averages of all parameters, tied
-  I32EnumAttrCase<"random", 16>,        // what makes random numbers of an instance and micro-batch its own
+  I32EnumAttrCase<"metric", 12>,        // of one instance, summed over the micro-batches of a step, tied accumulator
+  I32EnumAttrCase<"first_moment", 13>,  // optimizer state: first-moment base
+  I32EnumAttrCase<"second_moment", 14>, // optimizer state: second-moment base
+  I32EnumAttrCase<"scalars", 15>,       // per-step scalars written by the runtime
+  I32EnumAttrCase<"ema", 16>,           // averages of all parameters, tied
+  I32EnumAttrCase<"random", 17>,        // what makes random numbers of an instance and micro-batch its own
 ]> {
   let genSpecializedAttr = 0;
   let cppNamespace = "::contraflow::nn";

@@ -243,6 +243,14 @@ LogicalResult ExposeOp::verify() {
   for (int64_t size : getShape())
     if (size <= 0)
       return emitOpError("(C2) dimension is ") << size << ", expected a positive number";
+  // expose_c3
+  StringRef kind = stringifyExposeKind(getKind());
+  int64_t numbers = getKind() == ExposeKind::mean ? 1 : getKind() == ExposeKind::ratio ? 2 : 0;
+  if (numbers && getShape() != ArrayRef<int64_t>(numbers))
+    return emitOpError("(C3) a ") << kind << " has the shape [" << getShape() << "], expected [" << numbers
+                                  << "]";
+  if (getKind() == ExposeKind::load && getShape().size() != 1)
+    return emitOpError("(C3) a load has the shape [") << getShape() << "], expected one dimension";
   return success();
 }
 

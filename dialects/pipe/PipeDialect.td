@@ -40,11 +40,12 @@ def Pipe_BufferKind : I32EnumAttr<"BufferKind", "what a buffer holds, and so how
   I32EnumAttrCase<"scalars", 5>,    // written by the runtime before a step
   I32EnumAttrCase<"losses", 6>,     // one number per name
   I32EnumAttrCase<"loads", 7>,      // summed over the micro-batches of a step
-  I32EnumAttrCase<"input", 8>,      // token ids and random keys, written by the runtime
+  I32EnumAttrCase<"metrics", 8>,    // summed over the micro-batches of a step
+  I32EnumAttrCase<"input", 9>,      // token ids and random keys, written by the runtime
   // Live from the first run that writes them to the last that reads them.
-  I32EnumAttrCase<"activation", 9>, I32EnumAttrCase<"activation_grad", 10>,
-  I32EnumAttrCase<"saved", 11>,       // made by a forward for its backward
-  I32EnumAttrCase<"saved_input", 12>, // made by a backward_input for its backward_weight
+  I32EnumAttrCase<"activation", 10>, I32EnumAttrCase<"activation_grad", 11>,
+  I32EnumAttrCase<"saved", 12>,       // made by a forward for its backward
+  I32EnumAttrCase<"saved_input", 13>, // made by a backward_input for its backward_weight
 ]> {
   let cppNamespace = "::contraflow::pipe";
 }
@@ -68,7 +69,10 @@ def Pipe_IdsKind : I32EnumAttr<"IdsKind", "what numbers in memory must be before
 
 def Pipe_ExposeKind : I32EnumAttr<"ExposeKind", "what the runtime does with an exposed buffer", [
   I32EnumAttrCase<"input", 0>, I32EnumAttrCase<"scalars", 1>, I32EnumAttrCase<"loss", 2>,
-  I32EnumAttrCase<"load", 3>, I32EnumAttrCase<"output", 4>, I32EnumAttrCase<"random", 5>,
+  I32EnumAttrCase<"output", 3>,
+  // Metrics, by what becomes of their sums (`nn.metric`).
+  I32EnumAttrCase<"mean", 4>, I32EnumAttrCase<"ratio", 5>, I32EnumAttrCase<"load", 6>,
+  I32EnumAttrCase<"random", 7>,
 ]> {
   let cppNamespace = "::contraflow::pipe";
 }

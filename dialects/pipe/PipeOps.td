@@ -163,8 +163,8 @@ def Pipe_RunOp : Pipe_Op<"run", [AttrSizedOperandSegments, HasParent<"ProgramOp"
 def Pipe_ExposeOp : Pipe_Op<"expose", [HasParent<"ProgramOp">]> {
   let summary = "a buffer that the runtime writes before, or reads after the program";
   let description = [{
-    Inputs, scalars and random keys (of an instance: one key per micro-batch) are written; losses (with their `weight` in the total), loads and outputs are read. An
-    output stays live to the end of the program.
+    Inputs, scalars and random keys (of an instance: one key per micro-batch) are written; losses (with their `weight` in the
+    total), metrics (`mean`, `ratio`, `load`) and outputs are read. An output stays live to the end of the program.
 
     ```mlir
     pipe.expose loss "main" %losses[1] weight 1.000000e+00
@@ -173,6 +173,7 @@ def Pipe_ExposeOp : Pipe_Op<"expose", [HasParent<"ProgramOp">]> {
     Constraints:
     - (C1) losses have a weight, and nothing else has
     - (C2) the shape has positive dimensions
+    - (C3) a `mean` is one number, a `ratio` two, a `load` a list
   }];
   let arguments = (ins Pipe_ExposeKind:$kind, StrAttr:$name, Pipe_BufferType:$buffer,
                        DenseI64ArrayAttr:$shape, OptionalAttr<F64Attr>:$weight);

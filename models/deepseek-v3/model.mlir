@@ -198,6 +198,7 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
       %g, %s, %r, %load = nn.route %logits bias(%bias : <experts>) valid(%ids : <tokens : i32>) top_k(top_k)
           groups(groups) group_limit(group_limit) group_score(group_score) score(score) normalize(normalize)
           scale(route_scale) : <tokens x experts>
+      nn.metric load "load" %load : <experts>
       nn.if not (bias_rate == 0) {
         nn.update %bias, %load rate(bias_rate) : <experts>
       }
@@ -206,11 +207,13 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
       %g, %s, %r, %load = nn.route %logits valid(%ids : <tokens : i32>) top_k(top_k)
           groups(groups) group_limit(group_limit) group_score(group_score) score(score) normalize(normalize)
           scale(route_scale) : <tokens x experts>
+      nn.metric load "load" %load : <experts>
       nn.yield %g, %s, %r : <tokens x top_k>, <tokens x experts>, <3*tokens*top_k + experts + 1 : i32>
     }
     nn.if not (balance_alpha == 0) {
       %balance = nn.balance_loss %scores valid(%ids : <tokens : i32>) top_k(top_k) seq(seq) : <tokens x experts>
       nn.loss "balance" weight(balance_alpha) %balance : <1>
+      nn.metric mean "balance_loss" %balance : <1>
     }
 
     %w_gate = nn.param "experts.{e}.gate_proj.weight" over e : <experts x expert_ffn x hidden>
@@ -271,11 +274,14 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
     %logits = nn.linear %n, %head : (<tokens x hidden>, <vocab x hidden>) -> <tokens x vocab>
     %loss, %lse = nn.cross_entropy %logits, %targets : <tokens x vocab>, <tokens : i32>
     nn.loss "main" weight(1) %loss : <1>
+    %hits = nn.accuracy %logits, %targets : <tokens x vocab>, <tokens : i32>
+    nn.metric ratio "accuracy" %hits : <2>
     nn.yield %logits : <tokens x vocab>
   }
 
   // One depth of multi-token prediction, section 2.2: %ids are the tokens that lie ahead, %targets those after them.
-  // As in the released weights, the embedding comes first in what eh_proj reads.
+  // As in the released weights, the embedding comes first in what eh_proj reads. mtp_accuracy estimates the
+  // acceptance rate of section 5.4.3, on the text at hand.
   nn.block @mtp(%previous: <tokens x hidden>, %ids: <tokens : i32>, %targets: <tokens : i32>, %starts: <tokens : i32>,
                 %table: <vocab x hidden> param, %head: <vocab x hidden> param) -> (<tokens x hidden>, <tokens x vocab>) {
     %e = nn.embedding %ids, %table : (<tokens : i32>, <vocab x hidden>) -> <tokens x hidden>
@@ -291,6 +297,8 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
     %loss, %lse = nn.cross_entropy %logits, %targets : <tokens x vocab>, <tokens : i32>
     %share = nn.scale %loss by(1/mtp_depth) : <1>
     nn.loss "mtp" weight(mtp_weight) %share : <1>
+    %hits = nn.accuracy %logits, %targets : <tokens x vocab>, <tokens : i32>
+    nn.metric ratio "mtp_accuracy" %hits : <2>
     nn.yield %h, %logits : <tokens x hidden>, <tokens x vocab>
   }
 

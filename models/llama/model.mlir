@@ -131,6 +131,8 @@ nn.model @llama for ["llama"] {
     %logits = nn.linear %n, %head : (<tokens x hidden>, <vocab x hidden>) -> <tokens x vocab>
     %loss, %lse = nn.cross_entropy %logits, %targets : <tokens x vocab>, <tokens : i32>
     nn.loss "main" weight(1) %loss : <1>
+    %hits = nn.accuracy %logits, %targets : <tokens x vocab>, <tokens : i32>
+    nn.metric ratio "accuracy" %hits : <2>
     nn.yield %logits : <tokens x vocab>
   }
 

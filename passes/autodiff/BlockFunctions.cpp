@@ -38,10 +38,10 @@ RoleAttr getResultRole(func::FuncOp function, unsigned index) {
 
 /// Where a role stands in the list of arguments: what the caller has, then what was saved, then gradients.
 static unsigned getRank(RoleKind kind) {
-  static constexpr RoleKind order[] = {RoleKind::input,       RoleKind::output,      RoleKind::param,
-                                       RoleKind::param_arg,   RoleKind::random,      RoleKind::saved,
-                                       RoleKind::saved_input, RoleKind::output_grad, RoleKind::grad,
-                                       RoleKind::grad_arg,    RoleKind::loss,        RoleKind::load};
+  static constexpr RoleKind order[] = {
+      RoleKind::input,    RoleKind::output, RoleKind::param,       RoleKind::param_arg,   RoleKind::random,
+      RoleKind::saved,    RoleKind::saved_input, RoleKind::output_grad, RoleKind::grad,
+      RoleKind::grad_arg, RoleKind::loss,   RoleKind::load,        RoleKind::metric};
   return llvm::find(order, kind) - order;
 }
 
@@ -166,6 +166,8 @@ void BlockFunctions::unrollForward(bool isTraining) {
     } else if (auto update = dyn_cast<nn::UpdateOp>(op)) {
       Value bias = mapping.lookup(update.getBias());
       accumulate(loads, RoleKind::load, slots[bias].name, mapping.lookup(update.getLoad()));
+    } else if (auto metric = dyn_cast<nn::MetricOp>(op)) {
+      accumulate(metrics, RoleKind::metric, metric.getName().str(), mapping.lookup(metric.getValue()));
     } else if (auto yield = dyn_cast<nn::YieldOp>(op)) {
       for (auto [index, value] : llvm::enumerate(yield.getValues()))
         outputs.push_back({mapping.lookup(value), RoleKind::output, std::to_string(index), nullptr});
@@ -349,13 +351,14 @@ static SmallVector<Slot> join(std::initializer_list<ArrayRef<Slot>> lists) {
 }
 
 func::FuncOp BlockFunctions::buildForward(OpBuilder &builder) {
-  return emit(builder, nn::kForward, join({outputs, saved, losses, loads}),
+  return emit(builder, nn::kForward, join({outputs, saved, losses, loads, metrics}),
               {RoleKind::input, RoleKind::param_arg}, [](Operation *) { return true; });
 }
 
 func::FuncOp BlockFunctions::buildEvaluate(OpBuilder &builder, bool keepLosses) {
-  return emit(builder, nn::kEvaluate, join({outputs, keepLosses ? ArrayRef<Slot>(losses) : ArrayRef<Slot>()}),
-              {RoleKind::input, RoleKind::param_arg}, [](Operation *) { return true; });
+  SmallVector<Slot> reported = keepLosses ? join({losses, metrics}) : SmallVector<Slot>();
+  return emit(builder, nn::kEvaluate, join({outputs, reported}), {RoleKind::input, RoleKind::param_arg},
+              [](Operation *) { return true; });
 }
 
 func::FuncOp BlockFunctions::buildBackwardInput(OpBuilder &builder) {

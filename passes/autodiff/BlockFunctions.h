@@ -94,7 +94,7 @@ private:
   /// The key of all random numbers of the block; null before it is needed. Streams are counted.
   mlir::Value randomKey;
   int64_t numStreams = 0;
-  llvm::SmallVector<Slot> outputs, losses, loads, saved;
+  llvm::SmallVector<Slot> outputs, losses, loads, metrics, saved;
   llvm::SmallVector<Slot> inputGradients, immediateGradients, deferredGradients, savedInputs;
   llvm::SmallVector<std::string> withoutGradient;
   /// Losses in the line with their weights.

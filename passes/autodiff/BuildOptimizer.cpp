@@ -134,12 +134,14 @@ struct BuildOptimizerPass : impl::BuildOptimizerPassBase<BuildOptimizerPass> {
 
 private:
   void buildBegin(OpBuilder &builder, ModuleOp module, const nn::ParameterLayout &layout) {
-    int64_t losses = 0, loads = 0;
+    int64_t losses = 0, loads = 0, metrics = 0;
     llvm::StringSet<> lossNames;
     for (const nn::InstanceLayout &instance : layout.getInstances()) {
       nn::BlockOp block = nn::CallOp(instance.call).getBlock();
       for (auto loss : block.getBody().getOps<nn::LossOp>())
         losses += lossNames.insert(loss.getName()).second;
+      for (auto metric : block.getBody().getOps<nn::MetricOp>())
+        metrics += metric.getValue().getType().getNumElements();
       llvm::DenseSet<Value> biases;
       for (auto update : block.getBody().getOps<nn::UpdateOp>())
         if (biases.insert(update.getBias()).second)
@@ -155,6 +157,7 @@ private:
     zero(layout.getNumElements(), RoleKind::grad, "gradients");
     zero(losses, RoleKind::loss, "losses");
     zero(loads, RoleKind::load, "loads");
+    zero(metrics, RoleKind::metric, "metrics");
     writer.finish();
   }
 

@@ -10,13 +10,13 @@ def BuildFunctionsPass : Pass<"autodiff-build-functions", "::mlir::ModuleOp"> {
   let description = [{
     For every block that `nn.graph @train` calls:
 
-    - `X.forward`: inputs, parameters, accumulators of losses and loads -> outputs, values to save, accumulators;
+    - `X.forward`: inputs, parameters, accumulators of losses, loads and metrics -> outputs, values to save, accumulators;
     - `X.evaluate`: the same without saved values and loads;
     - `X.backward_input`: what it reads of the forward, gradients of outputs, accumulators -> gradients of
       inputs, values for `backward_weight`, accumulators of the parameters whose gradient can't be deferred;
     - `X.backward_weight`: the gradients of matrix products, and what only they need.
 
-    A block that only other graphs call becomes an `X.evaluate` without losses. Every argument and result says in
+    A block that only other graphs call becomes an `X.evaluate` without losses and metrics. Every argument and result says in
     `nn.role` what it is. Functions without results are left out. Blocks and graphs stay, as declarations.
 
     The gradient of a loss is its weight divided by the module's `nn.micro_batches` (1 where missing). An output to
@@ -37,7 +37,7 @@ def BuildFunctionsPass : Pass<"autodiff-build-functions", "::mlir::ModuleOp"> {
 def BuildOptimizerPass : Pass<"autodiff-build-optimizer", "::mlir::ModuleOp"> {
   let summary = "write what a step does once: zeroing, clipping, AdamW, bias updates";
   let description = [{
-    `step.begin` zeroes gradients, losses and loads; `step.clip` computes the norm of all gradients and the clip factor;
+    `step.begin` zeroes gradients, losses, loads and metrics; `step.clip` computes the norm of all gradients and the clip factor;
     `X.optimizer` is AdamW for the parameters of a block (`graph.optimizer` for those of the graph), `X.update` its
     `nn.update` operations. Functions that would do nothing are left out.
 

@@ -40,10 +40,15 @@ Value ProgramWriter::getParameter(BufferKind region, nn::ParamOp param) {
                  cast<nn::TensorType>(param.getResult().getType()).getNumBytes());
 }
 
+Value ProgramWriter::getCounters(BufferKind kind) {
+  int64_t bytes = kind == BufferKind::losses  ? context.lossBytes
+                  : kind == BufferKind::loads ? context.loadBytes
+                                              : context.metricBytes;
+  return getRegion(kind, pipe::stringifyBufferKind(kind), bytes);
+}
+
 Value ProgramWriter::getCounter(BufferKind kind, const Counter &counter) {
-  int64_t bytes = kind == BufferKind::losses ? context.lossBytes : context.loadBytes;
-  return addView(getRegion(kind, pipe::stringifyBufferKind(kind), bytes), counter.offset,
-                 counter.type.getNumBytes());
+  return addView(getCounters(kind), counter.offset, counter.type.getNumBytes());
 }
 
 /// Keys of `count` micro-batches of a call; null where it has none.
@@ -99,9 +104,11 @@ LogicalResult ProgramWriter::runStep(StringRef function, Direction direction) {
   return run(function, direction, -1, "step", 0, [&](const Port &port) -> Value {
     switch (port.getKind()) {
     case RoleKind::loss:
-      return getRegion(BufferKind::losses, "losses", context.lossBytes);
+      return getCounters(BufferKind::losses);
     case RoleKind::load:
-      return getRegion(BufferKind::loads, "loads", context.loadBytes);
+      return getCounters(BufferKind::loads);
+    case RoleKind::metric:
+      return getCounters(BufferKind::metrics);
     case RoleKind::scalars:
       return getRegion(BufferKind::scalars, "scalars", CF_SCALAR_COUNT * 4);
     case RoleKind::ema:
@@ -149,6 +156,10 @@ Value ProgramWriter::resolveValue(const Port &port, const Instance &instance, St
   case RoleKind::load: {
     auto load = context.loads.find({call, port.getName()});
     return load == context.loads.end() ? Value() : getCounter(BufferKind::loads, load->second);
+  }
+  case RoleKind::metric: {
+    auto metric = context.metrics.find({call, port.getName()});
+    return metric == context.metrics.end() ? Value() : getCounter(BufferKind::metrics, metric->second);
   }
   case RoleKind::random:
     return getRandomKeys(call, state.microBatch, 1);
@@ -288,9 +299,35 @@ void ProgramWriter::addInputs(State &state, int64_t microBatches, StringRef pref
   }
 }
 
+/// Zeros for what a program without `step.begin` adds to.
+LogicalResult ProgramWriter::clear(BufferKind kind) {
+  Value counters = getCounters(kind);
+  auto type = nn::TensorType::get(
+      builder.getContext(), ArrayRef<int64_t>{pipe::getExtent(counters).bytes / 4}, builder.getF32Type());
+  FailureOr<std::string> zero = context.getZeroFunction(type);
+  if (failed(zero))
+    return failure();
+  return run(*zero, Direction::begin, -1, "step", 0, [&](const Port &) { return counters; });
+}
+
+static pipe::ExposeKind getExposeKind(nn::MetricKind kind) {
+  switch (kind) {
+  case nn::MetricKind::Mean:
+    return pipe::ExposeKind::mean;
+  case nn::MetricKind::Ratio:
+    return pipe::ExposeKind::ratio;
+  case nn::MetricKind::Load:
+    return pipe::ExposeKind::load;
+  }
+  llvm_unreachable("all kinds of metrics are handled");
+}
+
 void ProgramWriter::exposeCounters() {
   for (auto &[name, loss] : context.losses)
     expose(pipe::ExposeKind::loss, name, getCounter(BufferKind::losses, loss), {1}, loss.weight);
+  for (auto &[key, metric] : context.metrics)
+    expose(getExposeKind(metric.kind), metric.name, getCounter(BufferKind::metrics, metric),
+           {metric.type.getNumElements()});
 }
 
 LogicalResult ProgramWriter::updateInstance(const Instance &instance, StringRef what, Direction direction) {
@@ -339,9 +376,6 @@ LogicalResult ProgramWriter::writeTrain() {
   expose(pipe::ExposeKind::scalars, "scalars", getRegion(BufferKind::scalars, "scalars", CF_SCALAR_COUNT * 4),
          {CF_SCALAR_COUNT});
   exposeCounters();
-  for (auto &[key, load] : context.loads)
-    expose(pipe::ExposeKind::load, load.name, getCounter(BufferKind::loads, load),
-           {load.type.getNumElements()});
   for (auto &[call, keys] : context.randoms)
     expose(pipe::ExposeKind::random, keys.name, getRandomKeys(call, 0, context.microBatches),
            {context.microBatches, nn::kRandomKeyWords});
@@ -352,15 +386,10 @@ LogicalResult ProgramWriter::writeForwardOnly(ArrayRef<Instance> instances, Stri
                                               bool withLosses) {
   State state;
   addInputs(state, withLosses ? context.microBatches : 1, inputPrefix);
-  if (withLosses && context.lossBytes) {
-    Value losses = getRegion(BufferKind::losses, "losses", context.lossBytes);
-    auto type = nn::TensorType::get(builder.getContext(), ArrayRef<int64_t>{context.lossBytes / 4},
-                                    builder.getF32Type());
-    FailureOr<std::string> zero = context.getZeroFunction(type);
-    if (failed(zero) ||
-        failed(run(*zero, Direction::begin, -1, "step", 0, [&](const Port &) { return losses; })))
-      return failure();
-  }
+  if (withLosses && context.lossBytes && failed(clear(BufferKind::losses)))
+    return failure();
+  if (withLosses && context.metricBytes && failed(clear(BufferKind::metrics)))
+    return failure();
   if (failed(forwardGraph(instances, state, nn::kEvaluate)))
     return failure();
   for (StringRef name : {"tokens", "starts"})

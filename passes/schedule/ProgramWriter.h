@@ -66,6 +66,8 @@ private:
   mlir::Value addView(mlir::Value source, int64_t offset, int64_t bytes);
   mlir::Value getParameter(pipe::BufferKind region, nn::ParamOp param);
   mlir::Value getRandomKeys(mlir::Operation *call, int64_t first, int64_t count);
+  /// The region of all counters of a kind, and one of them.
+  mlir::Value getCounters(pipe::BufferKind kind);
   mlir::Value getCounter(pipe::BufferKind kind, const Counter &counter);
   void expose(pipe::ExposeKind kind, llvm::StringRef name, mlir::Value buffer, llvm::ArrayRef<int64_t> shape,
               std::optional<double> weight = std::nullopt);
@@ -87,6 +89,7 @@ private:
                                         State &state);
   /// Inputs of micro-batch `state.microBatch`.
   void addInputs(State &state, int64_t microBatches, llvm::StringRef prefix);
+  mlir::LogicalResult clear(pipe::BufferKind kind);
   void exposeCounters();
 
   /// Inserts where buffers are declared: after the last of them, before all runs.

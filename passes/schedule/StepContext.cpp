@@ -54,6 +54,13 @@ LogicalResult StepContext::collect() {
           {loss.getName(), Counter{loss.getName().str(), lossBytes, type, nn::getFloat(loss.getWeight())}});
       lossBytes += isNew ? type.getNumBytes() : 0;
     }
+    for (auto metric : call.getBlock().getBody().getOps<nn::MetricOp>()) {
+      nn::TensorType type = metric.getValue().getType();
+      metrics.insert({{call, metric.getName()},
+                      Counter{nn::joinName(call.getPrefix(), metric.getName()), metricBytes, type, 0,
+                              metric.getKind()}});
+      metricBytes += type.getNumBytes();
+    }
     const Signature *forward = findFunction(nn::getFunctionName(call.getBlock().getSymName(), nn::kForward));
     if (!forward)
       return call.emitOpError("calls '")

@@ -11,12 +11,13 @@
 
 namespace contraflow::schedule {
 
-/// A loss or load: where it lies in its buffer, in bytes.
+/// A loss, a load or a metric: where it lies in its buffer, in bytes.
 struct Counter {
   std::string name;
   int64_t offset = 0;
   nn::TensorType type;
   double weight = 0;
+  nn::MetricKind kind = nn::MetricKind::Mean;
 };
 
 /// Functions, parameters and counters of the module.
@@ -35,6 +36,7 @@ public:
   llvm::MapVector<llvm::StringRef, Counter> losses;
   /// Per call of `@train` and name.
   llvm::MapVector<std::pair<mlir::Operation *, llvm::StringRef>, Counter> loads;
+  llvm::MapVector<std::pair<mlir::Operation *, llvm::StringRef>, Counter> metrics;
   /// Per call of `@train` whose functions use random numbers: its name, and where its keys begin, one per
   /// micro-batch.
   struct RandomKeys {
@@ -42,7 +44,7 @@ public:
     int64_t offset = 0;
   };
   llvm::MapVector<mlir::Operation *, RandomKeys> randoms;
-  int64_t lossBytes = 0, loadBytes = 0, randomBytes = 0;
+  int64_t lossBytes = 0, loadBytes = 0, metricBytes = 0, randomBytes = 0;
   /// Offset of every parameter in the region, by full name.
   llvm::StringMap<int64_t> parameters;
 

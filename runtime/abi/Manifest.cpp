@@ -89,10 +89,10 @@ template <typename IO, typename Struct> void mapLoss(IO &io, Struct &loss) {
   io.field("weight", loss.weight);
 }
 
-template <typename IO, typename Struct> void mapLoad(IO &io, Struct &load) {
-  io.field("name", load.name);
-  io.field("offset", load.offset);
-  io.field("experts", load.experts);
+template <typename IO, typename Struct> void mapMetric(IO &io, Struct &metric) {
+  io.field("name", metric.name);
+  io.field("offset", metric.offset);
+  io.field("count", metric.count);
 }
 
 template <typename IO, typename Struct> void mapRandomKeys(IO &io, Struct &keys) {
@@ -194,19 +194,25 @@ template <typename IO, typename Struct> void mapNumbers(IO &io, Struct &manifest
 
 constexpr std::pair<Init, const char *> kInits[] = {
     {Init::Normal, "normal"}, {Init::Ones, "ones"}, {Init::Zeros, "zeros"}};
+constexpr std::pair<MetricKind, const char *> kMetricKinds[] = {
+    {MetricKind::Mean, "mean"}, {MetricKind::Ratio, "ratio"}, {MetricKind::Load, "load"}};
 
-const char *nameOf(Init init) {
-  for (auto [value, name] : kInits)
-    if (value == init)
+template <typename Names, typename Enum> const char *nameOf(const Names &names, Enum wanted) {
+  for (auto [value, name] : names)
+    if (value == wanted)
       return name;
-  return "normal";
+  return names[0].second;
 }
 
-Init initNamed(const std::string &wanted, const std::string &path) {
-  for (auto [value, name] : kInits)
+template <typename Names>
+auto valueNamed(const Names &names, const std::string &wanted, const std::string &field) {
+  std::string list;
+  for (const auto &[value, name] : names) {
     if (name == wanted)
       return value;
-  throw Error(message<ErrorId::ManifestInit>(path, wanted));
+    list += text(list.empty() ? "" : &name == &std::end(names)[-1].second ? " or " : ", ", name);
+  }
+  throw Error(message<ErrorId::ManifestChoice>(field, wanted, list));
 }
 
 /// The array `key` of the object, empty where it is missing.
@@ -316,10 +322,13 @@ std::string Manifest::toJson() const {
   add("inputs", inputsJson.object.dump());
   add("parameters", writeList(parameters, [](Writer &writer, const Parameter &parameter) {
         mapParameter(writer, parameter);
-        writer.field("init", nameOf(parameter.init));
+        writer.field("init", nameOf(kInits, parameter.init));
       }));
   add("losses", writeList(losses, [](Writer &writer, const Loss &loss) { mapLoss(writer, loss); }));
-  add("loads", writeList(loads, [](Writer &writer, const Load &load) { mapLoad(writer, load); }));
+  add("metrics", writeList(metrics, [](Writer &writer, const Metric &metric) {
+        mapMetric(writer, metric);
+        writer.field("kind", nameOf(kMetricKinds, metric.kind));
+      }));
   add("outputs", writeList(outputs, [](Writer &writer, const Output &output) { mapOutput(writer, output); }));
   add("random_keys",
       writeList(randomKeys, [](Writer &writer, const RandomKeys &keys) { mapRandomKeys(writer, keys); }));
@@ -354,14 +363,18 @@ Manifest Manifest::fromJson(std::string_view source) {
   readList(arrayOf(json, "parameters"), "parameters", result.parameters,
            [](Reader &element, Parameter &parameter) {
              mapParameter(element, parameter);
-             std::string init = nameOf(parameter.init);
+             std::string init = nameOf(kInits, parameter.init);
              element.optional("init", init, std::string());
-             parameter.init = initNamed(init, element.path);
+             parameter.init = valueNamed(kInits, init, element.path + ".init");
            });
   readList(arrayOf(json, "losses"), "losses", result.losses,
            [](Reader &element, Loss &loss) { mapLoss(element, loss); });
-  readList(arrayOf(json, "loads"), "loads", result.loads,
-           [](Reader &element, Load &load) { mapLoad(element, load); });
+  readList(arrayOf(json, "metrics"), "metrics", result.metrics, [](Reader &element, Metric &metric) {
+    mapMetric(element, metric);
+    std::string kind;
+    element.field("kind", kind);
+    metric.kind = valueNamed(kMetricKinds, kind, element.path + ".kind");
+  });
   readList(arrayOf(json, "outputs"), "outputs", result.outputs,
            [](Reader &element, Output &output) { mapOutput(element, output); });
   readList(arrayOf(json, "random_keys"), "random_keys", result.randomKeys,
@@ -437,6 +450,14 @@ std::string Manifest::mainLoss() const {
   return best ? best->name : "";
 }
 
+std::vector<std::string> Manifest::lossNames() const {
+  std::vector<std::string> names;
+  for (const Loss &loss : losses)
+    if (std::find(names.begin(), names.end(), loss.name) == names.end())
+      names.push_back(loss.name);
+  return names;
+}
+
 //===----------------------------------------------------------------------===//
 // Checks
 //===----------------------------------------------------------------------===//
@@ -499,6 +520,17 @@ struct Checker {
     for (const Operation &operation : operations)
       if (operation.flops < 0 || operation.bytesRead < 0 || operation.bytesWritten < 0)
         throw Error(text("manifest: operations.", function, ": '", operation.op, "' has a negative cost"));
+  }
+
+  void metric(const Metric &metric) const {
+    std::string what = text("metric '", metric.name, "'");
+    floats(what, metric.offset, metric.count);
+    int64_t wanted = metric.kind == MetricKind::Mean    ? 1
+                     : metric.kind == MetricKind::Ratio ? 2
+                                                        : metric.count;
+    if (metric.count != wanted || metric.count < 1)
+      throw Error(message<ErrorId::ManifestMetric>(what, nameOf(kMetricKinds, metric.kind), metric.count,
+                                                   std::max<int64_t>(wanted, 1)));
   }
 
   void program(const std::string &name, const Program &program) const {
@@ -588,8 +620,8 @@ void Manifest::validate() const {
     check.floats("scalars", scalars, CF_SCALAR_COUNT);
   for (const Loss &loss : losses)
     check.floats(text("loss '", loss.name, "'"), loss.offset, 1);
-  for (const Load &load : loads)
-    check.floats(text("load '", load.name, "'"), load.offset, load.experts);
+  for (const Metric &metric : metrics)
+    check.metric(metric);
   for (const Output &output : outputs)
     check.floats(text("output '", output.name, "'"), output.offset, product(output.shape));
   for (const auto &[name, list] : operations)

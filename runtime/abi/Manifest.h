@@ -54,11 +54,24 @@ struct Loss {
   double weight = 1;
 };
 
-/// How many valid tokens each expert got in a step (floats, added up over micro-batches).
-struct Load {
+/// How the floats of a metric become what is reported.
+enum class MetricKind {
+  /// One float: the mean over micro-batches.
+  Mean,
+  /// Two floats, a sum and a count: their quotient.
+  Ratio,
+  /// A float per expert: how many tokens each of them got.
+  Load,
+};
+
+/// Floats in the arena to which each micro-batch of a step or an evaluation adds its own. They are in no
+/// loss.
+struct Metric {
+  /// What it is, after the last point; what is before it says where in the model.
   std::string name;
+  MetricKind kind = MetricKind::Mean;
   int64_t offset = 0;
-  int64_t experts = 0;
+  int64_t count = 1;
 };
 
 /// The random keys of an instance, one per micro-batch of a step (CF_RANDOM_KEY_WORDS i32 each), that the
@@ -216,7 +229,7 @@ struct Manifest {
   /// The loss that people watch, in nats per token, is the one named "main", else the one of the largest
   /// weight.
   std::vector<Loss> losses;
-  std::vector<Load> loads;
+  std::vector<Metric> metrics;
   std::vector<Output> outputs;
   std::vector<RandomKeys> randomKeys;
 
@@ -242,6 +255,8 @@ struct Manifest {
   const Output *findOutput(const std::string &program, const std::string &name) const;
   /// The name of the loss that people watch; empty without losses.
   std::string mainLoss() const;
+  /// Every name of a loss once, in the order of `losses`.
+  std::vector<std::string> lossNames() const;
 
   /// Checks every number that the runtime uses to address memory; throws base::Error naming the field.
   void validate() const;

@@ -36,8 +36,8 @@ abi::SafetensorsFile open(executor::Executor &executor, const std::string &path,
 std::vector<abi::NamedTensor> tensorsOf(executor::Executor &executor, const char *region,
                                         const std::string &prefix, bool onlyTrainable);
 
-/// All that a run continues from: parameters, what the optimizer keeps as optimizer.<what>.<name>, and averages
-/// of the parameters, where the trainer has them, as ema.<name>.
+/// All that a run continues from: parameters, what the optimizer keeps as optimizer.<what>.<name>, and
+/// averages of the parameters, where the trainer has them, as ema.<name>.
 std::vector<abi::NamedTensor> tensorsOfRun(executor::Executor &executor);
 
 /// Throws base::Error naming a tensor of tensorsOfRun() that holds a number that is not finite.

@@ -114,6 +114,8 @@ const std::vector<Option> &table() {
       {"--metrics", "FILE", kTrain,
        "write a line of JSON for every step, from the first one or from --resume on",
        string([](Options &o) -> std::string & { return o.train.metrics; })},
+      {"--tensorboard", "DIR", kTrain, "write the same for TensorBoard, into a new event file in the folder",
+       string([](Options &o) -> std::string & { return o.train.tensorboard; })},
       {"--sample-length", "N", kTrain,
        "bytes to write for a held-out prompt at the end, 0: none (default: 400)",
        number<int64_t>(

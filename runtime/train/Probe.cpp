@@ -136,6 +136,10 @@ void probe(executor::Executor &executor, const Settings &settings, const ProbeOp
         results.copy("loss." + name, {1}, {float(value)});
       results.copy("loss.total", {1}, {float(losses.total)});
       results.copy("gradient_norm", {1}, {float(step.getGradientNorm())});
+      for (const abi::Metric &metric : manifest.metrics) {
+        std::span<float> sums = executor.floats(metric.offset, metric.count);
+        results.copy("metric." + metric.name, {metric.count}, {sums.begin(), sums.end()});
+      }
       for (abi::NamedTensor &gradient : checkpoint::tensorsOf(executor, "gradients", "grad.", true))
         results.copy(std::move(gradient));
     }

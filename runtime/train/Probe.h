@@ -24,6 +24,7 @@ struct ProbeOptions {
 ///
 ///   <output>         each output of the program `evaluate`, [rows of all micro-batches, ...]
 ///   loss.<name>, loss.total, gradient_norm   of the first step, [1]
+///   metric.<name>    sums over the micro-batches of the first step
 ///   totals           total loss before each step and after the last, [steps + 1]
 ///   grad.<name>      gradients of the first step
 ///   after<steps>.<name>   all parameters after the last step

@@ -35,10 +35,10 @@ Step::Step(executor::Executor &executor, const Settings &settings)
     starts = executor.ids(manifest.inputs.starts, count);
   if (manifest.findRegion("ema") && manifest.findProgram("evaluate"))
     averages = executor.redirect("evaluate", "parameters", "ema");
-  for (const abi::Loss &loss : manifest.losses)
-    if (std::none_of(losses.byName.begin(), losses.byName.end(),
-                     [&](auto &entry) { return entry.first == loss.name; }))
-      losses.byName.emplace_back(loss.name, 0.0);
+  for (const std::string &name : manifest.lossNames())
+    losses.byName.emplace_back(name, 0.0);
+  for (const abi::Metric &metric : manifest.metrics)
+    metricCount += size_t(metric.count);
 }
 
 /// Two words of a key are a function of seed, name and step; the micro-batch goes along as it is, so that
@@ -92,6 +92,8 @@ void Step::runUpdate() {
 void Step::evaluate(const executor::Table &table) {
   for (const abi::Loss &loss : executor.getManifest().losses)
     executor.floats(loss.offset, 1)[0] = 0;
+  for (const abi::Metric &metric : executor.getManifest().metrics)
+    std::ranges::fill(executor.floats(metric.offset, metric.count), 0);
   executor.run(table);
 }
 
@@ -116,6 +118,13 @@ const Losses &Step::readLosses(int64_t microBatches) {
         sum += value;
   }
   return losses;
+}
+
+void Step::addMetrics(std::span<double> sums) {
+  size_t at = 0;
+  for (const abi::Metric &metric : executor.getManifest().metrics)
+    for (float value : executor.floats(metric.offset, metric.count))
+      sums[at++] += double(value);
 }
 
 double Step::getGradientNorm() {

@@ -47,6 +47,10 @@ public:
 
   /// Of runGradients (`microBatches` = the manifest's) or runEvaluate (1).
   const Losses &readLosses(int64_t microBatches);
+  /// Adds what the last run left of the manifest's metrics, one after the other, to `sums`.
+  void addMetrics(std::span<double> sums);
+  /// The size of `sums`.
+  size_t getMetricCount() const { return metricCount; }
   double getGradientNorm();
   /// The micro-batch after which a loss was not finite for the first time; -1: none.
   int64_t getBadMicroBatch() const { return badMicroBatch; }
@@ -63,6 +67,7 @@ private:
   std::optional<executor::Table> averages;
   std::string mainLoss;
   Losses losses;
+  size_t metricCount = 0;
   size_t updateBegin = 0;
   int64_t badMicroBatch = -1;
 };

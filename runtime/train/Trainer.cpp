@@ -4,6 +4,10 @@
 #include "runtime/base/Clock.h"
 #include "runtime/base/Error.h"
 #include "runtime/base/Hash.h"
+#include "runtime/metrics/EventFile.h"
+#include "runtime/metrics/JsonLines.h"
+#include "runtime/metrics/Memory.h"
+#include "runtime/metrics/Progress.h"
 #include "runtime/train/Generator.h"
 #include "runtime/train/Initialize.h"
 
@@ -98,7 +102,8 @@ bool isWritable(fs::path folder) {
 
 Trainer::Trainer(executor::Executor &executor, Settings settingsGiven, TrainOptions optionsGiven)
     : executor(executor), manifest(executor.getManifest()), settings(std::move(settingsGiven)),
-      options(std::move(optionsGiven)), step(executor, settings), folder(options.checkpoint, say) {
+      options(std::move(optionsGiven)), step(executor, settings), folder(options.checkpoint, say),
+      metricReport(manifest), metricSums(step.getMetricCount()), validationSums(step.getMetricCount()) {
   if (manifest.vocab <= std::max({manifest.bos, manifest.eos, int64_t(255)}))
     throw Error(message<ErrorId::VocabularyTooSmall>(
         manifest.vocab, std::max({manifest.bos, manifest.eos, int64_t(255)}) + 1));
@@ -135,8 +140,8 @@ void Trainer::begin() {
   readText();
   std::ranges::fill(step.getStarts(), 0);
   unusedStarts.resize(size_t(manifest.seq));
-  if (metrics)
-    metrics->keepUntil(firstStep);
+  for (const std::unique_ptr<metrics::Sink> &sink : sinks)
+    sink->begin(firstStep);
   installStopHandler();
 }
 
@@ -145,11 +150,15 @@ void Trainer::checkArguments() {
   data::checkOptions(corpusOptions(settings));
   if (!isWritable(options.checkpoint))
     throw Error(message<ErrorId::CheckpointUnwritable>(options.checkpoint));
+  if (!options.tensorboard.empty() && !isWritable(options.tensorboard))
+    throw Error(message<ErrorId::EventsUnwritable>(options.tensorboard));
   if (options.resume || options.initialize)
     openSource();
   folder.claim();
   if (!options.metrics.empty())
-    metrics = std::make_unique<MetricsFile>(options.metrics);
+    sinks.push_back(std::make_unique<metrics::JsonLines>(options.metrics));
+  if (!options.tensorboard.empty())
+    sinks.push_back(std::make_unique<metrics::EventFile>(options.tensorboard));
 }
 
 void Trainer::openSource() {
@@ -252,10 +261,13 @@ void Trainer::trainStep(int64_t number) {
   lastLosses = step.readLosses(manifest.microBatches);
   if (!std::isfinite(lastLosses.total) || !std::isfinite(step.getGradientNorm()))
     refuseNonFinite(number);
+  std::ranges::fill(metricSums, 0);
+  step.addMetrics(metricSums);
   step.runUpdate();
   state.step = number;
   state.dataPosition += manifest.microBatches * manifest.batch;
   double seconds = base::seconds() - begin;
+  lastStepSeconds = seconds;
   stepSeconds += seconds;
   totalStepSeconds += seconds;
   ++stepsSinceLine;
@@ -281,9 +293,12 @@ std::string Trainer::advice() const {
 }
 
 bool Trainer::validate() {
-  std::optional<double> loss = validateWith(&Step::runEvaluate), averagesLoss;
-  if (loss && step.hasAverages())
+  // The averages first: metrics of a validation are those of the parameters, whose sums stay.
+  std::optional<double> loss, averagesLoss;
+  if (step.hasAverages())
     averagesLoss = validateWith(&Step::runEvaluateAverages);
+  if (averagesLoss || !step.hasAverages())
+    loss = validateWith(&Step::runEvaluate);
   if (!loss || averagesLoss.has_value() != step.hasAverages())
     return false;
   validationLoss = loss;
@@ -295,6 +310,7 @@ std::optional<double> Trainer::validateWith(void (Step::*evaluate)()) {
   int64_t tokens = std::min(settings.validationTokens, validation->getTokensPerEpoch());
   int64_t batches = std::max<int64_t>(tokens / (manifest.batch * manifest.seq), 1);
   double sum = 0;
+  std::ranges::fill(validationSums, 0);
   for (int64_t batch = 0; batch < batches; ++batch) {
     if (stopRequested)
       return std::nullopt;
@@ -302,6 +318,7 @@ std::optional<double> Trainer::validateWith(void (Step::*evaluate)()) {
       readSequence(*validation, (batch * manifest.batch + i) % validation->getPerEpoch(), i);
     (step.*evaluate)();
     sum += step.readLosses(1).main;
+    step.addMetrics(validationSums);
   }
   if (!std::isfinite(sum))
     throw Error(message<ErrorId::ValidationNotFinite>(numberText(sum), state.step, advice()));
@@ -326,24 +343,51 @@ void Trainer::requireSoundModel() {
 }
 
 void Trainer::report(int64_t number, bool validated) {
-  StepReport report;
-  report.step = number;
-  report.steps = settings.steps;
-  report.losses = &lastLosses;
-  report.validationLoss = validationLoss;
-  report.averagesValidationLoss = averagesValidationLoss;
-  report.gradientNorm = step.getGradientNorm();
-  report.learningRate = learningRateAt(settings, number);
-  report.tokensPerSecond = double(tokensPerStep()) * double(stepsSinceLine) / stepSeconds;
-  report.secondsLeft =
-      (base::seconds() - beginSeconds) / double(number - firstStep) * double(settings.steps - number);
-  if (metrics)
-    metrics->write(report, validated);
+  if (!sinks.empty())
+    writeMetrics(number, validated);
   if (!validated && !isDue(number, settings.logEvery) && number != firstStep + 1)
     return;
-  say(progressLine(report));
+  metrics::Progress progress;
+  progress.step = number;
+  progress.steps = settings.steps;
+  progress.loss = lastLosses.main;
+  progress.validationLoss = validationLoss;
+  progress.averagesValidationLoss = averagesValidationLoss;
+  progress.gradientNorm = step.getGradientNorm();
+  progress.learningRate = learningRateAt(settings, number);
+  progress.tokensPerSecond = meanTokensPerSecond();
+  progress.secondsLeft =
+      (base::seconds() - beginSeconds) / double(number - firstStep) * double(settings.steps - number);
+  say(metrics::progressLine(progress));
   stepSeconds = 0;
   stepsSinceLine = 0;
+}
+
+void Trainer::writeMetrics(int64_t number, bool validated) {
+  using metrics::Number;
+  metrics::Report &report = metricReport;
+  report.begin(number);
+  report.set(Number::Loss, lastLosses.main);
+  report.set(Number::Total, lastLosses.total);
+  report.setLosses(lastLosses.byName);
+  report.setMetrics(metricSums, manifest.microBatches);
+  if (validated) {
+    report.set(Number::ValidationLoss, *validationLoss);
+    report.setValidationMetrics(validationSums);
+    if (averagesValidationLoss)
+      report.set(Number::ValidationLossEma, *averagesValidationLoss);
+  }
+  report.set(Number::GradientNorm, step.getGradientNorm());
+  report.set(Number::LearningRate, learningRateAt(settings, number));
+  report.set(Number::StepSeconds, lastStepSeconds);
+  report.set(Number::TokensPerSecond, meanTokensPerSecond());
+  if (manifest.flopsPerStep > 0)
+    report.set(Number::GigaflopsPerSecond, manifest.flopsPerStep / lastStepSeconds * 1e-9);
+  report.set(Number::ArenaBytes, double(manifest.arenaBytes));
+  report.set(Number::ResidentBytes, double(metrics::residentBytes()));
+  report.set(Number::PeakResidentBytes, double(metrics::peakResidentBytes()));
+  for (const std::unique_ptr<metrics::Sink> &sink : sinks)
+    sink->write(report);
 }
 
 //===----------------------------------------------------------------------===//
@@ -365,7 +409,7 @@ void Trainer::finish() {
   int64_t steps = state.step - firstStep;
   if (steps > 0) {
     double seconds = base::seconds() - beginSeconds;
-    std::string rate = text(steps, " steps in ", durationText(seconds));
+    std::string rate = text(steps, " steps in ", metrics::durationText(seconds));
     if (totalStepSeconds > 0) {
       rate += text(", ", int64_t(double(steps * tokensPerStep()) / totalStepSeconds), " tokens/s");
       if (manifest.flopsPerStep > 0)

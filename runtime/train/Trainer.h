@@ -5,7 +5,7 @@
 
 #include "runtime/checkpoint/Folder.h"
 #include "runtime/data/Sequences.h"
-#include "runtime/train/Progress.h"
+#include "runtime/metrics/Sink.h"
 #include "runtime/train/Settings.h"
 #include "runtime/train/Step.h"
 
@@ -24,8 +24,8 @@ struct TrainOptions {
   std::optional<std::string> initialize;
   /// The seed was given, so a checkpoint with another one is refused.
   bool seedGiven = false;
-  /// File for MetricsFile; empty: none.
-  std::string metrics;
+  /// File for lines of JSON and folder for event files; empty: none.
+  std::string metrics, tensorboard;
   /// Bytes to write for a held-out prompt at the end.
   int64_t sampleLength = 400;
   double sampleTemperature = 0.7;
@@ -62,6 +62,10 @@ private:
   bool validateWhenDue(int64_t number);
   void requireSoundModel();
   void report(int64_t number, bool validated);
+  void writeMetrics(int64_t number, bool validated);
+  double meanTokensPerSecond() const {
+    return double(tokensPerStep()) * double(stepsSinceLine) / stepSeconds;
+  }
   void save();
   void finish();
   void writeSample();
@@ -83,17 +87,20 @@ private:
   std::unique_ptr<data::Sequences> training, validation;
   abi::TrainingState state;
   checkpoint::Folder folder;
-  std::unique_ptr<MetricsFile> metrics;
+  metrics::Report metricReport;
+  std::vector<std::unique_ptr<metrics::Sink>> sinks;
   std::vector<int32_t> unusedStarts;
 
   /// Of the last training step; an evaluation does not change it.
   Losses lastLosses;
+  /// Of the metrics over the micro-batches of the last training step, and of the last validation.
+  std::vector<double> metricSums, validationSums;
   std::optional<double> validationLoss, averagesValidationLoss;
   int64_t firstStep = 0;
   int64_t savedStep = -1;
   double beginSeconds = 0;
   /// Time in steps alone, since the last progress line and altogether.
-  double stepSeconds = 0, totalStepSeconds = 0;
+  double stepSeconds = 0, totalStepSeconds = 0, lastStepSeconds = 0;
   int64_t stepsSinceLine = 0;
 };
 

@@ -46,8 +46,9 @@ def train(trainer, name, *options):
 
 def losses_of(rows):
     # The last step of a run is validated whatever its number.
-    return [(row["step"], row["loss"], row["gradient_norm"], row.get("validation_loss") if row["step"] % 4 == 0 else None)
-            for row in rows]
+    def validation_of(row):
+        return row.get("validation_loss") if row["step"] % 4 == 0 else None
+    return [(row["step"], row["loss"], row["gradient_norm"], validation_of(row)) for row in rows]
 
 
 def checkpoint_of(name):

@@ -18,6 +18,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "numerics"))
 from safetensors_io import header_of  # noqa: E402
+from metrics_file import MACHINE
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 parser = argparse.ArgumentParser()
@@ -60,11 +61,11 @@ def partial_in(folder):
 
 
 def whole_lines(folder):
-    """Of the metrics, without what depends on the clock."""
+    """Of the metrics, without what is measured of the machine."""
     path = options.folder / f"{folder}.jsonl"
     text = path.read_text() if path.exists() else ""
     rows = [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
-    return [{key: value for key, value in row.items() if key != "tokens_per_second"} for row in rows]
+    return [{key: value for key, value in row.items() if key not in MACHINE} for row in rows]
 
 
 def run_whole():

@@ -35,7 +35,7 @@ for count in (1, 2, 4):
 
 failures = 0
 for count in (2, 4):
-    worst = {"losses": 0.0, "gradients": 0.0}
+    worst, counts_differ = {"losses": 0.0, "gradients": 0.0}, []
     assert results[count].keys() == results[1].keys()
     for name, value in results[1].items():
         value, other = value.astype(np.float64), results[count][name].astype(np.float64)
@@ -44,8 +44,10 @@ for count in (2, 4):
         elif name.startswith("grad.") and np.any(value):
             error = np.linalg.norm(value - other) / np.linalg.norm(value)
             worst["gradients"] = np.maximum(worst["gradients"], error)
+        elif name.startswith("metric.") and not name.endswith("balance_loss") and np.any(value != other):
+            counts_differ.append(name)
     over = not (worst["losses"] <= LOSS_BOUND and worst["gradients"] <= GRADIENT_BOUND)  # NaN is over
-    failures += over
+    failures += over or bool(counts_differ)
     print(f"{count} micro-batches: losses {worst['losses']:.1e}, gradients {worst['gradients']:.1e}"
-          f"{' OVER THE BOUND' if over else ''}")
+          f"{' OVER THE BOUND' if over else ''}" + "".join(f", {name} DIFFERS" for name in counts_differ))
 sys.exit(failures)

@@ -22,13 +22,9 @@ CONTRAFLOW, OPT, ARCHITECTURE = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[
 FOLDER = pathlib.Path(sys.argv[4])
 BATCH, SEQ = 2, 16
 MODEL = {
-    "model_type": "deepseek_v3", "vocab_size": 264, "hidden_size": 32, "intermediate_size": 48,
-    "moe_intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "n_shared_experts": 1,
-    "n_routed_experts": 4, "routed_scaling_factor": 1.5, "kv_lora_rank": 16, "q_lora_rank": None,
-    "qk_rope_head_dim": 8, "v_head_dim": 16, "qk_nope_head_dim": 8, "n_group": 1, "topk_group": 1,
-    "num_experts_per_tok": 2, "num_nextn_predict_layers": 0, "first_k_dense_replace": 1, "norm_topk_prob": True,
-    "rope_theta": 10000.0, "rms_norm_eps": 1e-6, "tie_word_embeddings": False, "scoring_func": "sigmoid",
-    "topk_method": "noaux_tc",
+    "model_type": "llama", "vocab_size": 264, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+    "tie_word_embeddings": False,
 }
 
 
@@ -110,6 +106,15 @@ def shifted(kind, by, number=0):
     return edit
 
 
+def shifted_everywhere(kind, by):
+    """The same of a buffer that several programs name."""
+
+    def edit(text):
+        return re.sub(rf'(pipe\.buffer {kind} "[^"]*" \d+ at )(\d+)', lambda m: m[1] + str(int(m[2]) + by), text)
+
+    return edit
+
+
 def workspace_over(function, kind):
     """The workspace of a run over a buffer of a kind that it works on."""
 
@@ -162,6 +167,10 @@ class Function:
         found = re.finditer(r"^    (?:(%\w+)(?::\d+)? = )nn\.kernel .*", self.body, re.M)
         self.kernels = [Kernel(number, match) for number, match in enumerate(found)]
 
+    def is_tied(self, value):
+        """Whether a later kernel writes into its memory."""
+        return any(t >= 0 and k.inputs[t] == value for k in self.kernels for t in k.tied)
+
     def last_use(self, value):
         return max((k.number for k in self.kernels if value in k.inputs), default=-1)
 
@@ -171,9 +180,10 @@ class Function:
         return text[:self.begin] + self.body.replace(old, new) + text[self.end:]
 
     def in_area(self, base):
-        """(kernel, value, offset) of results that are not tied, in one area."""
+        """(kernel, value, offset) of results in one area that share their memory with nothing."""
         return [(k, value, place[1]) for k in self.kernels
-                for value, place, tied in zip(k.values(), k.places, k.tied) if place[0] == base and tied < 0]
+                for value, place, tied in zip(k.values(), k.places, k.tied)
+                if place[0] == base and tied < 0 and not self.is_tied(value)]
 
 
 WORKSPACE, SAVED = 5, 4
@@ -219,23 +229,20 @@ def argument_shifted(name, by):
     return edit
 
 
-def kernel_workspace_over(name):
-    """What a kernel has for itself, over a value that is in use."""
+def results_over(name):
+    """Two results of one kernel in one place."""
 
     def edit(text):
         function = Function(text, name)
-        for kernel in function.kernels:
-            match = re.search(r"workspace = #nn\.location<5, (\d+)>", kernel.line)
-            for other, value, offset in function.in_area(WORKSPACE):
-                if match and other.number < kernel.number < function.last_use(value):
-                    line = kernel.line.replace(match[0], f"workspace = {place(WORKSPACE, offset)}")
-                    return function.replace(text, kernel.line, line)
-        sys.exit(f"'{name}' has no kernel with a workspace beside a value")
+        inside = [[p for p in k.places if p[0] == WORKSPACE] for k in function.kernels]
+        kernel, places = next((k, p) for k, p in zip(function.kernels, inside) if len(p) > 1)
+        first, second = (place(*p) for p in places[:2])
+        return function.replace(text, kernel.line, kernel.line.replace(second, first))
 
     return edit
 
 
-# (class, what, of which text, edit)
+# (class, what, edit)
 PROGRAM_FAULTS = [
     ("lifetime too short", "an activation over one that is read later", over("activation", "activation")),
     ("lifetime too short", "saved values over those of a layer before", over("saved", "saved")),
@@ -243,26 +250,25 @@ PROGRAM_FAULTS = [
     ("lifetime too short", "a gradient over saved values", over("saved", "activation_grad", 0.5)),
     ("lifetime too short", "what backward leaves, over saved values", over("saved", "saved_input", 0.25)),
     ("alias of a live buffer", "an activation in the middle of saved values", over("saved", "activation", 0.5)),
-    ("alias of a live buffer", "a workspace over what is read", workspace_over("layer_moe.forward", "activation")),
-    ("alias of a live buffer", "a workspace over saved values", workspace_over("layer_moe.backward_input", "saved")),
+    ("alias of a live buffer", "a workspace over what is read", workspace_over("layer.forward", "activation")),
+    ("alias of a live buffer", "a workspace over saved values", workspace_over("layer.backward_input", "saved")),
     ("alias of a live buffer", "gradients over the end of the parameters", shifted("gradients", -192)),
-    ("alias of a live buffer", "losses over the scalars", shifted("losses", -192)),
+    ("alias of a live buffer", "losses over the scalars", shifted_everywhere("losses", -192)),
     ("offset off by one unit", "saved values 64 bytes up", shifted("saved", 64)),
     ("offset off by one unit", "an activation 64 bytes down", shifted("activation", -64, 1)),
     ("offset off by one unit", "first moments 64 bytes down", shifted("first_moments", -64)),
     ("offset off by one unit", "parameters 64 bytes up in one program", moved_in_evaluate),
-    ("size too small", "a workspace 128 bytes short", workspace_shrunk("layer_mlp_48.backward_input")),
+    ("size too small", "a workspace 128 bytes short", workspace_shrunk("layer.backward_input")),
 ]
 FUNCTION_FAULTS = [
     ("lifetime too short", "a value of a workspace over one that is read later",
-     value_over("layer_moe.backward_input", WORKSPACE)),
-    ("lifetime too short", "a saved value over another", value_over("layer_moe.forward", SAVED)),
-    ("alias of a live buffer", "the workspace of a kernel over a value",
-     kernel_workspace_over("layer_moe.backward_input")),
-    ("offset off by one unit", "a value of a workspace 64 bytes up", value_shifted("layer_moe.forward", WORKSPACE, 64)),
-    ("offset off by one unit", "a saved value 64 bytes up", value_shifted("layer_moe.forward", SAVED, 64)),
-    ("offset off by one unit", "a saved value taken 64 bytes above", argument_shifted("layer_moe.backward_input", 64)),
-    ("offset off by one", "a value of a workspace 4 bytes up", value_shifted("layer_moe.forward", WORKSPACE, 4)),
+     value_over("layer.forward", WORKSPACE)),
+    ("lifetime too short", "a saved value over another", value_over("layer.forward", SAVED)),
+    ("alias of a live buffer", "two results of a kernel in one place", results_over("layer.backward_input")),
+    ("offset off by one unit", "a value of a workspace 64 bytes up", value_shifted("layer.forward", WORKSPACE, 64)),
+    ("offset off by one unit", "a saved value 64 bytes up", value_shifted("layer.forward", SAVED, 64)),
+    ("offset off by one unit", "a saved value taken 64 bytes above", argument_shifted("layer.backward_input", 64)),
+    ("offset off by one", "a value of a workspace 4 bytes up", value_shifted("layer.forward", WORKSPACE, 4)),
 ]
 
 

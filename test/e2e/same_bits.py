@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 
+from metrics_file import read
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 STEPS, STOP = 40, 4
 contraflow, run, folder = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
@@ -44,10 +46,7 @@ def newest_of(name):
 
 
 def result_of(name):
-    rows = [json.loads(line) for line in lines_of(name)]
-    for row in rows:
-        del row["tokens_per_second"]
-    return rows, newest_of(name).read_bytes()
+    return read(folder / f"{name}.jsonl"), newest_of(name).read_bytes()
 
 
 def interrupt_and_resume(name):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Compiles an edited copy of the model and checks it against the double-precision reference: the parameter list, every
-loss, and every gradient by central differences of the reference's loss.
+loss and metric, and every gradient by central differences of the reference's loss.
 
 usage: check_model.py --contraflow PROGRAM --model MODEL.mlir --edit EDIT --work FOLDER [--mtp-depth N] [--documents]
 """
@@ -83,6 +83,17 @@ def shapes(c, variant):
     return found
 
 
+def check_metrics(out, wanted):
+    """Counts must be equal, means as near as losses."""
+    found = {name.removeprefix("metric."): value for name, value in out.items() if name.startswith("metric.")}
+    failures = [] if set(found) == set(wanted) else [f"metrics differ: found {sorted(found)}, wanted {sorted(wanted)}"]
+    for name in sorted(set(found) & set(wanted)):
+        values, bound = np.asarray(wanted[name], np.float64), LOSS_BOUND if name.endswith("balance_loss") else 0
+        if found[name].shape != values.shape or not (abs(found[name] - values) <= bound * abs(values)).all():
+            failures.append(f"metric {name}: found {found[name]}, reference {values}")
+    return failures
+
+
 def run(command):
     result = subprocess.run([str(c) for c in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if result.returncode:
@@ -138,8 +149,11 @@ def main():
         failures.append(f"parameters differ: missing {sorted(trained - set(gradients))}, "
                         f"unexpected {sorted(set(gradients) - trained)}")
     exact = {name: value.astype(np.float64) for name, value in parameters.items()}
-    loss = lambda p: Model(config, p, SEQ, variant, ALPHA, MTP_WEIGHT, starts).losses(ids.ravel())
-    reference = loss(exact)
+    model_of = lambda p: Model(config, p, SEQ, variant, ALPHA, MTP_WEIGHT, starts)
+    loss = lambda p: model_of(p).losses(ids.ravel())
+    model = model_of(exact)
+    reference = model.losses(ids.ravel())
+    failures += check_metrics(out, model.metrics)
     for name in ("main", "mtp", "balance", "total") + (("z",) if variant.zloss else ()):
         found = float(out["loss." + name].ravel()[0])
         if not abs(found - reference[name]) <= LOSS_BOUND * abs(reference[name]):  # NaN fails

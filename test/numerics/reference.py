@@ -66,6 +66,12 @@ def cross_entropy(logits, targets):
     return -log_probability[valid, targets[valid]].mean()
 
 
+def accuracy(logits, targets):
+    """Hits and valid rows; argmax takes the lowest index of equal ones."""
+    valid = targets >= 0
+    return (logits.argmax(-1) == targets)[valid].sum(), valid.sum()
+
+
 def z_loss(logits, targets):
     largest = logits.max(-1)
     lse = largest + np.log(np.exp(logits - largest[:, None]).sum(-1))
@@ -143,7 +149,10 @@ class Model:
         for expert in range(experts):
             token, slot = np.nonzero(chosen == expert)
             out[token] += gates[token, slot, None] * self.feed_forward(x[token], f"{prefix}experts.{expert}.", "silu")
-        self.balance += self.balance_loss(scores, valid)
+        balance = self.balance_loss(scores, valid)
+        self.balance += balance
+        self.metrics[prefix + "balance_loss"] = [balance]
+        self.metrics[prefix + "load"] = np.bincount(chosen[valid].ravel(), minlength=experts)
         return out
 
     def balance_loss(self, scores, valid):
@@ -176,9 +185,9 @@ class Model:
         return index < self.c["first_k_dense_replace"] or index >= layers - self.variant.wide_last
 
     def losses(self, ids):
-        """Loss by name, and the weighted total."""
+        """Loss by name, and the weighted total; `self.metrics` has the sums of every metric by its full name."""
         c, layers = self.c, self.c["num_hidden_layers"]
-        self.balance = 0.0
+        self.balance, self.metrics = 0.0, {}
         if self.starts is None:
             self.starts = np.zeros_like(ids)
         ahead = lambda k: shift(ids, k, self.seq, self.starts)
@@ -187,6 +196,7 @@ class Model:
         for index in range(layers):
             h = self.layer(h, index, self.is_dense(index), ids)
         logits = self.linear(self.norm(h, "model.norm"), "lm_head")
+        self.metrics["accuracy"] = accuracy(logits, ahead(1))
         main, z = cross_entropy(logits, ahead(1)), z_loss(logits, ahead(1))
         mtp = 0.0
         for k in range(1, c.get("num_nextn_predict_layers", 0) + 1):
@@ -195,6 +205,7 @@ class Model:
             joined = np.concatenate([self.norm(embed(shifted), prefix + "enorm"), self.norm(h, prefix + "hnorm")], -1)
             h = self.layer(self.linear(joined, prefix + "eh_proj"), layers + k - 1, False, shifted)
             logits = self.linear(self.norm(h, prefix + "shared_head.norm"), "lm_head")
+            self.metrics[prefix + "mtp_accuracy"] = accuracy(logits, ahead(k + 1))
             mtp += cross_entropy(logits, ahead(k + 1)) / c["num_nextn_predict_layers"]
         total = main + self.mtp_weight * mtp + self.alpha * self.balance + self.variant.zloss * z
         return {"main": main, "mtp": mtp, "balance": self.balance, "z": z, "total": total}

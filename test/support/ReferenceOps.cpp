@@ -350,6 +350,19 @@ Array balanceLoss(const Array &scores, const Array *valid, int64_t topK, int64_t
   return Array({1}, std::vector<double>{loss / sequences});
 }
 
+Array accuracy(const Array &logits, const Array &targets) {
+  Array result({2});
+  int64_t columns = logits.shape[1];
+  for (int64_t t = 0; t < logits.shape[0]; ++t) {
+    if (targets[t] < 0)
+      continue;
+    const double *row = logits.data.data() + t * columns;
+    result[0] += std::max_element(row, row + columns) - row == targets[t];
+    result[1] += 1;
+  }
+  return result;
+}
+
 Array crossEntropy(const Array &logits, const Array &targets) {
   double loss = 0, count = 0;
   for (int64_t t = 0; t < rowsOf(logits); ++t) {

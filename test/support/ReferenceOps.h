@@ -77,6 +77,8 @@ Array unpermute(const Array &y, const Array &routing, const Array &gates);
 /// Mean over sequences of sum_i f_i P_i; `valid` may be null.
 Array balanceLoss(const Array &scores, const Array *valid, int64_t topK, int64_t seq);
 Array crossEntropy(const Array &logits, const Array &targets);
+/// Hits and valid rows.
+Array accuracy(const Array &logits, const Array &targets);
 /// Logarithm of the sum of exponentials of each row.
 Array logSumExp(const Array &logits);
 /// Mean of the elements of the rows that are valid; `valid` may be null.

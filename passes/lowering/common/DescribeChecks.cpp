@@ -5,6 +5,7 @@
 // from the planner, neither its lifetimes nor its classes of tied values: what it got wrong is what the
 // trainer should see.
 //===----------------------------------------------------------------------===//
+#include "passes/lowering/common/AffineRange.h"
 #include "passes/lowering/common/KernelIds.h"
 #include "passes/lowering/common/Passes.h"
 
@@ -29,6 +30,18 @@ namespace {
 /// Areas in which the memory phase leaves guards around every value.
 bool hasGuards(int64_t base) {
   return base == nn::kSavedBase || base == nn::kWorkspaceBase || base == nn::kSavedInputBase;
+}
+
+/// Whether the kernel writes every element of a result. One that is put together from parts has several
+/// writers; who reads it sees what is missing.
+bool writesAll(nn::KernelOp kernel, unsigned index) {
+  AffineMap map = kernel.getResultMap(index);
+  if (map.getNumSymbols() > 0)
+    return false;
+  for (auto [coordinate, size] : llvm::zip(map.getResults(), kernel.getResultType(index).getStaticShape()))
+    if (getRange(coordinate, kernel.getDomain()) != std::pair<int64_t, int64_t>(0, size - 1))
+      return false;
+  return true;
 }
 
 /// A value with all that is tied to it.
@@ -89,17 +102,24 @@ private:
     SmallVector<nn::LocationAttr> locations = nn::getLocations(kernel);
     if (locations.size() != kernel.getNumResults())
       return kernel.emitOpError("has no locations, run the memory phase first");
-    for (Value input : kernel.getInputs())
-      if (Entry *entry = findEntry(input); entry && (entry->reads.empty() || entry->reads.back() != time)) {
+    for (auto [index, input] : llvm::enumerate(kernel.getInputs())) {
+      Entry *entry = findEntry(input);
+      if (!entry)
+        continue;
+      entry->last = std::max(entry->last, time);
+      // What is added to, or written in parts, need not be whole yet; what a sum made of it shows in the
+      // result.
+      bool isRead = !llvm::is_contained(kernel.getTied(), int64_t(index));
+      if (isRead && (entry->reads.empty() || entry->reads.back() != time))
         entry->reads.push_back(time);
-        entry->last = std::max(entry->last, time);
-      }
-    for (auto [result, tied, location] : llvm::zip(kernel.getResults(), kernel.getTied(), locations)) {
-      if (tied >= 0)
+    }
+    for (auto [index, result] : llvm::enumerate(kernel.getResults())) {
+      if (int64_t tied = kernel.getTied()[index]; tied >= 0)
         numbers[result] = numbers.lookup(kernel.getInputs()[tied]);
       else
-        addEntry(result, kernel.getLabel().str(), location, time);
-      findEntry(result)->writes.push_back(time);
+        addEntry(result, kernel.getLabel().str(), locations[index], time);
+      if (writesAll(kernel, index))
+        findEntry(result)->writes.push_back(time);
     }
     if (int64_t bytes = nn::getWorkspaceBytes(kernel))
       workspaces.push_back({kernel, time, bytes});

@@ -15,7 +15,7 @@ using test::programManifest;
 TEST(Manifest, ComesBackFromJson) {
   Manifest manifest = programManifest();
   manifest.isa = {"avx2", "fma"};
-  manifest.loads = {{"model.layers.1", 0, 4}};
+  manifest.metrics = {{"model.layers.1.load", MetricKind::Load, 0, 4}, {"hits", MetricKind::Ratio, 64, 2}};
   manifest.randomKeys = {{"model.layers.0", 64}};
   manifest.bos = 5;
   manifest.losses.push_back({"other", 64, 0.1});
@@ -30,6 +30,10 @@ TEST(Manifest, ComesBackFromJson) {
   ASSERT_EQ(copy.randomKeys.size(), 1u);
   EXPECT_EQ(copy.randomKeys[0].name, "model.layers.0");
   EXPECT_EQ(copy.randomKeys[0].offset, 64);
+  ASSERT_EQ(copy.metrics.size(), 2u);
+  EXPECT_EQ(copy.metrics[0].kind, MetricKind::Load);
+  EXPECT_EQ(copy.metrics[1].offset, 64);
+  EXPECT_EQ(copy.metrics[1].count, 2);
   ASSERT_EQ(copy.parameters.size(), 2u);
   EXPECT_TRUE(copy.parameters[1].split);
   EXPECT_FALSE(copy.parameters[1].trainable);
@@ -147,6 +151,12 @@ TEST(Manifest, KnowsTheLossThatPeopleWatch) {
   EXPECT_EQ(manifest.mainLoss(), "main");
 }
 
+TEST(Manifest, NamesEveryLossOnce) {
+  Manifest manifest;
+  manifest.losses = {{"b", 0, 1}, {"a", 4, 1}, {"b", 8, 1}};
+  EXPECT_EQ(manifest.lossNames(), (std::vector<std::string>{"b", "a"}));
+}
+
 TEST(Manifest, RefusesNumbersThatDoNotFit) {
   struct Case {
     std::function<void(Manifest &)> change;
@@ -170,6 +180,9 @@ TEST(Manifest, RefusesNumbersThatDoNotFit) {
       {[](Manifest &m) { m.regions["ema"] = {0, 64}; }, "parameter 'table.weight' in ema needs bytes"},
       {[](Manifest &m) { m.losses[0].offset = m.arenaBytes; }, "loss 'main'"},
       {[](Manifest &m) { m.losses[0].offset = std::numeric_limits<int64_t>::max() - 1; }, "loss 'main'"},
+      {[](Manifest &m) { m.metrics = {{"a", MetricKind::Load, m.arenaBytes - 4, 2}}; }, "metric 'a'"},
+      {[](Manifest &m) { m.metrics = {{"a", MetricKind::Ratio, 0, 1}}; }, "a ratio of 1 numbers, expected 2"},
+      {[](Manifest &m) { m.metrics = {{"a", MetricKind::Load, 0, 0}}; }, "metric 'a'"},
       {[](Manifest &m) { m.outputs[0].shape = {int64_t(1) << 61}; }, "output 'logits'"},
       {[](Manifest &m) { m.operations["lost"] = {}; }, "operations.lost is of no function"},
       {[](Manifest &m) { m.operations["step_clip"] = {{"add", "", -1, 0, 0}}; }, "'add' has a negative cost"},
@@ -207,6 +220,8 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
   EXPECT_CONTAINS(errorAfter("\"batch\": 2,", ""), "$.batch is missing");
   EXPECT_CONTAINS(errorAfter("\"name\":\"main\"", "\"name\":3"), "losses[0].name has the wrong type");
   EXPECT_CONTAINS(errorAfter("\"init\":\"zeros\"", "\"init\":\"threes\""), "parameters[1].init is 'threes'");
+  EXPECT_CONTAINS(errorAfter("\"kind\":\"mean\"", "\"kind\":\"sum\""),
+                  "metrics[0].kind is 'sum', wanted mean, ratio or load");
   EXPECT_CONTAINS(errorAfter("\"bases\":\\[[^\\]]*\\]", "\"bases\":[\"x\"]"), "bases has the wrong type");
   EXPECT_CONTAINS(errorAfter("\"kind\":\"workspace\"", "\"kind\":1"),
                   "memory.train[1].kind has the wrong type");

@@ -1,7 +1,6 @@
 //===- SettingsTest.cpp - keys of a run file, learning rates --------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/train/Settings.h"
-#include "runtime/train/Progress.h"
 #include "test/unit/runtime/Support.h"
 
 #include <algorithm>
@@ -108,19 +107,6 @@ TEST(Settings, NamesTheKeyThatIsWrong) {
             "contraflow: error: --set seed=-1: seed is -1, expected a whole number that is not negative");
   EXPECT_CONTAINS(errorFor(R"({"optimizer": {"lr": 1e-3, "min_lr": 2e-3, "schedule": "cosine"}})"),
                   "optimizer.min_lr is 0.002, expected at most optimizer.lr = 0.001");
-}
-
-TEST(Progress, SaysAllOfAStepOnOneLine) {
-  Losses losses{{{"main", 1.25}}, 1.3, 1.25};
-  StepReport report{30, 1000, &losses, std::nullopt, 0.512345, 3e-3, 5120.4, 187};
-  EXPECT_EQ(progressLine(report),
-            "step   30/1000  loss 1.2500  val -  grad 0.512  lr 3.00e-03  5120 tokens/s  left 3m07s");
-  report.validationLoss = 2;
-  EXPECT_CONTAINS(progressLine(report), "  val 2.0000  ");
-  EXPECT_EQ(durationText(0), "0s");
-  EXPECT_EQ(durationText(59.4), "59s");
-  EXPECT_EQ(durationText(3599.6), "1h00m");
-  EXPECT_EQ(durationText(100 * 3600 + 120), "100h02m");
 }
 
 } // namespace

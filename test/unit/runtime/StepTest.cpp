@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/train/Step.h"
 #include "runtime/data/Sequences.h"
+#include "runtime/metrics/EventFile.h"
+#include "runtime/metrics/JsonLines.h"
+#include "runtime/metrics/Memory.h"
 #include "runtime/train/Initialize.h"
 #include "test/unit/runtime/Support.h"
 
@@ -50,6 +53,47 @@ TEST(Step, AllocatesNothing) {
   }
   step.runEvaluate();
   EXPECT_EQ(allocations - before, 0);
+}
+
+TEST(Step, AllocatesNothingToReport) {
+  abi::Manifest manifest = test::programManifest();
+  manifest.metrics.push_back({"layer.load", abi::MetricKind::Load, manifest.scalars, 8});
+  test::Folder folder;
+  metrics::Report report(manifest);
+  metrics::JsonLines lines(folder / "lines");
+  metrics::EventFile events(folder / "events");
+  events.begin(0);
+  std::vector<std::pair<std::string, double>> losses = {{"main", 0.1}};
+  std::vector<double> sums(9, 1.0 / 3);
+  int64_t before = 0;
+  for (int64_t number = 1; number <= 20; ++number) {
+    // The first reports make room for those that follow.
+    if (number == 3)
+      before = allocations;
+    report.begin(number);
+    report.set(metrics::Number::Loss, 0.1 * double(number));
+    report.set(metrics::Number::ResidentBytes, double(metrics::residentBytes()));
+    report.setLosses(losses);
+    report.setMetrics(sums, 2);
+    lines.write(report);
+    events.write(report);
+  }
+  EXPECT_EQ(allocations - before, 0);
+}
+
+TEST(Step, AddsUpMetrics) {
+  abi::Manifest manifest = test::programManifest();
+  manifest.metrics.push_back({"layer.load", abi::MetricKind::Load, manifest.scalars, 2});
+  executor::Executor executor(manifest, test::read(PROGRAM), 1);
+  Settings settings = Settings::parse(manifest.run, {});
+  Step step(executor, settings);
+  ASSERT_EQ(step.getMetricCount(), 3u);
+  std::vector<double> sums = {1, 0, 0};
+  executor.floats(manifest.losses[0].offset, 1)[0] = 0.5;
+  executor.floats(manifest.scalars, 2)[1] = 7;
+  step.addMetrics(sums);
+  step.addMetrics(sums);
+  EXPECT_EQ(sums, (std::vector<double>{2, 0, 14}));
 }
 
 TEST(Step, WritesScalarsAndReadsLosses) {

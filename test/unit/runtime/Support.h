@@ -108,6 +108,8 @@ inline abi::Manifest programManifest() {
       {"table.weight", {vocab, vocab}, 0, false, abi::Init::Normal, true, true, "table"},
       {"items.{e}.count", {2, 4}, bufferOffset, true, abi::Init::Zeros, false, false, "table"}};
   manifest.losses = {{"main", loss, 1.0}};
+  // No function has metrics of its own: the same number, reported again.
+  manifest.metrics = {{"model.layers.0.error", abi::MetricKind::Mean, loss, 1}};
   manifest.outputs = {{"evaluate", "logits", logits, {batch * seq, vocab}},
                       {"generate", "logits", logits, {seq, vocab}}};
   manifest.functions = {"step_begin", "table_train",     "table_evaluate", "table_generate",

@@ -50,11 +50,12 @@ protected:
     CommandResult result = run("--data text --sample-length 0 --checkpoint " + name + " --metrics " + name +
                                ".json " + arguments);
     EXPECT_EQ(result.code, 0) << result.text;
+    const char *varying =
+        ",\"(validation_[a-z]*|[a-z]*_seconds|[a-z]*_per_second|[a-z_]*resident_bytes)\":[^,}]*";
     std::string metrics;
     std::ifstream file(folder / (name + ".json"));
     for (std::string line; std::getline(file, line);)
-      metrics +=
-          std::regex_replace(line, std::regex(",\"(tokens_per_second|validation_loss)\":[^,}]*"), "") + "\n";
+      metrics += std::regex_replace(line, std::regex(varying), "") + "\n";
     return {numbersIn(newest(name)), metrics};
   }
 
@@ -356,6 +357,29 @@ TEST_F(Trainer, WritesTheMetricsOfEachStepOnce) {
   EXPECT_EQ(test::read(folder / "notes"), "one\n");
 }
 
+TEST_F(Trainer, ReportsTheSameInEveryFormat) {
+  train("a", "--steps 3 --set train.validate_every=2 --tensorboard board");
+  std::string lines = test::read(folder / "a.json"), events;
+  for (const auto &entry : std::filesystem::directory_iterator(folder / "board"))
+    events += test::read(entry.path().string());
+  auto countIn = [](const std::string &text, const std::string &part) {
+    int64_t count = 0;
+    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+      ++count;
+    return count;
+  };
+  // After steps 2 and 3 comes a validation.
+  for (auto [tag, count] : {std::pair("loss", 3), std::pair("losses/main", 3), std::pair("perplexity", 3),
+                            std::pair("error/model.layers.0", 3), std::pair("validation_loss", 2),
+                            std::pair("learning_rate", 3), std::pair("arena_bytes", 3),
+                            std::pair("gigaflops_per_second", 3), std::pair("peak_resident_bytes", 3)}) {
+    std::string name = tag;
+    EXPECT_EQ(countIn(lines, "\"" + name + "\":"), count) << name;
+    // A tag follows its length.
+    EXPECT_EQ(countIn(events, std::string(1, char(name.size())) + name), count) << name;
+  }
+}
+
 TEST_F(Trainer, WritesPublishedNamesAndState) {
   train("a", "--steps 3 --set train.checkpoint_every=2");
   abi::SafetensorsFile file(newest("a"));
@@ -457,6 +481,9 @@ TEST_F(Trainer, ChecksArgumentsBeforeItReadsText) {
                   "error: there is no checkpoint in 'text'; expected a folder step-");
   EXPECT_FALSE(std::filesystem::exists(folder / "new"));
   EXPECT_CONTAINS(errorOf("--metrics none/x"), "cannot write 'none/x'");
+  EXPECT_CONTAINS(errorOf("--tensorboard trainer"), "cannot write event files to 'trainer'; name another");
+  EXPECT_CONTAINS(errorOf("--data nowhere --tensorboard board"), "data path 'nowhere' does not exist");
+  EXPECT_FALSE(std::filesystem::exists(folder / "board"));
   EXPECT_CONTAINS(errorOf("--data nowhere --metrics x"), "data path 'nowhere' does not exist");
   EXPECT_FALSE(std::filesystem::exists(folder / "x"));
   folder.write("trailing", test::read(newest("a")) + "four");
@@ -468,7 +495,7 @@ TEST_F(Trainer, GoesOnWhenMetricsCannotBeWritten) {
   CommandResult result = run("--data text --steps 3 --sample-length 0 --metrics /dev/full");
   EXPECT_EQ(result.code, 0);
   std::string warning =
-      "warning: cannot write '/dev/full': No space left on device; lines are missing from step 1 on";
+      "warning: cannot write '/dev/full': No space left on device; reports are missing from step 1 on";
   EXPECT_CONTAINS(result.text, warning);
   EXPECT_EQ(result.text.find(warning), result.text.rfind(warning));
   EXPECT_CONTAINS(result.text, "step 3/3");

@@ -233,6 +233,14 @@ func.func @cross_entropy_c1(%l: !nn.tensor<4 x 8>, %t: !nn.tensor<3 : i32>) {
 
 // -----
 
+func.func @accuracy_c1(%l: !nn.tensor<4 x 8>, %t: !nn.tensor<3 : i32>) {
+  // expected-error @below {{'nn.accuracy' op (C1) rows of logits must equal elements of targets, found 4 and 3}}
+  %a = nn.accuracy %l, %t : <4 x 8>, <3 : i32>
+  return
+}
+
+// -----
+
 func.func @cross_entropy_c2(%l: !nn.tensor<4 x 8>, %t: !nn.tensor<4 : i32>) {
   // expected-error @below {{'nn.cross_entropy' op (C2) result #1 must be '!nn.tensor<4>', found '!nn.tensor<8>'}}
   %a, %b = "nn.cross_entropy"(%l, %t) : (!nn.tensor<4 x 8>, !nn.tensor<4 : i32>) -> (!nn.tensor<1>, !nn.tensor<8>)

@@ -76,6 +76,13 @@ func.func @attention(%q: !nn.tensor<tokens x heads*d>, %k: !nn.tensor<tokens x k
   return
 }
 
+// CHECK-LABEL: func.func @accuracy
+func.func @accuracy(%logits: !nn.tensor<tokens x vocab>, %targets: !nn.tensor<tokens : i32>) {
+  // CHECK: %{{.*}} = nn.accuracy %{{.*}}, %{{.*}} : <tokens x vocab>, <tokens : i32>
+  %hits = nn.accuracy %logits, %targets : <tokens x vocab>, <tokens : i32>
+  return
+}
+
 // CHECK-LABEL: func.func @cross_entropy
 func.func @cross_entropy(%logits: !nn.tensor<tokens x vocab>, %targets: !nn.tensor<tokens : i32>) {
   // CHECK: %{{.*}}, %{{.*}} = nn.cross_entropy %{{.*}}, %{{.*}} : <tokens x vocab>, <tokens : i32>

@@ -398,6 +398,30 @@ nn.block @loss_c2(%x: <1>) -> () {
 
 // -----
 
+nn.block @metric_c1(%x: <1>) -> () {
+  // expected-error @below {{'nn.metric' op (C1) needs a name}}
+  nn.metric mean "" %x : <1>
+  nn.yield
+}
+
+// -----
+
+nn.block @metric_c2(%x: <2>) -> () {
+  // expected-error @below {{'nn.metric' op (C2) the value of a 'mean' must be '<1>', found '!nn.tensor<2>'}}
+  nn.metric mean "a" %x : <2>
+  nn.yield
+}
+
+// -----
+
+nn.block @metric_c2_ratio(%x: <n>) -> () {
+  // expected-error @below {{'nn.metric' op (C2) the value of a 'ratio' must be '<2>', found '!nn.tensor<n>'}}
+  nn.metric ratio "a" %x : <n>
+  nn.yield
+}
+
+// -----
+
 nn.block @update_c1(%load: <8>) -> () {
   %w = nn.param "w" : <8>
   // expected-error @below {{'nn.update' op (C1) the bias must be a parameter marked 'buffer'}}

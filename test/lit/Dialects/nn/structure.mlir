@@ -94,6 +94,10 @@ nn.model @example for ["example", "example_v2"] {
     %loss, %lse = nn.cross_entropy %logits, %ids : <tokens x vocab>, <tokens : i32>
     // CHECK: nn.loss "main" weight(alpha / layers) %{{.+}} : <1>
     nn.loss "main" weight(alpha/layers) %loss : <1>
+    // CHECK: nn.metric mean "loss_{layers}" %{{.+}} : <1>
+    nn.metric mean "loss_{layers}" %loss : <1>
+    // CHECK: nn.metric load "loss" %{{.+}} : <tokens>
+    nn.metric load "loss" %lse : <tokens>
     nn.yield %logits : <tokens x vocab>
   }
 

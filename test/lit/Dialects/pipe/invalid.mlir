@@ -119,6 +119,22 @@ pipe.program @expose_c2 micro_batches 1 {
 
 // -----
 
+pipe.program @expose_c3 micro_batches 1 {
+  %b = pipe.buffer metrics "b" 128
+  // expected-error @below {{'pipe.expose' op (C3) a ratio has the shape [1], expected [2]}}
+  pipe.expose ratio "accuracy" %b [1]
+}
+
+// -----
+
+pipe.program @expose_c3_load micro_batches 1 {
+  %b = pipe.buffer metrics "b" 128
+  // expected-error @below {{'pipe.expose' op (C3) a load has the shape [2, 4], expected one dimension}}
+  pipe.expose load "moe" %b [2, 4]
+}
+
+// -----
+
 // expected-error @below {{'pipe.checks' op (C1) function 'checks_c1' does not exist}}
 pipe.checks @checks_c1 [] {
 }

@@ -25,6 +25,8 @@ pipe.program @train micro_batches 2 arena 4096 {
   %random = pipe.buffer input "random" 32
   %losses = pipe.buffer losses "losses" 8
   %loss = pipe.view %losses[4, 4]
+  // CHECK: pipe.buffer metrics "metrics" 16
+  %metrics = pipe.buffer metrics "metrics" 16
   // CHECK: %[[HIDDEN:.+]] = pipe.buffer activation "model.hidden" 1024
   %hidden = pipe.buffer activation "model.hidden" 1024
   %saved = pipe.buffer saved "model.layers.0" 256
@@ -47,6 +49,8 @@ pipe.program @train micro_batches 2 arena 4096 {
   pipe.expose loss "main" %loss [1] weight 1.0
   // CHECK: pipe.expose random "model.layers.0" %[[RANDOM]] [2, 4]
   pipe.expose random "model.layers.0" %random [2, 4]
+  // CHECK: pipe.expose load "layers.0.load" %{{.+}} [4]
+  pipe.expose load "layers.0.load" %metrics [4]
   // CHECK: pipe.expose output "logits" %[[HIDDEN]] [16, 16]
   pipe.expose output "logits" %hidden [16, 16]
 }

@@ -23,6 +23,8 @@ module {
     %logits = nn.linear %x, %table : (<8 x 4>, <5 x 4>) -> <8 x 5>
     %loss, %lse = nn.cross_entropy %logits, %targets : <8 x 5>, <8 : i32>
     nn.loss "main" weight(1) %loss : <1>
+    %hits = nn.accuracy %logits, %targets : <8 x 5>, <8 : i32>
+    nn.metric ratio "accuracy" %hits : <2>
     nn.yield %logits : <8 x 5>
   }
   nn.graph @train(%tokens: <8 : i32>, %starts: <8 : i32>) {
@@ -86,13 +88,22 @@ module {
 
 // The graph reads the logits after the step and sends no gradient: there is no argument for one. The seed is the weight.
 // CHECK-LABEL: func.func @head.forward(
-// CHECK-SAME:    %arg3: !nn.tensor<1> {nn.role = #nn.role<loss, "main">}) ->
+// CHECK-SAME:    %arg3: !nn.tensor<1> {nn.role = #nn.role<loss, "main">}
+// CHECK-SAME:    %arg4: !nn.tensor<2> {nn.role = #nn.role<metric, "accuracy">}) ->
 // CHECK-SAME:    <saved, "cross_entropy.1">
 // CHECK-SAME:    <loss, "main", tied = 3>
+// CHECK-SAME:    <metric, "accuracy", tied = 4>
 // CHECK:         %[[L:.+]], %{{.+}} = nn.cross_entropy
 // CHECK:         nn.accumulate %arg3, %[[L]]
+// CHECK:         %[[H:.+]] = nn.accuracy
+// CHECK:         nn.accumulate %arg4, %[[H]]
+// A validation reports the metric as well, and no gradient comes from it.
+// CHECK-LABEL: func.func @head.evaluate(
+// CHECK-SAME:    <loss, "main", tied = 3>
+// CHECK-SAME:    <metric, "accuracy", tied = 4>
 // CHECK-LABEL: func.func @head.backward_input(
 // CHECK-NOT:     output_grad
+// CHECK-NOT:     nn.accuracy
 // CHECK:         nn.fill with(1.0)
 // CHECK-LABEL: func.func @head.backward_weight(
 // CHECK-SAME:    <grad_arg, "table", tied = 2>

@@ -13,6 +13,8 @@ module attributes {nn.optimizer = {beta1 = 0.8 : f64, beta2 = 0.99 : f64, eps = 
     %l = nn.balance_loss %s top_k(1) seq(4) : <4 x 3>
     nn.loss "balance" weight(0.01) %l : <1>
     nn.loss "again" weight(0.01) %l : <1>
+    nn.metric load "load" %load : <3>
+    nn.metric mean "balance" %l : <1>
     nn.yield
   }
   nn.block @nothing(%x: <4 x 3>) -> () {
@@ -32,14 +34,16 @@ module attributes {nn.optimizer = {beta1 = 0.8 : f64, beta2 = 0.99 : f64, eps = 
   }
 }
 
-// Flat regions: one slot per loss name, loads padded to 16 floats per instance.
+// Flat regions: one slot per loss name, loads padded to 16 floats per instance, metrics one after the other.
 // CHECK-LABEL: func.func @step.begin(
 // CHECK-SAME:    !nn.tensor<128> {nn.role = #nn.role<grad, "gradients">}
 // CHECK-SAME:    !nn.tensor<2> {nn.role = #nn.role<loss, "losses">}
 // CHECK-SAME:    !nn.tensor<32> {nn.role = #nn.role<load, "loads">}
+// CHECK-SAME:    !nn.tensor<8> {nn.role = #nn.role<metric, "metrics">}
 // CHECK-SAME:    <grad, "gradients", tied = 0>
 // CHECK-SAME:    <loss, "losses", tied = 1>
 // CHECK-SAME:    <load, "loads", tied = 2>
+// CHECK-SAME:    <metric, "metrics", tied = 3>
 // CHECK:         nn.zero : <128>
 
 // CHECK-LABEL: func.func @step.clip(

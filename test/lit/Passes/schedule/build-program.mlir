@@ -11,6 +11,8 @@ module attributes {nn.batch = 1 : i64, nn.seq = 4 : i64, nn.micro_batches = 2 : 
     %w = nn.param "weight" : <16 x 16>
     %y = nn.linear %x, %w : (<4 x 16>, <16 x 16>) -> <4 x 16>
     %z = nn.silu %y : <4 x 16>
+    %mean = nn.mean %y : <4 x 16>
+    nn.metric mean "mean" %mean : <1>
     nn.yield %y, %z : <4 x 16>, <4 x 16>
   }
   nn.block @predict(%a: <4 x 16>, %b: <4 x 16>, %targets: <4 : i32>, %table: <8 x 16> param) -> (<4 x 8>) {
@@ -18,6 +20,8 @@ module attributes {nn.batch = 1 : i64, nn.seq = 4 : i64, nn.micro_batches = 2 : 
     %logits = nn.linear %h, %table : (<4 x 16>, <8 x 16>) -> <4 x 8>
     %loss, %lse = nn.cross_entropy %logits, %targets : <4 x 8>, <4 : i32>
     nn.loss "main" weight(1) %loss : <1>
+    %hits = nn.accuracy %logits, %targets : <4 x 8>, <4 : i32>
+    nn.metric ratio "accuracy" %hits : <2>
     nn.yield %logits : <4 x 8>
   }
   nn.graph @train(%tokens: <4 : i32>, %starts: <4 : i32>) {
@@ -47,12 +51,16 @@ module attributes {nn.batch = 1 : i64, nn.seq = 4 : i64, nn.micro_batches = 2 : 
 // CHECK-DAG: %[[STARTS0:.+]] = pipe.view %[[STARTS]][0, 16]
 // CHECK-DAG: %[[TABLE:.+]] = pipe.view %parameters[0, 512]
 // CHECK-DAG: %[[TABLE_GRAD:.+]] = pipe.view %gradients[0, 512]
-// CHECK: pipe.run @step.begin begin "step" at 0 (%losses)
+// Every instance has metrics of its own.
+// CHECK-DAG: %[[MEAN0:.+]] = pipe.view %metrics[0, 4]
+// CHECK-DAG: %[[MEAN1:.+]] = pipe.view %metrics[4, 4]
+// CHECK-DAG: %[[HITS:.+]] = pipe.view %metrics[8, 8]
+// CHECK: pipe.run @step.begin begin "step" at 0 (%losses, %metrics)
 // CHECK: pipe.run @embed.forward F0> "embed" at 512 (%[[TOKENS0]], %[[TABLE]], %[[X:.+]])
-// CHECK: pipe.run @layer.forward F0> "layers.0" at 512 (%[[X]], %[[A:.+]], %[[S:.+]])
-// CHECK: pipe.run @layer.forward F0> "layers.1" at 1536 (%[[S]], %[[B:.+]], %{{.+}})
+// CHECK: pipe.run @layer.forward F0> "layers.0" at 512 (%[[X]], %[[MEAN0]], %[[A:.+]], %[[S:.+]])
+// CHECK: pipe.run @layer.forward F0> "layers.1" at 1536 (%[[S]], %[[MEAN1]], %[[B:.+]], %{{.+}})
 // CHECK: pipe.run @graph.shift.4.by.1.seq.4.starts F0> "graph" at 0 (%[[TOKENS0]], %[[STARTS0]], %[[NEXT:.+]])
-// CHECK: pipe.run @predict.forward F0> "predict" at 2560 saved(%[[SAVED:.+]]) (%[[X]], %[[B]], %[[NEXT]], %[[TABLE]], %losses, %[[LOGITS:.+]])
+// CHECK: pipe.run @predict.forward F0> "predict" at 2560 saved(%[[SAVED:.+]]) (%[[X]], %[[B]], %[[NEXT]], %[[TABLE]], %losses, %[[HITS]], %[[LOGITS:.+]])
 // The last reader of %x writes its gradient.
 // CHECK: pipe.run @predict.backward_input B0< "predict" at 2560 saved(%[[SAVED]]) saved_input(%[[LATE:.+]]) ({{.+}}, %[[DX:[^,]+]], %[[DB:[^,]+]])
 // CHECK: pipe.run @predict.backward_weight W0< "predict" at 2560 saved(%[[SAVED]]) saved_input(%[[LATE]]) (%[[TABLE_GRAD]])
@@ -74,11 +82,16 @@ module attributes {nn.batch = 1 : i64, nn.seq = 4 : i64, nn.micro_batches = 2 : 
 // CHECK-NEXT: pipe.expose input "starts" %[[STARTS]] [8]
 // CHECK-NEXT: pipe.expose scalars "scalars" %scalars [16]
 // CHECK-NEXT: pipe.expose loss "main" %losses [1] weight 1.000000e+00
+// CHECK-NEXT: pipe.expose mean "layers.0.mean" %[[MEAN0]] [1]
+// CHECK-NEXT: pipe.expose mean "layers.1.mean" %[[MEAN1]] [1]
+// CHECK-NEXT: pipe.expose ratio "accuracy" %[[HITS]] [2]
 
 // CHECK-LABEL: pipe.program @evaluate micro_batches 1
 // CHECK: pipe.run @graph.zero.1 begin "step" at 0 (%losses)
+// CHECK: pipe.run @graph.zero.4 begin "step" at 0 (%metrics)
 // CHECK: pipe.run @embed.evaluate F0> "embed"
 // CHECK: pipe.run @predict.evaluate F0> "predict" {{.+}}%[[OUT:[^,]+]])
+// CHECK: pipe.expose ratio "accuracy"
 // CHECK: pipe.expose output "logits" %[[OUT]] [4, 8]
 
 // -----
@@ -92,6 +105,7 @@ module attributes {nn.batch = 2 : i64, nn.seq = 4 : i64, nn.micro_batches = 1 : 
     %g, %s, %r, %load = nn.route %x bias(%bias : <4>) top_k(2) groups(1) group_limit(1) group_score("max")
         score("sigmoid") normalize(true) scale(1) : <8 x 4>
     nn.update %bias, %load rate(0.001) : <4>
+    nn.metric load "load" %load : <4>
     %loss = nn.balance_loss %s top_k(2) seq(4) : <8 x 4>
     nn.loss "balance" weight(0.5) %loss : <1>
     nn.yield %s : <8 x 4>
@@ -116,11 +130,11 @@ module attributes {nn.batch = 2 : i64, nn.seq = 4 : i64, nn.micro_batches = 1 : 
 // CHECK: pipe.parameter "m.table.weight" of "choose" at 64 [6, 4] init "normal" decay
 // CHECK: pipe.parameter "m.bias" of "choose" at 192 [4] init "zeros" frozen
 // CHECK-LABEL: pipe.program @train
-// CHECK: pipe.run @step.begin begin "step" at 0 (%losses, %loads)
-// CHECK: pipe.run @choose.forward F0> "m" at 64 {{.*}}(%tokens, %losses, %[[LOAD:.+]], %{{.+}})
+// CHECK: pipe.run @step.begin begin "step" at 0 (%losses, %loads, %metrics)
+// CHECK: pipe.run @choose.forward F0> "m" at 64 {{.*}}(%tokens, %losses, %[[LOAD:.+]], %metrics, %{{.+}})
 // CHECK: pipe.run @choose.update update "m" at 64 (%[[LOAD]])
 // CHECK: pipe.expose loss "balance" %losses [1] weight 5.000000e-01
-// CHECK: pipe.expose load "m.bias" %[[LOAD]] [4]
+// CHECK-NEXT: pipe.expose load "m.load" %metrics [4]
 // CHECK-LABEL: pipe.program @generate
 // CHECK: pipe.run @choose_generate.evaluate F0> "m" at 64 (%generate_tokens, %[[OUT:.+]])
 // CHECK: pipe.expose input "generate_tokens" %generate_tokens [4]

@@ -262,6 +262,35 @@ TEST_F(InstantiateTest, RefusesTwoParametersOfOneName) {
   EXPECT_NE(diagnostics.find("names 'weight' a second time in '@f'"), std::string::npos) << diagnostics;
 }
 
+TEST_F(InstantiateTest, MetricsAreNamedAsParametersAre) {
+  std::string blocks = R"(
+  nn.block @inner(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %m = nn.mean %x : <tokens x hidden>
+    nn.repeat i = 0 to layers {
+      nn.metric mean "mean_{i}" %m : <1>
+    }
+    nn.yield %x : <tokens x hidden>
+  }
+  nn.block @outer(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %y = nn.call @inner(%x) prefix("in") : (<tokens x hidden>) -> (<tokens x hidden>)
+    nn.yield %y : <tokens x hidden>
+  })";
+  std::string call = "nn.call @outer(%x) ", type = " : (<tokens x hidden>) -> (<tokens x hidden>)\n";
+  auto module = build(makeModel(blocks, "%y = " + call + "prefix(\"a\")" + type), kConfig);
+  ASSERT_TRUE(module) << diagnostics;
+  Strings names;
+  for (auto metric : module->lookupSymbol<nn::BlockOp>("outer").getBody().getOps<nn::MetricOp>())
+    names.push_back(metric.getName().str());
+  EXPECT_EQ(names, (Strings{"in.mean_0", "in.mean_1"}));
+  EXPECT_TRUE(module->lookupSymbol<nn::BlockOp>("outer_generate").getBody().getOps<nn::MetricOp>().empty());
+
+  EXPECT_FALSE(build(makeModel(blocks, "%z = " + call + type + "%y = " + call + type), kConfig));
+  EXPECT_EQ(diagnostics,
+            "model.mlir:33:6: error: 'nn.call' op reports a metric 'in.mean_0' that is there already; "
+            "give one of the calls a prefix of its own\n"
+            "model.mlir:23:7: note: the first metric of this name\n");
+}
+
 TEST_F(InstantiateTest, ParametersOfTheGraphGoToArgumentsMarkedParam) {
   EXPECT_FALSE(build(
       makeModel(R"(

@@ -102,6 +102,8 @@ const Case kCases[] = {
      " : <8 x 16>, <8 x 16>, <8 x 16>, <8 x 16>, <8 x 2>",
      2 * 2 * 10 * (3 * 2 * 8 + 2 * 2 * 8 + 6) + 2 * kInput + 8 * 2, 8 * kInput + 2 * 8 * 2},
     // Maximum, difference, exp, sum.
+    // Two comparisons and a sum per logit.
+    {"%y = nn.accuracy %logits, %ids : <8 x 4>, <8 : i32>", 3 * kLogits, kLogits + 8 + 2},
     {"%a, %b = nn.cross_entropy %logits, %ids : <8 x 4>, <8 : i32>", 4 * kLogits, kLogits + 8 + 1 + 8},
     // Minus lse, exp, minus one or zero, times the gradient.
     {"%y = nn.cross_entropy_input_grad %one, %logits, %ids, %row : <8 x 4>, <8 : i32>, <8>", 4 * kLogits,

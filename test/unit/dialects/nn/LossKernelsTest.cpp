@@ -49,6 +49,39 @@ TEST_F(Kernels, CrossEntropy) {
     }
 }
 
+TEST_F(Kernels, Accuracy) {
+  for (auto [tokens, vocab] :
+       {std::tuple(1, 1), std::tuple(17, 127), std::tuple(127, 3), std::tuple(300, 17)})
+    for (int levels : {1, 3, 1000}) {
+      // Few levels make many ties, of which the lowest index counts.
+      Call call{{normal({tokens, vocab}, 3), ids(tokens, -1, vocab - 1)}, {1}};
+      for (double &value : call.arguments[0].data)
+        value = std::round(value * levels) / levels;
+      Array &logits = call.arguments[0], &targets = call.arguments[1];
+      // Every second target is the largest, which chance seldom hits, or the last of the largest.
+      for (int64_t t = 0; t < tokens; t += 2) {
+        double *row = &logits[t * vocab];
+        targets[t] = double(std::max_element(row, row + vocab) - row);
+        row[vocab - 1] = t % 4 == 0 ? row[vocab - 1] : row[int64_t(targets[t])];
+      }
+      std::vector<Array> found =
+          run(call, "%r = nn.accuracy %a0, %a1 : " + call.t(0) + ", " + call.t(1), {"%r"}, {"<2>"});
+      Array wanted = reference::accuracy(logits, targets);
+      EXPECT_EQ(found[0].data, wanted.data) << tokens << " x " << vocab;
+      EXPECT_GE(wanted[0] * 2 + 1, tokens);
+    }
+}
+
+TEST_F(Kernels, AccuracyIgnoresWhatIsNoNumber) {
+  double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  Call call{{Array({5, 2}, {1, nan, nan, 1, infinity, 1, -infinity, -infinity, nan, nan}),
+             Array({5}, std::vector<double>{0, 0, 0, 0, 1})},
+            {1}};
+  std::vector<Array> found =
+      run(call, "%r = nn.accuracy %a0, %a1 : " + call.t(0) + ", " + call.t(1), {"%r"}, {"<2>"});
+  EXPECT_EQ(found[0].data, (std::vector<double>{2, 5}));
+}
+
 TEST_F(Kernels, Mean) {
   for (const std::vector<int64_t> &shape :
        {std::vector<int64_t>{1}, {17}, {127}, {4099}, {1, 1}, {17, 3}, {3, 127}, {127, 17}})

@@ -35,7 +35,7 @@ module attributes {nn.checked} {
 // CHECK:      pipe.checks @f.forward ["double", "pick", "count"] {
 // CHECK-NEXT:   pipe.check_value "x" base 7 at 0 bytes 128 from -1 to 3 reads [0] writes []
 // CHECK-NEXT:   pipe.check_value "ids" base 8 at 0 bytes 16 from -1 to 3 reads [1] writes [] ids
-// CHECK-NEXT:   pipe.check_value "load" base 9 at 0 bytes 32 from -1 to 3 reads [2] writes [2]
+// CHECK-NEXT:   pipe.check_value "load" base 9 at 0 bytes 32 from -1 to 3 reads [] writes [2]
 // CHECK-NEXT:   pipe.check_value "double" base 5 at 64 bytes 128 from 0 to 1 reads [1] writes [0] guard
 // CHECK-NEXT:   pipe.check_value "y.0" base 4 at 64 bytes 128 from 1 to 3 reads [2] writes [1] guard
 // CHECK-NEXT:   pipe.check_value "pick workspace" base 5 at 320 bytes 128 from 1 to 1 reads [] writes [] guard
