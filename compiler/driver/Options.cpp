@@ -71,8 +71,38 @@ bool setThreads(Options &options, const std::string &value) {
   return error == std::errc() && end == value.data() + value.size() && options.threads > 0;
 }
 
-const std::vector<Option> &getTable() {
+/// Of contraflow-opt, which MLIR parses: they are here for --help alone.
+const std::vector<Option> &getOptTable() {
   static const std::vector<Option> table = {
+      {"-o", "", "FILE", kOpt, "where to write the IR (default: standard output)", {}},
+      {"--pass-pipeline", "", "TEXT", kOpt, "passes and their order in one text", {}},
+      {"--split-input-file",
+       "",
+       "",
+       kOpt,
+       "the parts of FILE between lines '// -----' are files of their own",
+       {}},
+      {"--verify-diagnostics", "", "", kOpt, "errors are those that 'expected-error' comments say", {}},
+      {"--verify-roundtrip", "", "", kOpt, "what is printed is read again, and must be the same", {}},
+      {"--mlir-print-ir-after-all", "", "", kOpt, "print the IR after every pass", {}},
+      {"--mlir-print-ir-after-failure", "", "", kOpt, "print the IR after a pass that fails", {}},
+      {"--mlir-print-debuginfo", "", "", kOpt, "print where operations come from", {}},
+      {"--mlir-timing", "", "", kOpt, "print the time of every pass", {}},
+      {"--mlir-pass-statistics", "", "", kOpt, "print what passes count", {}},
+      {"--mlir-pass-pipeline-crash-reproducer",
+       "",
+       "FILE",
+       kOpt,
+       "where to write IR and passes if one crashes",
+       {}},
+      {"--run-reproducer", "", "", kOpt, "run the passes that such a FILE names", {}},
+      {"--help-hidden", "", "", kOpt, "every option of MLIR and LLVM", {}},
+  };
+  return table;
+}
+
+std::vector<Option> makeTable() {
+  std::vector<Option> table = {
       {"--output", "-o", "FILE", kCompile | kTrain, "where to write the trainer (default: trainer)",
        text(&Options::output)},
       {"--stop-after", "", "PHASE", kCompile,
@@ -124,30 +154,13 @@ const std::vector<Option> &getTable() {
          options.command = Command::Version;
          return true;
        }},
-      {"-o", "", "FILE", kOpt, "where to write the IR (default: standard output)", {}},
-      {"--pass-pipeline", "", "TEXT", kOpt, "passes and their order in one text", {}},
-      {"--split-input-file",
-       "",
-       "",
-       kOpt,
-       "the parts of FILE between lines '// -----' are files of their own",
-       {}},
-      {"--verify-diagnostics", "", "", kOpt, "errors are those that 'expected-error' comments say", {}},
-      {"--verify-roundtrip", "", "", kOpt, "what is printed is read again, and must be the same", {}},
-      {"--mlir-print-ir-after-all", "", "", kOpt, "print the IR after every pass", {}},
-      {"--mlir-print-ir-after-failure", "", "", kOpt, "print the IR after a pass that fails", {}},
-      {"--mlir-print-debuginfo", "", "", kOpt, "print where operations come from", {}},
-      {"--mlir-timing", "", "", kOpt, "print the time of every pass", {}},
-      {"--mlir-pass-statistics", "", "", kOpt, "print what passes count", {}},
-      {"--mlir-pass-pipeline-crash-reproducer",
-       "",
-       "FILE",
-       kOpt,
-       "where to write IR and passes if one crashes",
-       {}},
-      {"--run-reproducer", "", "", kOpt, "run the passes that such a FILE names", {}},
-      {"--help-hidden", "", "", kOpt, "every option of MLIR and LLVM", {}},
   };
+  table.insert(table.end(), getOptTable().begin(), getOptTable().end());
+  return table;
+}
+
+const std::vector<Option> &getTable() {
+  static const std::vector<Option> table = makeTable();
   return table;
 }
 

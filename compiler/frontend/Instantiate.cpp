@@ -249,7 +249,7 @@ private:
 
   LogicalResult writeOperation(Operation *op, const Scope &scope, IRMapping &mapping, bool inGraph) {
     if (++numWritten > kMaxOperations)
-      return op->emitOpError() << "makes the model larger than " << kMaxOperations << " operations";
+      return op->emitOpError() << message<ErrorId::ModelTooLarge>(kMaxOperations);
     if (auto choice = dyn_cast<nn::IfOp>(op))
       return writeIf(choice, scope, mapping, inGraph);
     if (auto repeat = dyn_cast<nn::RepeatOp>(op))
@@ -325,7 +325,7 @@ private:
     FailureOr<std::string> name = resolveName(metric, metric.getName(), scope);
     if (failed(name))
       return failure();
-    nn::MetricOp::create(builder, metric.getLoc(), metric.getKind(), join(scope.prefix, *name),
+    nn::MetricOp::create(builder, metric.getLoc(), metric.getKind(), nn::joinName(scope.prefix, *name),
                          mapping.lookup(metric.getValue()));
     return success();
   }
@@ -375,7 +375,7 @@ private:
         return failure();
       closure.size += block->size;
       if (closure.size > kMaxGivenBlocks)
-        return call.emitOpError() << "passes more than " << kMaxGivenBlocks << " blocks";
+        return call.emitOpError() << message<ErrorId::BlocksTooMany>(kMaxGivenBlocks);
       closure.blocks.push_back(*block);
     }
     return closure;

@@ -129,9 +129,7 @@ LogicalResult verifyMetricNames(nn::GraphOp train) {
       auto [it, isNew] = names.try_emplace(name, metric);
       if (isNew)
         continue;
-      InFlightDiagnostic diagnostic = call.emitOpError()
-                                      << "reports a metric '" << name << "' that is there already; "
-                                      << "give one of the calls a prefix of its own";
+      InFlightDiagnostic diagnostic = call.emitOpError() << message<ErrorId::MetricTwice>(name);
       diagnostic.attachNote(it->second.getLoc()) << "the first metric of this name";
       return diagnostic;
     }

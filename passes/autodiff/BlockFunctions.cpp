@@ -39,9 +39,9 @@ RoleAttr getResultRole(func::FuncOp function, unsigned index) {
 /// Where a role stands in the list of arguments: what the caller has, then what was saved, then gradients.
 static unsigned getRank(RoleKind kind) {
   static constexpr RoleKind order[] = {
-      RoleKind::input,    RoleKind::output, RoleKind::param,       RoleKind::param_arg,   RoleKind::random,
-      RoleKind::saved,    RoleKind::saved_input, RoleKind::output_grad, RoleKind::grad,
-      RoleKind::grad_arg, RoleKind::loss,   RoleKind::load,        RoleKind::metric};
+      RoleKind::input, RoleKind::output,      RoleKind::param,       RoleKind::param_arg, RoleKind::random,
+      RoleKind::saved, RoleKind::saved_input, RoleKind::output_grad, RoleKind::grad,      RoleKind::grad_arg,
+      RoleKind::loss,  RoleKind::load,        RoleKind::metric};
   return llvm::find(order, kind) - order;
 }
 

@@ -33,7 +33,9 @@ struct Signature {
 const Signature *getSignature(StringRef what) {
   using enum RoleKind;
   static const Signature signatures[] = {
-      {nn::kForward, {input, param, param_arg, random, loss, load, metric}, {output, saved, loss, load, metric}},
+      {nn::kForward,
+       {input, param, param_arg, random, loss, load, metric},
+       {output, saved, loss, load, metric}},
       {nn::kEvaluate, {input, param, param_arg, loss, metric}, {output, loss, metric}},
       {nn::kBackwardInput,
        {input, output, param, param_arg, random, saved, output_grad, grad, grad_arg},

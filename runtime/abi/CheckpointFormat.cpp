@@ -96,8 +96,7 @@ void requireReadable(const SafetensorsFile &file, const std::vector<NamedTensor>
   if (bad < 0)
     return;
   auto tensor = std::upper_bound(ends.begin(), ends.end(), size_t(bad)) - ends.begin();
-  throw Error(text("'", file.getPath(), "' is damaged: tensor '", tensors[size_t(tensor)].name,
-                   "' cannot be read from the disk"));
+  throw Error(message<ErrorId::TensorUnreadable>(file.getPath(), tensors[size_t(tensor)].name));
 }
 
 /// A key of ours: damage to one of them leaves the others.

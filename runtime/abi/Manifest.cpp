@@ -516,10 +516,10 @@ struct Checker {
 
   void operations(const std::string &function, const std::vector<Operation> &operations) const {
     if (std::find(manifest.functions.begin(), manifest.functions.end(), function) == manifest.functions.end())
-      throw Error(text("manifest: operations.", function, " is of no function"));
+      throw Error(message<ErrorId::ManifestOperationsOwner>(function));
     for (const Operation &operation : operations)
       if (operation.flops < 0 || operation.bytesRead < 0 || operation.bytesWritten < 0)
-        throw Error(text("manifest: operations.", function, ": '", operation.op, "' has a negative cost"));
+        throw Error(message<ErrorId::ManifestCost>(function, operation.op));
   }
 
   void metric(const Metric &metric) const {

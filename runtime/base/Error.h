@@ -32,9 +32,9 @@ template <typename... Parts> std::string text(const Parts &...parts) {
   return stream.str();
 }
 
-/// The row `id` with its places filled, from left to right.
-template <ErrorId id, typename... Values> std::string message(const Values &...values) {
-  constexpr abi::ErrorEntry entry = kErrors[static_cast<size_t>(id)];
+/// The row `Id` with its places filled, from left to right.
+template <ErrorId Id, typename... Values> std::string message(const Values &...values) {
+  constexpr abi::ErrorEntry entry = kErrors[static_cast<size_t>(Id)];
   static_assert(abi::countPlaces(entry) == sizeof...(Values), "a value for every place of the row");
   return abi::fillPlaces(entry, {text(values)...});
 }

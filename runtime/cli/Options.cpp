@@ -85,6 +85,12 @@ std::function<void(Options &, const Values &)> command(Command command) {
   return [=](Options &options, const Values &) { options.command = command; };
 }
 
+void setResume(Options &options, const Values &values) {
+  options.resume = true;
+  if (!values.empty())
+    options.train.resume = values.front();
+}
+
 const std::vector<Option> &table() {
   static const std::vector<Option> options = {
       {"--data", "PATH...", kTrain, "text files and folders to train on",
@@ -95,8 +101,7 @@ const std::vector<Option> &table() {
        [](Options &o, const Values &v) { o.heldOut = numberOf<double>("--held-out", v.front(), 0); }},
       {"--steps", "N", kTrain | kProbe, "steps altogether, those of a resumed run included",
        [](Options &o, const Values &v) {
-         o.steps = numberOf<int64_t>("--steps", v.front(), 0);
-         o.probe.steps = *o.steps;
+         o.steps = o.probe.steps = numberOf<int64_t>("--steps", v.front(), 0);
        }},
       {"--checkpoint", "DIR", kTrain | kGenerate | kExport, "folder of the checkpoint (default: checkpoint)",
        [](Options &o, const Values &v) {
@@ -104,11 +109,7 @@ const std::vector<Option> &table() {
          o.checkpointGiven = true;
        }},
       {"--resume", "[DIR]", kTrain, "continue the run of a checkpoint (default: that of --checkpoint)",
-       [](Options &o, const Values &v) {
-         o.resume = true;
-         if (!v.empty())
-           o.train.resume = v.front();
-       }},
+       setResume},
       {"--initialize", "PATH", kTrain, "begin with the parameters of a checkpoint or safetensors file",
        [](Options &o, const Values &v) { o.train.initialize = v.front(); }},
       {"--metrics", "FILE", kTrain,

@@ -11,6 +11,8 @@
 namespace contraflow::executor {
 
 using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 
 namespace {
@@ -66,10 +68,6 @@ const char *describeWord(uint32_t word) {
 /// Guards of a buffer end at a multiple of this.
 constexpr int64_t kAlignment = 64;
 
-constexpr const char *kAdvice = "this is a defect of the memory plan or of a kernel, unless the model "
-                                "diverged, which a build without --checked "
-                                "tells";
-
 uint32_t tagOf(std::string_view name, uint64_t number) {
   return kGuard | (uint32_t(base::hash64(name, number)) & kTagMask);
 }
@@ -86,8 +84,8 @@ Checker::Checker(const abi::Manifest &manifest, device::Arena &arena) : manifest
         continue;
       const abi::Buffer *&first = seen[buffer.kind + " " + buffer.name];
       if (first && (first->offset != buffer.offset || first->bytes != buffer.bytes))
-        throw Error(text("checked build: '", buffer.name, "' has ", buffer.bytes, " bytes at ", buffer.offset,
-                         " in program '", name, "', in another one ", first->bytes, " at ", first->offset));
+        throw Error(message<ErrorId::CheckedMoved>(buffer.name, buffer.bytes, buffer.offset, name,
+                                                   first->bytes, first->offset));
       if (!first)
         kept.push_back(pieceOf(buffer, 0));
       first = &buffer;
@@ -138,8 +136,8 @@ std::string Checker::describe(const Piece &piece) const {
               " of the arena)");
 }
 
-void Checker::fail(const std::string &message) {
-  throw Error(text("checked build: ", describePlace(), ": ", message), kAdvice);
+void Checker::fail(const std::string &what) {
+  throw Error(message<ErrorId::CheckedDamage>(describePlace(), what));
 }
 
 //===----------------------------------------------------------------------===//

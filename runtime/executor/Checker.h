@@ -68,7 +68,7 @@ private:
   void requireIds(const abi::CheckedIds &ids);
   void finishKernel(int64_t kernel);
   void beginKernel(int64_t kernel);
-  [[noreturn]] void fail(const std::string &message);
+  [[noreturn]] void fail(const std::string &what);
   /// "row 3 of 'train' (...), kernel 2 'linear'".
   std::string describePlace() const;
   std::string describe(const Piece &piece) const;

@@ -16,12 +16,12 @@ struct Progress {
   double loss = 0;
   /// The last one that was measured.
   std::optional<double> validationLoss;
-  /// As validationLoss, with averages in place of the parameters.
-  std::optional<double> averagesValidationLoss;
   double gradientNorm = 0;
   double learningRate = 0;
   double tokensPerSecond = 0;
   double secondsLeft = 0;
+  /// As validationLoss, with averages in place of the parameters.
+  std::optional<double> averagesValidationLoss = std::nullopt;
 };
 
 /// "3m07s".

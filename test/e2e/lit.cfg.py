@@ -12,15 +12,18 @@ config.test_source_root = os.path.dirname(__file__)
 config.environment["PATH"] = os.pathsep.join([config.contraflow_tools_dir, config.llvm_tools_dir, os.environ["PATH"]])
 if lit_config.params.get("checked"):
     # The same tests with trainers that check their memory. What runs no trainer, or looks at one that is not
-    # checked, has been seen at level e2e.
+    # checked, has been seen at level e2e; so has what is about files (kill-anywhere).
     config.name = "contraflow-checked"
     config.test_exec_root = os.path.join(os.path.dirname(config.test_exec_root), "e2e-checked")
     config.environment["CONTRAFLOW_TOOLS"] = config.contraflow_tools_dir
     wrapper = os.path.join(config.test_source_root, "checked")
     config.environment["PATH"] = wrapper + os.pathsep + config.environment["PATH"]
-    config.excludes += ["allocations.test", "checked-faults.test", "code-size.test", "crash-reproducer.test",
-                        "inspect-trainer.test", "large-model.test", "lints.test", "memory-map.test", "phases.test",
-                        "run-counts.test", "stub-instructions.test", "stub-symbols.test", "verify-errors.test"]
+    config.excludes += ["allocations.test", "checked-bits.test", "checked-faults.test", "code-size.test",
+                        "crash-reproducer.test", "docs.test", "inspect-trainer.test", "install.test",
+                        "kill-anywhere.test",
+                        "large-model.test", "lints.test", "memory-map.test", "phases.test", "run-counts.test",
+                        "stub-instructions.test", "stub-symbols.test", "tutorial-model.test",
+                        "tutorial-runner.test", "verify-errors.test"]
 config.environment["FILECHECK_OPTS"] = "-enable-var-scope --dump-input=fail"
 if platform.machine() in ("x86_64", "i686"):
     config.available_features.add("machine-x86")

@@ -51,11 +51,10 @@ def activation(text):
 
 def sandwich(text):
     """Norms behind attention and behind feed-forward too, before they are added."""
-    for value, name, total in (("b", "post_self_attn_layernorm", "%c = nn.add %x, "),
-                               ("e", "post_mlp_layernorm", "%y = nn.add %c, ")):
-        text = replace(text, rf"    {total}%{value} ",
+    for value, name in (("b", "post_self_attn_layernorm"), ("e", "post_mlp_layernorm")):
+        text = replace(text, rf"    %{value}2 = nn\.dropout %{value} ",
                        f'    %{value}_norm = nn.call @norm<hidden, eps>(%{value}) prefix("{name}")'
-                       f' : (<tokens x hidden>) -> (<tokens x hidden>)\n    {total}%{value}_norm ')
+                       f' : (<tokens x hidden>) -> (<tokens x hidden>)\n    %{value}2 = nn.dropout %{value}_norm ')
     return text
 
 

@@ -11,7 +11,9 @@
 //   resident <KiB at the begin> <KiB at most>
 //
 //===----------------------------------------------------------------------===//
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>

@@ -43,7 +43,7 @@ struct Attention {
   int64_t heads, kvHeads, seq;
   double scale;
   bool causal;
-  Drop drop;
+  Drop drop = {};
 };
 /// `starts` may be null.
 /// The logarithm of the sum of exponentials of each row and head: the second result of attention.

@@ -25,6 +25,7 @@ import pathlib
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -126,15 +127,25 @@ class Runner:
         # Variables and the folder outlive a block, as they do in the reader's shell.
         self.script.write_text(f"set -a\n[ ! -f {self.state} ] || . {self.state} 2>/dev/null\nset -e\n{text}\n"
                                f"export -p > {self.state}\npwd > {self.state}.pwd\n")
-        result = subprocess.run(["bash", str(self.script)], cwd=self.folder, env=self.environment, text=True,
-                                errors="replace", timeout=self.timeout, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if (result.returncode != 0) != ("fails" in block.flags):
-            raise Failure(f"exit status {result.returncode}:\n{result.stdout[-6000:]}")
-        if not result.returncode:
+        status, self.output = self.execute()
+        if (status != 0) != ("fails" in block.flags):
+            raise Failure(f"exit status {status}:\n{self.output[-6000:]}")
+        if status == 0:
             self.folder = pathlib.Path(pathlib.Path(f"{self.state}.pwd").read_text().strip())
-        self.output = result.stdout
         self.commands += 1
+
+    def execute(self):
+        """Exit status and output of the script, which ends in time with all that it started."""
+        process = subprocess.Popen(["bash", str(self.script)], cwd=self.folder, env=self.environment, text=True,
+                                   errors="replace", start_new_session=True, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            output, _ = process.communicate(timeout=self.timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            raise Failure(f"did not end within {self.timeout} seconds:\n{output[-6000:]}")
+        return process.returncode, output
 
     def edit(self, block):
         path = self.folder / block.values["file"]
@@ -188,7 +199,7 @@ def main():
                 runner.perform(block)
             (work / "environment.sh").unlink(missing_ok=True)
             print(f"{path}: {runner.commands} blocks of commands ran, {runner.skipped} skipped")
-    except (Failure, OSError, subprocess.TimeoutExpired) as failure:
+    except (Failure, OSError) as failure:
         print(f"{block.place if block else 'copy of the tree'}: {failure}")
         return 1
     return 0

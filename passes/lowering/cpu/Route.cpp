@@ -21,6 +21,8 @@ namespace {
 
 /// Steps (experts times tokens) of one task.
 constexpr int64_t kTaskSteps = 32 << 10;
+/// Choices are written out, and each is compared with all before it: code grows with their square.
+constexpr int64_t kMostChoices = 64;
 /// Counts of all blocks, which lie in the workspace.
 constexpr int64_t kMostCountBytes = 128 << 10;
 
@@ -136,6 +138,9 @@ LogicalResult RouteEmitter::verify() {
       anchor.getGroups() > 1 ? experts / anchor.getGroups() * anchor.getGroupLimit() : experts;
   if (topK < 1 || topK > available)
     return error() << "choice of " << topK << " of " << available << " experts";
+  if (topK > kMostChoices || (anchor.getGroups() > 1 && anchor.getGroupLimit() > kMostChoices))
+    return error() << "choice of " << topK << " experts and " << anchor.getGroupLimit() << " groups, at most "
+                   << kMostChoices << " can be";
   if (anchor.getCountsSeq() && tokens % anchor.getCountsSeq() != 0)
     return error() << tokens << " tokens in sequences of " << anchor.getCountsSeq();
   return success();

@@ -2,7 +2,7 @@
 from cases import case, warning
 
 GRAPH = "graph"
-ADD = "%c = nn.add %x, %b : <tokens x hidden>"
+ADD = "%c = nn.add %x, %b2 : <tokens x hidden>"
 
 
 def graph(model, message, **more):
@@ -14,14 +14,14 @@ def block_end(name):
     return f"nn.yield %y : <tokens x hidden>\n  }}\n\n  nn.block @{name}"
 
 
-graph([(ADD, "%c = ^nn.ad %x, %b : <tokens x hidden>")], "custom op 'nn.ad' is unknown", prefix=True)
-graph([(ADD, "%c = nn.add ^%z, %b : <tokens x hidden>")], "use of undeclared SSA value name '%z'")
-graph([(ADD, "%c = nn.add %x, %b^ <tokens x hidden>")], "expected ':'")
-graph([(ADD, "%c = nn.add ^%x, %b : <tokens x hiddn>")], "use of value '%x' expects different type than prior uses",
+graph([(ADD, "%c = ^nn.ad %x, %b2 : <tokens x hidden>")], "custom op 'nn.ad' is unknown", prefix=True)
+graph([(ADD, "%c = nn.add ^%z, %b2 : <tokens x hidden>")], "use of undeclared SSA value name '%z'")
+graph([(ADD, "%c = nn.add %x, %b2^ <tokens x hidden>")], "expected ':'")
+graph([(ADD, "%c = nn.add ^%x, %b2 : <tokens x hiddn>")], "use of value '%x' expects different type than prior uses",
       prefix=True)
-graph([(ADD, "%c = nn.add %x, %b : <tokens x 3.^>")], "", place="model.mlir:250", prefix=True)
-graph([("%y = nn.add %c, %e : <tokens x hidden>\n    " + block_end("embed"),
-        "%y = nn.add %c, %e : <tokens x hidden>\n  }\n\n  nn.block @embed"), ("nn.block @layer", "^nn.block @layer")],
+graph([(ADD, "%c = nn.add %x, %b2 : <tokens x 3.^>")], "", place="model.mlir:258", prefix=True)
+graph([("%y = nn.add %c, %e2 : <tokens x hidden>\n    " + block_end("embed"),
+        "%y = nn.add %c, %e2 : <tokens x hidden>\n  }\n\n  nn.block @embed"), ("nn.block @layer", "^nn.block @layer")],
       "custom op 'nn.block' (C1) body must end with nn.yield")
 graph([("nn.block @moe", "^nn.blok @moe")], "custom op 'nn.blok' is unknown", prefix=True)
 graph([('nn.config hidden = "hidden_size"', '^nn.config hidden = ""')],
@@ -51,14 +51,14 @@ graph([('prefix("up_proj")', 'prefix("gate_proj")'),
        ('%w = nn.param "weight" : <out x in>', '%w = ^nn.param "weight" : <out x in>')],
       "'nn.param' op names 'mlp.gate_proj.weight' a second time in '@layer_mlp_256'; calls of a block in one block "
       "need "
-      "prefixes that differ", also=["model.mlir:180:13: note: the first comes from this call",
-                                    "model.mlir:181:13: note: the second comes from this call"])
+      "prefixes that differ", also=["model.mlir:184:13: note: the first comes from this call",
+                                    "model.mlir:185:13: note: the second comes from this call"])
 graph([('prefix("model.layers.{i}")', 'prefix("model.layers.1")'),
        ("%y = nn.call @layer(@moe)(%x, %tokens", "%y = ^nn.call @layer(@moe)(%x, %tokens")],
       "'nn.call' op names a parameter 'model.layers.1.input_layernorm.weight' that is there already; to share a "
       "parameter, "
       "declare it in the graph",
-      also=["model.mlir:302:12: note: the first parameter of this name comes from this call"])
+      also=["model.mlir:318:12: note: the first parameter of this name comes from this call"])
 graph([('nn.output "logits" %logits', 'nn.output "other" %logits'), ("nn.graph(", "^nn.graph(")],
       "'nn.graph' op has no output \"logits\"")
 graph([('nn.loss "main" weight(1) %loss : <1>\n', ""), ('nn.loss "mtp" weight(mtp_weight) %share : <1>\n', ""),
@@ -79,7 +79,7 @@ graph([("nn.repeat i = dense_layers to layers", "nn.repeat i = dense_layers to l
 graph([('%a = nn.call @norm<hidden, eps>(%x) prefix("input_layernorm")',
         '%a = nn.call @layer(@feed_forward)^(%x, %ids, %starts) prefix("input_layernorm")')],
       "custom op 'nn.call' number of operands and types do not match: got 3 operands and 1 types",
-      place="model.mlir:248",
+      place="model.mlir:255",
       prefix=True)
 graph([("%d = nn.call @norm<hidden, eps>(%c) prefix(\"post_attention_layernorm\")", "%d = ^nn.call @same(%c)"),
        ("nn.block @layer(",

@@ -2,9 +2,8 @@
 from cases import case, warning
 
 RUN = "run file"
-KEYS = ("$schema, architecture, batch, bias_update_rate, data, document_mask, init, loss, model, name, optimizer, "
-        "seed, "
-        "target, train")
+KEYS = ("$schema, architecture, batch, bias_update_rate, data, document_mask, dropout, ema, init, loss, model, name, "
+        "optimizer, seed, target, train")
 
 # Unknown keys, with the nearest known one.
 case(RUN, [('"optimizer":', '^"optimiser":')], "unknown key 'optimiser'; did you mean 'optimizer'?")

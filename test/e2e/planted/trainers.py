@@ -75,6 +75,7 @@ trainer(LINE, "train --profile=1", "--profile takes no value", status=2)
 trainer(LINE, "train --resume --initialize x", "--resume and --initialize exclude each other", status=2)
 trainer(LINE, "train --threads 5000", "--threads is 5000, expected 4096 at most", status=2)
 trainer(LINE, "probe", "probe wants --ids FILE", also=["contraflow: error: probe wants --out FILE"], status=2)
+trainer(LINE, "export", "export wants --folder DIR", status=2)
 trainer(LINE, f"{TRAIN} --set optimizer.lr", "--set optimizer.lr: expected KEY=VALUE")
 trainer(LINE, f"{TRAIN} --set optimizer.lr=x",
         '--set optimizer.lr=x: optimizer.lr is "x", expected a number that is not negative')

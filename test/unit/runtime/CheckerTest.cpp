@@ -21,6 +21,7 @@ constexpr int64_t kWords = 16, kBytes = kWords * 4;
 /// ids; the second reads "made".
 abi::Manifest twoRows() {
   abi::Manifest manifest;
+  manifest.batch = manifest.seq = manifest.vocab = 1;
   manifest.arenaBytes = 4096;
   manifest.guardBytes = 64;
   manifest.functions = {"f", "g"};
@@ -43,9 +44,7 @@ abi::Manifest twoRows() {
 
 class CheckerRun : public testing::Test {
 protected:
-  CheckerRun() : manifest(twoRows()), arena("test", manifest.arenaBytes) {
-    std::copy_n(std::array{-1, 0, 7, 3, 0, 2, 2, 10}.data(), 8, ids(1024));
-  }
+  CheckerRun() : manifest(twoRows()), arena("test", manifest.arenaBytes) {}
 
   float *floats(int64_t offset) { return reinterpret_cast<float *>(arena.at(offset)); }
   int32_t *ids(int64_t offset) { return reinterpret_cast<int32_t *>(arena.at(offset)); }
@@ -53,6 +52,9 @@ protected:
   /// Both rows, as code that does what it should; `disturb` is called before point 0, 1, 2 of the first and
   /// 0, 1 of the second row (numbers 0 to 4). Returns the error.
   std::string run(const std::function<void(int)> &disturb) {
+    std::fill_n(ids(64), kWords, 0);
+    std::fill_n(ids(1024), kWords, 0);
+    std::copy_n(std::array{-1, 0, 7, 3, 0, 2, 2, 10}.data(), 8, ids(1024));
     return errorOf([&] {
       Checker checker(manifest, arena);
       auto reach = [&](int number, int64_t point) {

@@ -221,7 +221,7 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
   EXPECT_CONTAINS(errorAfter("\"name\":\"main\"", "\"name\":3"), "losses[0].name has the wrong type");
   EXPECT_CONTAINS(errorAfter("\"init\":\"zeros\"", "\"init\":\"threes\""), "parameters[1].init is 'threes'");
   EXPECT_CONTAINS(errorAfter("\"kind\":\"mean\"", "\"kind\":\"sum\""),
-                  "metrics[0].kind is 'sum', wanted mean, ratio or load");
+                  "metrics[0].kind is 'sum', expected mean, ratio or load");
   EXPECT_CONTAINS(errorAfter("\"bases\":\\[[^\\]]*\\]", "\"bases\":[\"x\"]"), "bases has the wrong type");
   EXPECT_CONTAINS(errorAfter("\"kind\":\"workspace\"", "\"kind\":1"),
                   "memory.train[1].kind has the wrong type");

@@ -33,14 +33,13 @@ module attributes {nn.checked} {
     return %s, %t : !nn.tensor<16>, !nn.tensor<16>
   }
 
-  // 384 bytes of input, 192 of the activation, 512 of saved values, 768 of the workspace.
-  // CHECK: pipe.program @train micro_batches 1 arena 1856 {
+  // 384 bytes of inputs, 512 of saved values, 768 of the workspace.
+  // CHECK: pipe.program @train micro_batches 1 arena 1664 {
   pipe.program @train micro_batches 1 {
-    // CHECK: pipe.buffer input "tokens" 16 at 64
-    %tokens = pipe.buffer input "tokens" 16
+    // CHECK: pipe.buffer input "x" 64 at 64
+    %x = pipe.buffer input "x" 64
     // CHECK: pipe.buffer input "other" 16 at 256
     %other = pipe.buffer input "other" 16
-    %x = pipe.buffer activation "x" 64
     %s = pipe.buffer saved "s" 384
     pipe.run @f.forward F0> "f" at 0 saved(%s) (%x)
   }

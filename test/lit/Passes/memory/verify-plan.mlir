@@ -307,6 +307,7 @@ module attributes {nn.checked} {
 module attributes {nn.checked} {
   pipe.program @guards_of_buffers micro_batches 1 arena 448 {
     // expected-error @below {{'pipe.buffer' op (C3) reads buffer 'parameters' at bytes 64 to 128 of area 0, which another buffer has overwritten}}
+    // expected-note @below {{the buffer}}
     %p = pipe.buffer parameters "parameters" 64 at 64
     %g = pipe.buffer gradients "gradients" 64 at 192
   }

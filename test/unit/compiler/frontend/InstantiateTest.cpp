@@ -286,9 +286,10 @@ TEST_F(InstantiateTest, MetricsAreNamedAsParametersAre) {
 
   EXPECT_FALSE(build(makeModel(blocks, "%z = " + call + type + "%y = " + call + type), kConfig));
   EXPECT_EQ(diagnostics,
-            "model.mlir:33:6: error: 'nn.call' op reports a metric 'in.mean_0' that is there already; "
+            "model.mlir:36:6: error: 'nn.call' op reports a metric 'in.mean_0' that is there already; "
             "give one of the calls a prefix of its own\n"
-            "model.mlir:23:7: note: the first metric of this name\n");
+            "model.mlir:24:7: note: the first metric of this name\n"
+            "config.json:1:21: note: hidden_size = 4 is 'hidden'\n");
 }
 
 TEST_F(InstantiateTest, ParametersOfTheGraphGoToArgumentsMarkedParam) {

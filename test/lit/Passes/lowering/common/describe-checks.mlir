@@ -7,7 +7,7 @@ module attributes {nn.checked} {
                        %ids: !nn.tensor<4 : i32> {nn.role = #nn.role<input, "ids">, nn.location = #nn.location<8, 0>},
                        %load: !nn.tensor<8> {nn.role = #nn.role<load, "load">, nn.location = #nn.location<9, 0>})
       -> (!nn.tensor<4 x 8> {nn.role = #nn.role<saved, "y.0">, nn.location = #nn.location<4, 64>},
-          !nn.tensor<8> {nn.role = #nn.role<load, "load", 2>, nn.location = #nn.location<9, 0>}) attributes {nn.workspace_bytes = 512 : i64} {
+          !nn.tensor<8> {nn.role = #nn.role<load, "load", tied = 2>, nn.location = #nn.location<9, 0>}) attributes {nn.workspace_bytes = 512 : i64} {
     %a = nn.kernel "double" #nn.rows domain [4, 8] ins(%x : <4 x 8>)
       maps [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>] gathers [[], []] tied [-1]
       attributes {locations = [#nn.location<5, 64>]} -> <4 x 8> {

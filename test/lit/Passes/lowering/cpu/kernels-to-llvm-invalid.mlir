@@ -95,3 +95,19 @@ func.func @choice(%x: !nn.tensor<3 x 8> {nn.location = #nn.location<7, 0>}) {
     -> <3 x 3>, <36 : i32>, <8>
   return
 }
+
+// -----
+
+func.func @many_choices(%x: !nn.tensor<3 x 80> {nn.location = #nn.location<7, 0>}) {
+  // expected-error@+1 {{kernel 'route': choice of 65 experts and 1 groups, at most 64 can be}}
+  %g, %r, %l = nn.kernel "route"
+    #nn.route<groups = 1, group_limit = 1, group_top = 1, normalize = true, scale = 1.0 : f32, has_bias = false,
+              has_valid = false, counts_seq = 0>
+    domain [3, 80, 65] ins(%x : <3 x 80>)
+    maps [affine_map<(d0, d1, d2) -> (d0, d1)>, affine_map<(d0, d1, d2) -> (d0, d2)>,
+          affine_map<(d0, d1, d2) -> (0)>, affine_map<(d0, d1, d2) -> (d1)>]
+    gathers [[], [], [], []] tied [-1, -1, -1]
+    attributes {locations = [#nn.location<8, 0>, #nn.location<9, 0>, #nn.location<10, 0>]}
+    -> <3 x 65>, <666 : i32>, <80>
+  return
+}
