@@ -57,6 +57,7 @@ struct Problem {
   }
 };
 
+/// A buffer of no bytes is at 0.
 struct Plan {
   std::vector<int64_t> offsets;
   int64_t peak = 0;

@@ -19,8 +19,8 @@ if lit_config.params.get("checked"):
     wrapper = os.path.join(config.test_source_root, "checked")
     config.environment["PATH"] = wrapper + os.pathsep + config.environment["PATH"]
     config.excludes += ["allocations.test", "checked-bits.test", "checked-faults.test", "code-size.test",
-                        "crash-reproducer.test", "docs.test", "inspect-trainer.test", "install.test",
-                        "kill-anywhere.test",
+                        "crash-reproducer.test", "docs.test", "inspect-pictures.test", "inspect-trainer.test",
+                        "install.test", "kill-anywhere.test",
                         "large-model.test", "lints.test", "memory-map.test", "phases.test", "run-counts.test",
                         "stub-instructions.test", "stub-symbols.test", "tutorial-model.test",
                         "tutorial-runner.test", "verify-errors.test"]

@@ -30,6 +30,7 @@ def compile_trainer():
     document = json.loads(run.read_text())
     document["architecture"] = str((run.parent / document.get("architecture", "model.mlir")).resolve())
     document["batch"]["micro_batches"] = 2
+    document["ema"] = {"decay": 0.9}
     (folder / "run.json").write_text(json.dumps(document))
     subprocess.run([contraflow, "compile", folder / "run.json", "-o", folder / "trainer"], check=True)
     return document
@@ -109,7 +110,7 @@ def check_numbers(rows, document):
         if row["loss"] != row["losses/main"] or not math.isclose(row["perplexity"], math.exp(row["loss"])):
             fail(f"loss and perplexity do not belong together: {row}")
         validates = row["step"] % VALIDATE == 0 or row["step"] in (SAVED, STEPS)
-        for key in ("validation_loss", "validation_accuracy", "validation_perplexity"):
+        for key in ("validation_loss", "validation_accuracy", "validation_perplexity", "validation_loss_ema"):
             if (key in row) != validates:
                 fail(f"step {row['step']}: '{key}' is {'missing' if validates else 'there'}")
         balance = 0

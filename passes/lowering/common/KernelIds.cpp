@@ -61,10 +61,8 @@ public:
       result.push_back(getElements(kernel, pipe::IdsKind::index, input, domain, kNone, limit));
     llvm::TypeSwitch<Attribute>(kernel.getAnchor())
         .Case([&](nn::GroupedMatmulAnchorAttr anchor) { addOffsets(anchor); })
-        .Case([&](nn::AttentionAnchorAttr anchor) { addStarts(3, anchor.getSeq()); })
-        .Case([&](nn::AttentionGradAnchorAttr anchor) {
-          addStarts(anchor.getLseGrad() ? 7 : 6, anchor.getSeq());
-        })
+        .Case([&](nn::AttentionAnchorAttr anchor) { addStarts(anchor, 3); })
+        .Case([&](nn::AttentionGradAnchorAttr anchor) { addStarts(anchor, anchor.getLseGrad() ? 7 : 6); })
         .Default([](Attribute) {});
     return result;
   }
@@ -95,9 +93,12 @@ private:
     result.push_back(getElements(kernel, pipe::IdsKind::offsets, 2, groups, 0, rows));
   }
 
-  void addStarts(unsigned input, int64_t seq) {
-    if (input < kernel.getNumInputs())
-      result.push_back(getElements(kernel, pipe::IdsKind::index, input, domain, 0, seq));
+  /// Starts follow the `fixed` inputs that are always there, or are left out; the random key of dropout is
+  /// last.
+  template <typename Anchor> void addStarts(Anchor anchor, unsigned fixed) {
+    unsigned withoutStarts = fixed + (anchor.getDrop() ? 1 : 0);
+    if (kernel.getNumInputs() > withoutStarts)
+      result.push_back(getElements(kernel, pipe::IdsKind::index, fixed, domain, 0, anchor.getSeq()));
   }
 
   nn::KernelOp kernel;

@@ -10,6 +10,14 @@ func.func @route(%logits: !nn.tensor<tokens x experts>, %bias: !nn.tensor<expert
   return
 }
 
+// One group is no group: the rule of two experts in each does not hold.
+// CHECK-LABEL: func.func @route_one_expert
+func.func @route_one_expert(%logits: !nn.tensor<4 x 1>) {
+  // CHECK: nn.route %{{.*}} top_k(1) {{.*}} : <4 x 1>
+  %g, %s, %r, %l = nn.route %logits top_k(1) groups(1) group_limit(1) group_score("top2sum") score("sigmoid") normalize(true) scale(1.0) : <4 x 1>
+  return
+}
+
 // CHECK-LABEL: func.func @route_result_types
 func.func @route_result_types(%logits: !nn.tensor<128 x 8>) {
   // CHECK: %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} = nn.route %{{.*}} top_k(2) score("sigmoid") normalize(true) scale(2.5) : <128 x 8>

@@ -31,6 +31,8 @@ pipe.program @train micro_batches 2 arena 4096 {
   %hidden = pipe.buffer activation "model.hidden" 1024
   %saved = pipe.buffer saved "model.layers.0" 256
   %late = pipe.buffer saved_input "model.layers.0" 256
+  // CHECK: pipe.buffer activation "nothing" 0
+  %nothing = pipe.buffer activation "nothing" 0
   // CHECK: pipe.run @step.begin begin "step" at 0 (%{{.+}})
   pipe.run @step.begin begin "step" at 0 (%losses)
   // CHECK: pipe.run @embed.forward F1> "model" at 0 (%[[SECOND]], %[[HIDDEN]])

@@ -168,3 +168,15 @@ func.func @c7_types.forward(%x: !nn.tensor<2> {nn.role = #nn.role<input, "x">}) 
   %y = nn.reshape %x : <2> -> <1 x 2>
   return %y : !nn.tensor<1 x 2>
 }
+
+// -----
+
+nn.block @c7_both(%x: <2>) -> (<2>) {
+  nn.yield %x : <2>
+}
+// The first type that is wrong is reported, and nothing after it.
+// expected-error@+1 {{'func.func' op (C7) has 'input "x"' of type '!nn.tensor<3>', but the block's has type '!nn.tensor<2>'}}
+func.func @c7_both.forward(%x: !nn.tensor<3> {nn.role = #nn.role<input, "x">}) -> (!nn.tensor<3> {nn.role = #nn.role<output, "0">}) {
+  %y = nn.copy %x : <3>
+  return %y : !nn.tensor<3>
+}

@@ -34,3 +34,14 @@ func.func @f(%x: !nn.tensor<16> {nn.role = #nn.role<input, "x">})
 // expected-error @below {{'func.func' op result 0 is tied to argument 1, there are 1}}
 func.func private @f(!nn.tensor<16> {nn.role = #nn.role<input, "x">})
     -> (!nn.tensor<16> {nn.role = #nn.role<output, "0", tied = 1>})
+
+// -----
+
+// The first function that is wrong is reported, and nothing after it.
+// expected-error @below {{'func.func' op argument 0 (param 'w') has no 'nn.location' in area 0; run the schedule phase first}}
+func.func @layer.forward(%w: !nn.tensor<16> {nn.role = #nn.role<param, "w">}) {
+  return
+}
+func.func @layer.evaluate(%w: !nn.tensor<16> {nn.role = #nn.role<param, "w">}) {
+  return
+}

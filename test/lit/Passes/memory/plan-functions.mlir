@@ -108,3 +108,11 @@ func.func @workspace.evaluate(%x: !nn.tensor<16> {nn.role = #nn.role<input, "x">
   }
   return %c : !nn.tensor<16>
 }
+
+// -----
+
+// A function without a body says what others get, and has nothing to plan.
+// CHECK-LABEL: func.func private @outside.forward
+// CHECK-NOT: nn.workspace_bytes
+func.func private @outside.forward(!nn.tensor<16> {nn.role = #nn.role<input, "x">})
+    -> (!nn.tensor<16> {nn.role = #nn.role<output, "0">})

@@ -321,3 +321,35 @@ module attributes {nn.checked} {
     %p = pipe.buffer parameters "parameters" 64 at 0
   }
 }
+
+// -----
+
+#row = affine_map<(d0, d1) -> (d1)>
+
+// expected-error @below {{'func.func' op (C2) result 0 lies at bytes 0 to 64 of area 8, expected #nn.location<8, 64>}}
+func.func @returned_at_another_offset(%x: !nn.tensor<16> {nn.location = #nn.location<7, 0>, nn.role = #nn.role<input, "x">})
+    -> (!nn.tensor<16> {nn.location = #nn.location<8, 64>, nn.role = #nn.role<output, "0">}) {
+  %a = nn.kernel "a" #nn.rows domain [1, 16] ins(%x : <16>) maps [#row, #row] gathers [[], []] tied [-1]
+      attributes {locations = [#nn.location<8, 0>]} -> <16> {
+  ^bb0(%v: f32):
+    nn.kernel_yield %v : f32
+  }
+  return %a : !nn.tensor<16>
+}
+
+// -----
+
+module {
+  func.func private @f(!nn.tensor<16> {nn.role = #nn.role<input, "x">})
+      -> (!nn.tensor<16> {nn.role = #nn.role<output, "0">})
+  pipe.program @exposed_buffer_overwritten micro_batches 1 arena 128 {
+    %x = pipe.buffer input "x" 64 at 0
+    // expected-note @below {{the buffer}}
+    %y = pipe.buffer activation "y" 64 at 64
+    %z = pipe.buffer activation "z" 64 at 64
+    pipe.run @f F0> "f" at 0 (%x, %y)
+    pipe.run @f F0> "f" at 0 (%x, %z)
+    // expected-error @below {{'pipe.expose' op (C3) reads buffer 'y' at bytes 64 to 128 of area 0, which another buffer has overwritten}}
+    pipe.expose output "y" %y [16]
+  }
+}

@@ -591,6 +591,27 @@ TEST_F(Kernels, Route) {
   }
 }
 
+/// What is added to all logits of a softmax changes nothing, however large it is.
+TEST_F(Kernels, RouteOfLargeLogits) {
+  Call call{{normal({17, 8})}, {}};
+  Array &logits = call.arguments[0];
+  for (int64_t i = 0; i < logits.size(); ++i)
+    logits[i] = std::round(logits[i] * 1024) / 1024; // The sums below are floats.
+  std::vector<std::string> types = {"<17 x 2>", "<17 x 8>", "<111 : i32>", "<8>"};
+  auto route = [&] {
+    return run(
+        call,
+        "%g, %s, %r, %l = nn.route %a0 top_k(2) score(\"softmax\") normalize(true) scale(1.0) : <17 x 8>",
+        {"%g", "%s", "%r", "%l"}, types);
+  };
+  std::vector<Array> wanted = route();
+  for (int64_t i = 0; i < logits.size(); ++i)
+    logits[i] += 4096;
+  std::vector<Array> found = route();
+  for (size_t i = 0; i < wanted.size(); ++i)
+    expectNear(found[i], wanted[i], "result " + str(i));
+}
+
 TEST_F(Kernels, PermuteUnpermuteGroupedLinear) {
   for (const RouteCase &c : kRoutes)
     for (int64_t hidden : {1, 17}) {

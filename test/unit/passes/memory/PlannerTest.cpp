@@ -48,6 +48,8 @@ Problem makeStep(int64_t layers) {
 
 TEST(Planner, EmptyProblem) {
   EXPECT_EQ(plan({}).peak, 0);
+  for (Strategy strategy : kStrategies)
+    EXPECT_EQ(planWith({}, strategy).peak, 0);
   EXPECT_EQ(maxLive({}), 0);
   EXPECT_EQ(verify({}, plan({})), "");
 }
@@ -80,6 +82,38 @@ TEST(Planner, AlignsOffsets) {
   EXPECT_EQ(result.peak, 128);
   EXPECT_EQ(result.offsets[0] % 64, 0);
   EXPECT_EQ(result.offsets[1] % 64, 0);
+}
+
+TEST(Planner, BuffersOfNoBytesAreAtZero) {
+  Problem problem;
+  problem.add(64, 0, 1);
+  problem.add(0, 0, 1);
+  for (Strategy strategy : kStrategies) {
+    Plan result = planWith(problem, strategy);
+    EXPECT_EQ(result.offsets, (std::vector<int64_t>{0, 0}));
+    EXPECT_EQ(result.peak, 64);
+  }
+}
+
+/// A problem that planning by size solves better: the quadratic strategy is not for more than kMaxBySize
+/// buffers.
+TEST(Planner, OnlySmallProblemsArePlannedBySize) {
+  auto makeProblem = [](int64_t numBuffers) {
+    Problem problem;
+    // By time, the small one takes the start of the hole that the last one needs whole.
+    problem.add(128, 0, 0);
+    problem.add(64, 0, 4);
+    problem.add(64, 1, 4);
+    problem.add(128, 2, 4);
+    for (int64_t time = 5; int64_t(problem.buffers.size()) < numBuffers; ++time)
+      problem.add(64, time, time);
+    return problem;
+  };
+  Problem small = makeProblem(4), large = makeProblem(kMaxBySize + 1);
+  EXPECT_LT(planWith(small, Strategy::BySize).peak, planWith(small, Strategy::ByTime).peak);
+  EXPECT_EQ(plan(small).peak, planWith(small, Strategy::BySize).peak);
+  EXPECT_GT(planWith(large, Strategy::ByTime).peak, maxLive(large));
+  EXPECT_EQ(plan(large).offsets, planWith(large, Strategy::ByTime).offsets);
 }
 
 TEST(Planner, EveryStrategySolvesRandomProblems) {

@@ -111,3 +111,51 @@ func.func @many_choices(%x: !nn.tensor<3 x 80> {nn.location = #nn.location<7, 0>
     -> <3 x 65>, <666 : i32>, <80>
   return
 }
+
+// -----
+
+func.func @uneven_groups(%x: !nn.tensor<3 x 8> {nn.location = #nn.location<7, 0>}) {
+  // expected-error@+1 {{kernel 'route': 8 experts in 3 groups}}
+  %g, %r, %l = nn.kernel "route"
+    #nn.route<groups = 3, group_limit = 2, group_top = 2, normalize = true, scale = 1.0 : f32, has_bias = false,
+              has_valid = false, counts_seq = 0>
+    domain [3, 8, 2] ins(%x : <3 x 8>)
+    maps [affine_map<(d0, d1, d2) -> (d0, d1)>, affine_map<(d0, d1, d2) -> (d0, d2)>,
+          affine_map<(d0, d1, d2) -> (0)>, affine_map<(d0, d1, d2) -> (d1)>]
+    gathers [[], [], [], []] tied [-1, -1, -1]
+    attributes {locations = [#nn.location<8, 0>, #nn.location<9, 0>, #nn.location<10, 0>]}
+    -> <3 x 2>, <27 : i32>, <8>
+  return
+}
+
+// -----
+
+func.func @many_groups(%x: !nn.tensor<3 x 160> {nn.location = #nn.location<7, 0>}) {
+  // expected-error@+1 {{kernel 'route': choice of 2 experts and 65 groups, at most 64 can be}}
+  %g, %r, %l = nn.kernel "route"
+    #nn.route<groups = 80, group_limit = 65, group_top = 1, normalize = true, scale = 1.0 : f32, has_bias = false,
+              has_valid = false, counts_seq = 0>
+    domain [3, 160, 2] ins(%x : <3 x 160>)
+    maps [affine_map<(d0, d1, d2) -> (d0, d1)>, affine_map<(d0, d1, d2) -> (d0, d2)>,
+          affine_map<(d0, d1, d2) -> (0)>, affine_map<(d0, d1, d2) -> (d1)>]
+    gathers [[], [], [], []] tied [-1, -1, -1]
+    attributes {locations = [#nn.location<8, 0>, #nn.location<9, 0>, #nn.location<10, 0>]}
+    -> <3 x 2>, <179 : i32>, <160>
+  return
+}
+
+// -----
+
+func.func @flat_domain(%x: !nn.tensor<3 x 8> {nn.location = #nn.location<7, 0>}) {
+  // expected-error@+1 {{kernel 'route' routes over a domain with 2 dimensions, expected 3}}
+  %g, %r, %l = nn.kernel "route"
+    #nn.route<groups = 1, group_limit = 1, group_top = 1, normalize = true, scale = 1.0 : f32, has_bias = false,
+              has_valid = false, counts_seq = 0>
+    domain [3, 8] ins(%x : <3 x 8>)
+    maps [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, 0)>, affine_map<(d0, d1) -> (0)>,
+          affine_map<(d0, d1) -> (d1)>]
+    gathers [[], [], [], []] tied [-1, -1, -1]
+    attributes {locations = [#nn.location<8, 0>, #nn.location<9, 0>, #nn.location<10, 0>]}
+    -> <3 x 1>, <18 : i32>, <8>
+  return
+}

@@ -23,6 +23,8 @@ protected:
     return {ids.begin(), ids.end()};
   }
 
+  std::vector<KernelIds> idsOfAttention(StringRef drop, std::vector<std::string> inputs, StringRef maps);
+
   std::unique_ptr<MLIRContext> context = test::makeKernelContext();
 };
 
@@ -79,19 +81,40 @@ TEST_F(KernelIdsTest, AreOffsetsOfGroups) {
       (std::vector<KernelIds>{{kOffsets, 2, 72, 4, 0, 24}}));
 }
 
+/// Attention over 2 sequences of 5 tokens: `inputs` come after queries, keys and values, `maps` are theirs.
+std::vector<KernelIds> KernelIdsTest::idsOfAttention(StringRef drop, std::vector<std::string> inputs,
+                                                     StringRef maps) {
+  inputs.insert(inputs.begin(), 3, "<10 x 4>");
+  std::string lists;
+  for (size_t i = 0; i < inputs.size() + 2; ++i)
+    lists += i ? ", []" : "[]";
+  return idsOf(
+      ("#nn.attention<heads = 1, kvHeads = 1, seq = 5, scale = 1.0 : f32, causal = true" + drop +
+       "> domain [2, 5, 1, 4, 4]")
+          .str(),
+      inputs,
+      ("maps [affine_map<(d0, d1, d2, d3, d4) -> (d0 * 5 + d1, d3)>, affine_map<(d0, d1, d2, d3, d4) -> "
+       "(d0 * 5 + d1, d3)>, affine_map<(d0, d1, d2, d3, d4) -> (d0 * 5 + d1, d4)>, " +
+       maps +
+       "affine_map<(d0, d1, d2, d3, d4) -> (d0 * 5 + d1, d4)>, affine_map<(d0, d1, d2, d3, d4) -> (d0 * 5 "
+       "+ d1, d2)>] gathers [" +
+       lists + "] tied [-1, -1] -> <10 x 4>, <10 x 1> {\n}")
+          .str());
+}
+
+constexpr StringRef kStarts = "affine_map<(d0, d1, d2, d3, d4) -> (d0 * 5 + d1)>, ",
+                    kKey = "affine_map<(d0, d1, d2, d3, d4) -> (0)>, ",
+                    kDrop = ", drop = <threshold = 1, scale = 1.0 : f32, stream = 0>";
+
 TEST_F(KernelIdsTest, AreKeysOfASequence) {
-  EXPECT_EQ(idsOf("#nn.attention<heads = 1, kvHeads = 1, seq = 5, scale = 1.0 : f32, causal = true> domain "
-                  "[2, 5, 1, 4, 4]",
-                  {"<10 x 4>", "<10 x 4>", "<10 x 4>", ids(10)},
-                  "maps [affine_map<(d0, d1, d2, d3, d4) -> (d0 * 5 + d1, d3)>, "
-                  "affine_map<(d0, d1, d2, d3, d4) -> (d0 * 5 + d1, d3)>, affine_map<(d0, d1, d2, d3, d4) -> "
-                  "(d0 * 5 + d1, d4)>, "
-                  "affine_map<(d0, d1, d2, d3, d4) -> (d0 * 5 + d1)>, affine_map<(d0, d1, d2, d3, d4) -> (d0 "
-                  "* 5 + d1, d4)>, "
-                  "affine_map<(d0, d1, d2, d3, d4) -> (d0 * 5 + d1, d2)>] gathers [[], [], [], [], [], []] "
-                  "tied [-1, -1] "
-                  "-> <10 x 4>, <10 x 1> {\n}"),
+  EXPECT_EQ(idsOfAttention("", {ids(10)}, kStarts), (std::vector<KernelIds>{{kIndex, 3, 0, 10, 0, 5}}));
+  EXPECT_EQ(idsOfAttention("", {}, ""), std::vector<KernelIds>());
+}
+
+TEST_F(KernelIdsTest, AreNotTheKeyOfRandomNumbers) {
+  EXPECT_EQ(idsOfAttention(kDrop, {ids(10), ids(1)}, (kStarts + kKey).str()),
             (std::vector<KernelIds>{{kIndex, 3, 0, 10, 0, 5}}));
+  EXPECT_EQ(idsOfAttention(kDrop, {ids(1)}, kKey), std::vector<KernelIds>());
 }
 
 TEST_F(KernelIdsTest, AreNoneWhereNumbersAreOnlyCompared) {

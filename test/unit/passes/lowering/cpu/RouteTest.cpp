@@ -23,7 +23,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Route,
 
 Attribute anchorOf(FunctionCase &c, const RouteShape &s, bool normalize, bool bias, bool valid, int64_t seq) {
   return nn::RouteAnchorAttr::get(c.context.get(), s.groups, s.limit, s.groupTop, normalize,
-                                  c.builder.getF32FloatAttr(2.5f), bias, valid, seq);
+                                  // Negative gates look like ids that do not count.
+                                  c.builder.getF32FloatAttr(normalize ? 2.5f : -2.5f), bias, valid, seq);
 }
 
 /// Scores of few different values, so that ties are frequent.
