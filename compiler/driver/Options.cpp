@@ -14,8 +14,7 @@
 namespace contraflow::driver {
 namespace {
 
-/// kOpt: contraflow-opt. kReplayed: decides what is compiled, so that whoever compiles the same again needs
-/// it.
+/// kOpt: contraflow-opt. kReplayed: decides what is compiled, so that a replay needs it.
 enum CommandBit : unsigned {
   kCompile = 1,
   kTrain = 2,
@@ -115,7 +114,7 @@ std::vector<Option> makeTable() {
       {"--crash-reproducer", "", "DIR", kCompile | kVerify,
        "where to write what replays a phase that crashes or fails (default: contraflow-crash-N, for crashes)",
        text(&Options::reproducer)},
-      {"--checked", "", "", kCompile | kTrain | kVerify,
+      {"--checked", "", "", kCompile | kTrain | kVerify | kReplayed,
        "make a trainer that looks for damage of its memory around every kernel; slow, same numbers",
        flag(&Options::checked)},
       {"--timing", "", "", kCompile, "print the time of every phase", flag(&Options::timing)},

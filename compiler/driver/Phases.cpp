@@ -152,8 +152,10 @@ static Reproducer makeInputReproducer(const CompileOptions &options, const std::
     reproducer.files = {{name, json.dump(2) + "\n", ""}, {architecture, "", run->architecture}};
   }
   reproducer.command = "contraflow compile " + quote(reproducer.folder + "/" + name);
-  if (!options.startFrom.empty())
-    reproducer.command += " --start-from=" + options.startFrom;
+  // The resolved run file holds what --set says.
+  for (const std::string &argument : options.replayed)
+    if (!run || !llvm::StringRef(argument).starts_with("--set="))
+      reproducer.command += " " + quote(argument);
   return reproducer;
 }
 
