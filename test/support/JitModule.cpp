@@ -8,8 +8,8 @@
 #include "llvm/Support/TargetSelect.h"
 
 #include <atomic>
+#include <bit>
 #include <chrono>
-#include <cstring>
 #include <limits>
 #include <thread>
 
@@ -165,27 +165,21 @@ namespace {
 class Buffer {
 public:
   explicit Buffer(nn::TensorType type) : type(type), words(type.getNumElements() + 2 * kGuard, kPattern) {
-    float nan = std::numeric_limits<float>::quiet_NaN();
-    for (int64_t i = 0; i < type.getNumElements(); ++i)
-      std::memcpy(&words[kGuard + i], &nan, 4);
+    std::fill_n(words.begin() + kGuard, type.getNumElements(),
+                std::bit_cast<uint32_t>(std::numeric_limits<float>::quiet_NaN()));
   }
 
   void *data() { return words.data() + kGuard; }
   void write(const Array &array) {
-    for (int64_t i = 0; i < array.size(); ++i) {
-      float f = array[i];
-      int32_t n = array[i];
-      std::memcpy(&words[kGuard + i], type.getElementType().isF32() ? static_cast<void *>(&f) : &n, 4);
-    }
+    for (int64_t i = 0; i < array.size(); ++i)
+      words[kGuard + i] = type.getElementType().isF32() ? std::bit_cast<uint32_t>(float(array[i]))
+                                                        : uint32_t(int32_t(array[i]));
   }
   Array read() const {
     Array array(type.getStaticShape());
     for (int64_t i = 0; i < array.size(); ++i) {
-      float f;
-      int32_t n;
-      std::memcpy(&f, &words[kGuard + i], 4);
-      std::memcpy(&n, &words[kGuard + i], 4);
-      array[i] = type.getElementType().isF32() ? f : n;
+      uint32_t word = words[kGuard + i];
+      array[i] = type.getElementType().isF32() ? double(std::bit_cast<float>(word)) : double(int32_t(word));
     }
     return array;
   }
