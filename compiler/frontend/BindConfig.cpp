@@ -342,8 +342,10 @@ private:
   }
 
   /// Adds the keys that names of an expression, and what they are computed from, have their values of.
-  void collectSources(nn::ExprAttr attr, std::vector<JsonValue> &sources) {
+  void collectSources(nn::ExprAttr attr, std::vector<JsonValue> &sources, llvm::StringSet<> &seen) {
     nn::getExpr(attr).forEachName([&](StringRef name) {
+      if (!seen.insert(name).second)
+        return;
       if (auto found = bound.sources.find(name); found != bound.sources.end()) {
         sources.push_back(found->second);
         return;
@@ -352,9 +354,9 @@ private:
         auto let = dyn_cast<nn::LetOp>(op);
         auto config = dyn_cast<nn::ConfigOp>(op);
         if (let && let.getName() == name)
-          collectSources(let.getValue(), sources);
+          collectSources(let.getValue(), sources, seen);
         else if (config && config.getName() == name && config.getDefaultValue())
-          collectSources(*config.getDefaultValue(), sources);
+          collectSources(*config.getDefaultValue(), sources, seen);
       }
     });
   }
@@ -362,7 +364,8 @@ private:
   /// An error of the value of an expression: at the first key that has a part in it, or else at `op`.
   void errorOf(Operation *op, nn::ExprAttr attr, const std::string &text) {
     std::vector<JsonValue> sources;
-    collectSources(attr, sources);
+    llvm::StringSet<> seen;
+    collectSources(attr, sources, seen);
     if (sources.empty()) {
       error(op->getLoc()) << text;
       return;

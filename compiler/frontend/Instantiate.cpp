@@ -81,6 +81,9 @@ constexpr int64_t kMaxIterations = 1000;
 /// any.
 constexpr int64_t kMaxOperations = 100'000;
 
+/// Calls in calls: writing them recurses, and no model is nested so deep.
+constexpr size_t kMaxCallDepth = 100;
+
 /// Blocks that a call passes, and those that they were given.
 constexpr int64_t kMaxGivenBlocks = 1000;
 
@@ -109,14 +112,19 @@ private:
   // Expressions
   //===--------------------------------------------------------------------===//
 
-  /// The names of the configuration that `expr` depends on.
+  /// The names of the configuration that `expr` depends on, each once: calls in calls would double them.
   static std::vector<std::string> getOrigins(const nn::Expr &expr, const Scope &scope) {
     std::vector<std::string> names;
+    llvm::StringSet<> seen;
+    auto add = [&](StringRef name) {
+      if (seen.insert(name).second)
+        names.push_back(name.str());
+    };
     expr.forEachName([&](StringRef name) {
       if (auto found = scope.origins.find(name); found != scope.origins.end())
-        names.insert(names.end(), found->second.begin(), found->second.end());
+        llvm::for_each(found->second, add);
       else
-        names.push_back(name.str());
+        add(name);
     });
     return names;
   }
@@ -383,6 +391,8 @@ private:
 
   /// The scope of the body of `closure`, in which nothing but the configuration is seen from outside.
   FailureOr<Scope> enter(nn::CallOp call, Closure &closure, const Scope &outer, std::string prefix) {
+    if (outer.calls.size() >= kMaxCallDepth)
+      return call.emitOpError() << message<ErrorId::CallsTooDeep>(kMaxCallDepth);
     Scope scope;
     scope.environment = forGenerate ? generateEnvironment : environment;
     scope.prefix = std::move(prefix);

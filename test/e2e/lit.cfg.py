@@ -29,6 +29,7 @@ if platform.machine() in ("x86_64", "i686"):
     config.available_features.add("machine-x86")
 if not config.contraflow_sanitizers:
     config.available_features.add("uninstrumented")
+config.substitutions.append(("%sanitizers", config.contraflow_sanitizers))
 config.substitutions.append(("%models", os.path.join(config.contraflow_source_dir, "models")))
 config.substitutions.append(("%root", config.contraflow_source_dir))
 config.substitutions.append(("%golden", os.path.join(config.contraflow_source_dir, "test", "numerics", "golden")))

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Plants errors in run files, configurations, graphs, text, checkpoints and command lines, and looks at what is said.
 
-usage: planted_errors.py [--filter REGEX] [--verbose] [--keep DIR]
+usage: planted_errors.py [--filter REGEX] [--verbose] [--sanitizers NAMES]
 
 The list is in test/e2e/planted. Each error gets its message with the right place and key, and the right exit status; no
 file is changed, made or lost. At the end every row of the error tables must have been seen, here or in the test that
-ELSEWHERE names.
+ELSEWHERE names. Programs with sanitizers reserve more addresses than a limit lets them: errors of such limits are left out.
 """
 import argparse
 import concurrent.futures
@@ -134,8 +134,8 @@ class Suite:
         return problems
 
 
-def report_unseen(output):
-    """Rows of the tables that no message came from."""
+def report_unseen(output, left_out):
+    """Rows of the tables that no message came from, and none would have come from what was left out."""
     lines = [line for line in output.splitlines() if len(line) < 1000]
     problems = 0
     for table in catalogue.TABLES:
@@ -144,6 +144,7 @@ def report_unseen(output):
             test = ELSEWHERE.get(key)
             pattern = entry.pattern()
             seen = any(pattern.search(line) for line in lines)
+            seen = seen or any(entry.text.startswith(case.message) for case in left_out)
             if isinstance(test, tuple):
                 seen = test[1] in (ROOT / test[0]).read_text()
             if not seen and not isinstance(test, str):
@@ -156,8 +157,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--filter", default="")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--sanitizers", default="", help="what the programs were built with")
     options = parser.parse_args()
     cases = [case for case in CASES if re.search(options.filter, f"{case.category} {case.message}")]
+    left_out = [case for case in cases if options.sanitizers and "ulimit -v" in case.shell]
+    cases = [case for case in cases if case not in left_out]
     failed, output = 0, []
     with tempfile.TemporaryDirectory() as name:
         suite = Suite(pathlib.Path(name))
@@ -170,7 +174,7 @@ def main():
                     print(f"{'FAILED' if problems else 'ok'} {number} {case.category}: {case.message}")
                     print("".join(f"  {problem}\n" for problem in problems), end="")
                     print("".join(f"  | {line}\n" for line in text.splitlines()))
-    unseen = 0 if options.filter else report_unseen("\n".join(output))
+    unseen = 0 if options.filter else report_unseen("\n".join(output), left_out)
     print(f"{len(cases)} planted errors, {failed} not as expected, {unseen} rows of the tables not reached")
     sys.exit(1 if failed or unseen else 0)
 

@@ -86,6 +86,11 @@ graph([("%d = nn.call @norm<hidden, eps>(%c) prefix(\"post_attention_layernorm\"
         "nn.block @same(%x: <tokens x hidden>) -> (<tokens x hidden>) {\n    %y = nn.call @same(%x) : "
         "(<tokens x hidden>) -> (<tokens x hidden>)\n    nn.yield %y : <tokens x hidden>\n  }\n  nn.block @layer(")],
       "'nn.call' op '@same' calls itself", place="model.mlir:", prefix=True)
+graph([("%d = nn.call @norm<hidden, eps>(%c) prefix(\"post_attention_layernorm\")", "%d = ^nn.call @next<1>(%c)"),
+       ("nn.block @layer(",
+        "nn.block @next<n>(%x: <tokens x hidden>) -> (<tokens x hidden>) {\n    %y = nn.call @next<n + 1>(%x) : "
+        "(<tokens x hidden>) -> (<tokens x hidden>)\n    nn.yield %y : <tokens x hidden>\n  }\n  nn.block @layer(")],
+      "'nn.call' op is in more than 100 calls", place="model.mlir:", prefix=True)
 graph([("nn.block @project<in, out, bias>", "nn.block @project<in, out>"),
        ("%d = nn.call @project<2*", "%d = ^nn.call @project<2*")],
       "'nn.call' op (C2) '@project' takes 2 dimensions and 0 blocks, found 3 and 0")

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/frontend/BindConfig.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "test/unit/compiler/frontend/Fixture.h"
 
 namespace contraflow::frontend {
@@ -181,6 +182,14 @@ TEST_F(BindConfigTest, WhatHasKeysIsAnObject) {
 TEST_F(BindConfigTest, NamesAnExpressionThatHasNoValue) {
   EXPECT_EQ(bind("nn.config rank = \"rank\" : dim optional\nnn.let twice = 2*rank", ""), "");
   EXPECT_EQ(diagnostics, "model.mlir:3:1: error: '*' needs numbers, found 2 and null\n");
+}
+
+TEST_F(BindConfigTest, AKeyIsNamedOnceHoweverOftenItIsUsed) {
+  std::string declarations = "nn.config a0 = \"a\" : dim";
+  for (int i = 1; i <= 50; ++i)
+    declarations += llvm::formatv("\nnn.let a{0} = min(a{1}, a{1})", i, i - 1);
+  EXPECT_EQ(bind(declarations + "\nnn.let last = a50/0", "\"a\": 3"), "");
+  EXPECT_EQ(diagnostics, "config.json:2:1: error: a = 3: division by zero\nmodel.mlir:53:1: note: computed here\n");
 }
 
 TEST_F(BindConfigTest, ADefaultMustFit) {

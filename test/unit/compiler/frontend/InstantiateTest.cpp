@@ -372,6 +372,32 @@ TEST_F(InstantiateTest, LoopsInLoopsDoNotFillTheMemory) {
       << diagnostics;
 }
 
+TEST_F(InstantiateTest, RefusesABlockThatCallsItselfWithAnotherDimension) {
+  EXPECT_FALSE(build(makeModel(R"(
+  nn.block @f<n>(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %y = nn.call @f<n + 1>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)
+    nn.yield %y : <tokens x hidden>
+  })",
+                               "%y = nn.call @f<1>(%x) : (<tokens x hidden>) -> (<tokens x hidden>)"),
+                     kConfig));
+  EXPECT_NE(diagnostics.find("'nn.call' op is in more than 100 calls"), std::string::npos) << diagnostics;
+}
+
+TEST_F(InstantiateTest, DimensionsOfDimensionsDoNotFillTheMemory) {
+  // Each call names its dimension twenty times: 20^12 names, were they not counted once.
+  std::string twenty = "n";
+  for (int i = 1; i < 20; ++i)
+    twenty = "min(n, " + twenty + ")";
+  std::string type = " : (<tokens x hidden>) -> (<tokens x hidden>)\n", blocks;
+  for (int i = 0; i < 12; ++i) {
+    std::string next = i == 11 ? "@linear<hidden, n + 1>" : "@f" + std::to_string(i + 1) + "<" + twenty + ">";
+    blocks += "nn.block @f" + std::to_string(i) + "<n>(%x: <tokens x hidden>) -> (<tokens x hidden>) {\n%y = nn.call " +
+              next + "(%x)" + type + "nn.yield %y : <tokens x hidden>\n}\n";
+  }
+  EXPECT_FALSE(build(makeModel(blocks, "%y = nn.call @f0<hidden>(%x)" + type), kConfig));
+  EXPECT_NE(diagnostics, "");
+}
+
 TEST_F(InstantiateTest, BlocksOfBlocksDoNotFillTheMemory) {
   std::string given = "@linear<hidden, hidden>";
   for (int i = 0; i < 10; ++i)
