@@ -62,8 +62,10 @@ int compile(const Options &options, const std::string &executable) {
   if (links) {
     // Before the work, because it is the usual mistake of an installation.
     llvm::Expected<std::string> found = linker::findStub(executable);
-    if (!found)
-      return fail(llvm::toString(found.takeError())), 1;
+    if (!found) {
+      fail(llvm::toString(found.takeError()));
+      return 1;
+    }
     stub = std::move(*found);
   }
 
@@ -91,7 +93,8 @@ int train(const Options &options, const std::string &executable) {
   pointers.push_back(nullptr);
   llvm::outs().flush();
   execv(path.c_str(), pointers.data());
-  return fail(message<ErrorId::TrainerNotStarted>(path, std::strerror(errno))), 1;
+  fail(message<ErrorId::TrainerNotStarted>(path, std::strerror(errno)));
+  return 1;
 }
 
 int verify(const Options &options, const std::string &executable) {

@@ -31,18 +31,6 @@ namespace {
 // Pictures
 //===----------------------------------------------------------------------===//
 
-bool writeFile(const std::string &path, const std::string &text) {
-  std::error_code code;
-  llvm::raw_fd_ostream stream(path, code);
-  if (!code) {
-    stream << text;
-    stream.close();
-    code = stream.error();
-    stream.clear_error();
-  }
-  return code ? fail(message<ErrorId::FileUnwritable>("'" + path + "'", code.message())) : true;
-}
-
 /// False after an error.
 bool draw(const abi::Manifest &manifest, const InspectOptions &options) {
   constexpr const char *kProgram = "train";
@@ -51,10 +39,10 @@ bool draw(const abi::Manifest &manifest, const InspectOptions &options) {
   if (!manifest.findProgram(kProgram))
     return fail(message<ErrorId::ProgramMissing>(kProgram));
   if (!options.svg.empty() &&
-      !writeFile(options.svg, drawMemoryMap(inspect::MemoryMap(manifest, kProgram), manifest.model)))
+      !writeText(options.svg, drawMemoryMap(inspect::MemoryMap(manifest, kProgram), manifest.model)))
     return false;
   return options.programSvg.empty() ||
-         writeFile(options.programSvg, drawFlame(inspect::buildFlame(manifest, kProgram), manifest.model));
+         writeText(options.programSvg, drawFlame(inspect::buildFlame(manifest, kProgram), manifest.model));
 }
 
 /// The run file that IR or a trainer carries; null where it has none.
@@ -62,9 +50,6 @@ json parseRun(const std::string &text) {
   json run = json::parse(text, nullptr, /*allow_exceptions=*/false);
   return run.is_discarded() ? json() : run;
 }
-
-/// As a run file that gives the same trainer.
-void printRun(const std::string &text) { llvm::outs() << "\n" << parseRun(text).dump(2) << "\n"; }
 
 //===----------------------------------------------------------------------===//
 // Run files and IR
@@ -201,8 +186,10 @@ int inspectModel(const std::string &path, const InspectOptions &options) {
 
 int inspectTrainer(const std::string &path, const InspectOptions &options) {
   std::optional<abi::Payload> payload = abi::readPayload(path);
-  if (!payload)
-    return fail(message<ErrorId::InputUnknown>(path)), 1;
+  if (!payload) {
+    fail(message<ErrorId::InputUnknown>(path));
+    return 1;
+  }
   abi::Manifest manifest = abi::Manifest::fromJson(payload->manifest);
   if (!draw(manifest, options))
     return 1;
@@ -233,13 +220,17 @@ int inspectTrainer(const std::string &path, const InspectOptions &options) {
 
 } // namespace
 
+void printRun(const std::string &run) { llvm::outs() << "\n" << parseRun(run).dump(2) << "\n"; }
+
 int inspectFile(const std::string &path, const InspectOptions &options) {
   StringRef extension = llvm::sys::path::extension(path);
   // Of what is not there, the compilation says so.
   if (extension == ".json" || extension == ".mlir" || !llvm::sys::fs::exists(path))
     return inspectModel(path, options);
-  if (!options.assignments.empty())
-    return fail(message<ErrorId::AssignmentOfIr>(options.assignments.front(), path)), 1;
+  if (!options.assignments.empty()) {
+    fail(message<ErrorId::AssignmentOfCompiled>(options.assignments.front(), path));
+    return 1;
+  }
   if (isCheckpoint(path))
     return inspectCheckpoint(path, options);
   return inspectTrainer(path, options);

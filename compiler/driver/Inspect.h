@@ -34,6 +34,9 @@ struct InspectOptions {
 /// the phase that knows, and never to code. Returns the exit status.
 int inspectFile(const std::string &path, const InspectOptions &options);
 
+/// Prints the run file that IR, a trainer or a checkpoint carries, as one that gives the same trainer.
+void printRun(const std::string &run);
+
 } // namespace contraflow::driver
 
 #endif

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/driver/InspectCheckpoint.h"
 
-#include "compiler/driver/Commands.h"
+#include "compiler/driver/Phases.h"
+#include "compiler/errors/Errors.h"
 #include "runtime/abi/CheckpointFormat.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -51,17 +52,22 @@ Checkpoint readCheckpoint(const std::string &path) {
   return checkpoint;
 }
 
-/// Elements of the tensors of a file that are the optimizer's, and of the others.
+/// Elements of the tensors of a file.
 struct Elements {
   int64_t parameters = 0;
-  int64_t state = 0;
+  int64_t averages = 0;
+  int64_t optimizer = 0;
 };
 
 Elements countElements(const abi::SafetensorsFile &file) {
   Elements elements;
-  for (const auto &[name, tensor] : file.getTensors())
-    (llvm::StringRef(name).starts_with("optimizer.") ? elements.state : elements.parameters) +=
-        tensor.elements();
+  for (const auto &[name, tensor] : file.getTensors()) {
+    bool isMoment = name.starts_with(abi::kFirstMomentPrefix) || name.starts_with(abi::kSecondMomentPrefix);
+    int64_t &sum = isMoment                                ? elements.optimizer
+                   : name.starts_with(abi::kAveragePrefix) ? elements.averages
+                                                           : elements.parameters;
+    sum += tensor.elements();
+  }
   return elements;
 }
 
@@ -71,7 +77,8 @@ json toJson(const Checkpoint &newest, bool everyTensor) {
                  {"checksums", abi::hasChecksums(*newest.file)},
                  {"tensor_count", newest.file->getTensors().size()},
                  {"parameters", elements.parameters},
-                 {"optimizer", elements.state}};
+                 {"averages", elements.averages},
+                 {"optimizer", elements.optimizer}};
   if (const std::optional<abi::TrainingState> &state = newest.state) {
     result["step"] = state->step;
     result["data_position"] = state->dataPosition;
@@ -112,8 +119,10 @@ void printNewest(const Checkpoint &newest, bool everyTensor) {
                                 state->seed));
   }
   Elements elements = countElements(*newest.file);
-  print("parameters", llvm::formatv("{0:N}, {1:N} numbers of the optimizer, in {2:N} tensors",
-                                    elements.parameters, elements.state, newest.file->getTensors().size()));
+  std::string averages = elements.averages ? llvm::formatv("{0:N} averages, ", elements.averages).str() : "";
+  print("parameters",
+        llvm::formatv("{0:N}, {1}{2:N} numbers of the optimizer, in {3:N} tensors", elements.parameters,
+                      averages, elements.optimizer, newest.file->getTensors().size()));
   print("checksums", abi::hasChecksums(*newest.file) ? "of the header and every tensor"
                                                      : "none: another program wrote this file");
   if (!everyTensor)
@@ -133,16 +142,37 @@ void printList(const std::vector<Checkpoint> &checkpoints) {
 
 } // namespace
 
+/// Whether a checkpoint has what is asked for; an error if not.
+static bool checkOptions(const std::string &path, const InspectOptions &options) {
+  std::pair<const char *, bool> programs[] = {{"--memory", options.report.memory},
+                                              {"--program", options.report.program},
+                                              {"--ops", options.report.operations},
+                                              {"--svg", !options.svg.empty()},
+                                              {"--program-svg", !options.programSvg.empty()}};
+  bool ok = true;
+  for (auto [option, isGiven] : programs)
+    if (isGiven)
+      ok = fail(message<ErrorId::CheckpointLacks>(option, path, "program"));
+  return ok;
+}
+
 bool isCheckpoint(const std::string &path) {
   return llvm::sys::fs::is_directory(path) || llvm::sys::path::extension(path) == ".safetensors";
 }
 
 int inspectCheckpoint(const std::string &path, const InspectOptions &options) {
+  if (!checkOptions(path, options))
+    return 1;
   std::vector<Checkpoint> checkpoints;
   for (const std::string &file : abi::findCheckpoints(path))
     checkpoints.push_back(readCheckpoint(file));
   auto isWhole = [](const Checkpoint &checkpoint) { return checkpoint.error.empty(); };
   auto newest = llvm::find_if(checkpoints, isWhole);
+  bool lacksRun = options.run && newest != checkpoints.end() && !newest->state;
+  if (lacksRun) {
+    fail(message<ErrorId::CheckpointLacks>("--run", newest->path, "run file"));
+    return 1;
+  }
   if (options.json) {
     json result = newest == checkpoints.end() ? json::object() : toJson(*newest, options.report.tensors);
     result["checkpoints"] = toJson(checkpoints);
@@ -151,6 +181,8 @@ int inspectCheckpoint(const std::string &path, const InspectOptions &options) {
     if (newest != checkpoints.end())
       printNewest(*newest, options.report.tensors);
     printList(checkpoints);
+    if (options.run && newest != checkpoints.end())
+      printRun(newest->state->run);
   }
   return llvm::all_of(checkpoints, isWhole) ? 0 : 1;
 }

@@ -9,7 +9,13 @@
 #include "passes/Pipelines.h"
 #include "runtime/abi/Abi.h"
 
+#include "mlir/IR/AsmState.h"
+#include "mlir/IR/DialectRegistry.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
+#include "mlir/Support/Timing.h"
+#include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -24,9 +30,18 @@ namespace {
 /// Where the descriptions of passes and of their options begin.
 constexpr size_t kColumn = 49;
 
-/// The registry of passes can be asked for names, but not which there are: a parser of them knows.
+/// As MlirOptMain does, which prints a help of its own.
+void registerOptions() {
+  static DialectRegistry registry;
+  MlirOptMainConfig::registerCLOptions(registry);
+  registerAsmPrinterCLOptions();
+  registerMLIRContextCLOptions();
+  registerPassManagerCLOptions();
+  registerDefaultTimingManagerCLOptions();
+}
+
+/// The registry of passes can be asked for names, but not which there are: the parser of options knows.
 std::vector<std::string> getPassNames() {
-  PassPipelineCLParser parser("", "");
   std::vector<std::string> names;
   for (auto [name, option] : llvm::cl::getRegisteredOptions())
     if (PassInfo::lookup(name))
@@ -38,6 +53,7 @@ std::vector<std::string> getPassNames() {
 } // namespace
 
 void printOptHelp() {
+  registerOptions();
   llvm::raw_ostream &out = llvm::outs();
   out << "contraflow-opt runs phases and passes on a file, in the order of the command line.\n\n"
          "usage: contraflow-opt [FILE.mlir] [--PHASE...] [--PASS...] [OPTION...]\n\nphases:\n";

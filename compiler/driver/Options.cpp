@@ -7,6 +7,7 @@
 #include "dialects/nn/NNStructure.h"
 
 #include "llvm/ADT/SmallVector.h"
+#include "llvm/Support/CommandLine.h"
 
 #include <charconv>
 #include <functional>
@@ -70,34 +71,36 @@ bool setThreads(Options &options, const std::string &value) {
   return error == std::errc() && end == value.data() + value.size() && options.threads > 0;
 }
 
-/// Of contraflow-opt, which MLIR parses: they are here for --help alone.
+/// Of contraflow-opt, which MLIR parses: they are here for --help alone, and say of themselves what MLIR's
+/// registry says.
 const std::vector<Option> &getOptTable() {
-  static const std::vector<Option> table = {
-      {"-o", "", "FILE", kOpt, "where to write the IR (default: standard output)", {}},
-      {"--pass-pipeline", "", "TEXT", kOpt, "passes and their order in one text", {}},
-      {"--split-input-file",
-       "",
-       "",
-       kOpt,
-       "the parts of FILE between lines '// -----' are files of their own",
-       {}},
-      {"--verify-diagnostics", "", "", kOpt, "errors are those that 'expected-error' comments say", {}},
-      {"--verify-roundtrip", "", "", kOpt, "what is printed is read again, and must be the same", {}},
-      {"--mlir-print-ir-after-all", "", "", kOpt, "print the IR after every pass", {}},
-      {"--mlir-print-ir-after-failure", "", "", kOpt, "print the IR after a pass that fails", {}},
-      {"--mlir-print-debuginfo", "", "", kOpt, "print where operations come from", {}},
-      {"--mlir-timing", "", "", kOpt, "print the time of every pass", {}},
-      {"--mlir-pass-statistics", "", "", kOpt, "print what passes count", {}},
-      {"--mlir-pass-pipeline-crash-reproducer",
-       "",
-       "FILE",
-       kOpt,
-       "where to write IR and passes if one crashes",
-       {}},
-      {"--run-reproducer", "", "", kOpt, "run the passes that such a FILE names", {}},
-      {"--help-hidden", "", "", kOpt, "every option of MLIR and LLVM", {}},
-  };
+  static const std::vector<Option> table = [] {
+    std::vector<Option> table = {
+        {"-o", "", "FILE", kOpt, "where to write the IR (default: standard output)", {}}};
+    for (auto [name, value] : std::initializer_list<std::pair<const char *, const char *>>{
+             {"--pass-pipeline", "TEXT"},
+             {"--split-input-file", ""},
+             {"--verify-diagnostics", ""},
+             {"--verify-roundtrip", ""},
+             {"--mlir-print-ir-after-all", ""},
+             {"--mlir-print-ir-after-failure", ""},
+             {"--mlir-print-debuginfo", ""},
+             {"--mlir-timing", ""},
+             {"--mlir-pass-statistics", ""},
+             {"--mlir-pass-pipeline-crash-reproducer", "FILE"},
+             {"--run-reproducer", ""}})
+      table.push_back({name, "", value, kOpt, "", {}});
+    table.push_back({"--help-hidden", "", "", kOpt, "every option of MLIR and LLVM", {}});
+    return table;
+  }();
   return table;
+}
+
+/// What a library says of its option; empty where nobody has registered it.
+std::string getRegisteredHelp(llvm::StringRef name) {
+  auto &options = llvm::cl::getRegisteredOptions();
+  auto found = options.find(name.ltrim('-'));
+  return found == options.end() ? "" : found->second->HelpStr.str();
 }
 
 std::vector<Option> makeTable() {
@@ -111,7 +114,7 @@ std::vector<Option> makeTable() {
        phase(&Options::startFrom)},
       {"--dump-phases", "", "DIR", kCompile | kTrain | kVerify, "write NN-<phase>.mlir after every phase",
        text(&Options::dumpPhases)},
-      {"--crash-reproducer", "", "DIR", kCompile | kVerify,
+      {"--crash-reproducer", "", "DIR", kCompile | kTrain | kVerify,
        "where to write what replays a phase that crashes or fails (default: contraflow-crash-N, for crashes)",
        text(&Options::reproducer)},
       {"--checked", "", "", kCompile | kTrain | kVerify | kReplayed,
@@ -379,7 +382,8 @@ std::string getOptOptionsHelp() {
   std::string help;
   for (const Option &option : getTable())
     if (option.commands & kOpt)
-      help += pad(getSpelling(option), 50) + option.help + "\n";
+      help += pad(getSpelling(option), 50) +
+              (option.help.empty() ? getRegisteredHelp(option.name) : option.help) + "\n";
   return help;
 }
 

@@ -1,7 +1,8 @@
 //===- Options.h - the command line of contraflow -------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// One table (Options.cpp) makes the parser, `--help` and the lists of each command.
+// One table (Options.cpp) makes the parser, `--help` and the lists of each command. Options of contraflow-opt
+// are MLIR's: the table has the names of those that its help lists, MLIR's registry what they do.
 //===----------------------------------------------------------------------===//
 #ifndef CONTRAFLOW_COMPILER_DRIVER_OPTIONS_H
 #define CONTRAFLOW_COMPILER_DRIVER_OPTIONS_H
@@ -53,7 +54,7 @@ std::optional<Options> parseOptions(const std::vector<std::string> &arguments,
 
 /// What `--help` prints about a command; empty: about all.
 std::string getHelp(const std::string &topic);
-/// The lines of `contraflow-opt --help` about options; MLIR parses them.
+/// The lines of `contraflow-opt --help` about options. MLIR's have to be registered.
 std::string getOptOptionsHelp();
 
 } // namespace contraflow::driver

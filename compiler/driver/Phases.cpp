@@ -60,7 +60,8 @@ bool writeText(const std::string &path, llvm::StringRef text) {
   return code ? fail(message<ErrorId::FileUnwritable>("'" + path + "'", code.message())) : true;
 }
 
-/// The name at a place of a text file, such as `%x`; empty where there is none.
+/// The name at a place of a text file, such as `%x`; empty where there is none. The file may have changed
+/// since it was parsed.
 static std::string readName(FileLineColLoc place) {
   llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> buffer =
       llvm::MemoryBuffer::getFile(place.getFilename().getValue());
@@ -68,7 +69,7 @@ static std::string readName(FileLineColLoc place) {
   for (unsigned line = 1; line < place.getLine(); ++line)
     rest = rest.split('\n').second;
   return rest.split('\n')
-      .first.drop_front(place.getColumn() - 1)
+      .first.substr(place.getColumn() - 1)
       .take_while(
           [](char c) { return llvm::isAlnum(c) || llvm::is_contained({'%', '_', '#', '.', '$', '-'}, c); })
       .str();
@@ -196,8 +197,12 @@ bool Compilation::load(const std::string &file) {
     return fail(code == std::errc::no_such_file_or_directory
                     ? message<ErrorId::FileMissing>(input)
                     : message<ErrorId::NamedFileUnreadable>(input, code.message()));
+  bool isModule = llvm::sys::path::extension(input) == ".mlir";
+  // It is read again where a message quotes it; of run files the reader says so.
+  if (isModule && !llvm::sys::fs::is_regular_file(status) && !llvm::sys::fs::is_directory(status))
+    return fail(message<ErrorId::NamedFileUnreadable>(input, "it is not a regular file"));
   setReproducer(makeInputReproducer(options, input, nullptr));
-  bool loaded = llvm::sys::path::extension(input) == ".mlir" ? loadModule() : loadRunFile();
+  bool loaded = isModule ? loadModule() : loadRunFile();
   if (!loaded)
     return failPhase(/*isDefect=*/false);
   clearReproducer();
@@ -271,7 +276,6 @@ bool Compilation::runFrontend() {
     return false;
   module = std::move(built);
   Builder builder(context.get());
-  nn::setAttr<nn::NNDialect::RunAttrHelper>(*module, builder.getStringAttr(runFile->resolve().dump()));
   nn::setAttr<nn::NNDialect::ModelNameAttrHelper>(*module, builder.getStringAttr(runFile->name));
   nn::setAttr<nn::NNDialect::IsaAttrHelper>(*module, builder.getStringAttr(runFile->target.isa));
   return markChecked();
@@ -282,10 +286,18 @@ namespace {
 /// Notes whether a phase broke its own promise: a pass that refuses a model says what is wrong with the
 /// model, but a pass that verifies what the passes before it did finds a defect of theirs.
 struct DefectInstrumentation : PassInstrumentation {
-  explicit DefectInstrumentation(bool &isDefect) : isDefect(isDefect) {}
-  void runAfterPassFailed(Pass *pass, Operation *) override {
-    isDefect |= pass->getArgument().contains("-verify-");
+  DefectInstrumentation(const PhasePipeline &phase, MLIRContext *context, bool &isDefect)
+      : isDefect(isDefect) {
+    PassManager passes(context);
+    phase.buildVerifier(passes);
+    llvm::raw_string_ostream stream(verifiers);
+    passes.printAsTextualPipeline(stream);
   }
+  void runAfterPassFailed(Pass *pass, Operation *) override {
+    isDefect |= !pass->getArgument().empty() && StringRef(verifiers).contains(pass->getArgument());
+  }
+  /// The passes that verify, as text.
+  std::string verifiers;
   bool &isDefect;
 };
 
@@ -294,10 +306,12 @@ struct DefectInstrumentation : PassInstrumentation {
 bool Compilation::runPipeline(const Phase &phase) {
   PassManager passes(context.get());
   bool isDefect = false;
-  passes.addInstrumentation(std::make_unique<DefectInstrumentation>(isDefect));
-  for (const PhasePipeline &pipeline : getPhasePipelines())
-    if (pipeline.name == phase.name)
-      pipeline.build(passes);
+  for (const PhasePipeline &pipeline : getPhasePipelines()) {
+    if (pipeline.name != phase.name)
+      continue;
+    passes.addInstrumentation(std::make_unique<DefectInstrumentation>(pipeline, context.get(), isDefect));
+    pipeline.build(passes);
+  }
   return succeeded(passes.run(*module)) || failPhase(isDefect);
 }
 
@@ -350,7 +364,8 @@ bool Compilation::failLink(llvm::Error error) {
     code = info.convertToErrorCode();
     text += (text.empty() ? "" : "; ") + info.message();
   });
-  return fail(text), failPhase(/*isDefect=*/code == llvm::inconvertibleErrorCode());
+  fail(text);
+  return failPhase(/*isDefect=*/code == llvm::inconvertibleErrorCode());
 }
 
 bool Compilation::link(const std::string &stub, const std::string &output) {

@@ -5,6 +5,7 @@
 #include "compiler/errors/Errors.h"
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/StringSet.h"
+#include <cmath>
 #include <limits>
 
 using namespace mlir;
@@ -69,7 +70,9 @@ public:
     case nn::ConfigKind::Int:
       return std::holds_alternative<int64_t>(value) && isInRange(value) ? std::optional(value) : std::nullopt;
     case nn::ConfigKind::Float:
-      return isInRange(value) ? std::optional<nn::ExprValue>(*toNumber(value)) : std::nullopt;
+      return isInRange(value) && std::abs(*toNumber(value)) <= kFloats.most
+                 ? std::optional<nn::ExprValue>(*toNumber(value))
+                 : std::nullopt;
     case nn::ConfigKind::Bool:
       return std::holds_alternative<bool>(value) ? std::optional(value) : std::nullopt;
     case nn::ConfigKind::Text:
@@ -82,13 +85,18 @@ public:
     return isListed ? std::optional(value) : std::nullopt;
   }
 
-  std::string describe() {
+  /// What `found` is not.
+  std::string describe(const nlohmann::json &found) {
     switch (config.getKind()) {
     case nn::ConfigKind::Dim:
     case nn::ConfigKind::Int:
-      return "an integer" + describeRange();
+      return exceedsInt64(found)
+                 ? "an integer of at most " + std::to_string(std::numeric_limits<int64_t>::max())
+                 : "an integer" + describeRange();
     case nn::ConfigKind::Float:
-      return "a number" + describeRange();
+      return found.is_number() && std::abs(found.get<double>()) > kFloats.most
+                 ? "a number that single precision holds"
+                 : "a number" + describeRange();
     case nn::ConfigKind::Bool:
       return "true or false";
     case nn::ConfigKind::Text:
@@ -98,6 +106,7 @@ public:
     }
     return describeChoices(config);
   }
+  std::string describe() { return describe(nlohmann::json()); }
 
 private:
   bool isInRange(const nn::ExprValue &value) const {
@@ -121,6 +130,7 @@ public:
   Binder(nn::ModelOp model, const RunFile &run) : model(model), run(run), context(model.getContext()) {}
 
   FailureOr<BoundConfig> bind() {
+    refused.insert(run.refused.begin(), run.refused.end());
     bindBatch();
     bindModelType();
     for (Operation &op : model.getBody().getOps()) {
@@ -130,8 +140,8 @@ public:
         bindLet(let);
     }
     warnOfUnreadKeys(run.config, "");
-    checkKeysOf("loss");
-    checkKeysOf("dropout");
+    for (const char *section : RunFile::kModelSections)
+      checkKeysOf(section);
     checkPositions();
     if (failed)
       return failure();
@@ -200,7 +210,7 @@ private:
         if (!value || value->get().is_object() || value->get().is_null())
           continue;
         ok = false;
-        if (noObjects.insert(value->getKeyPath()).second)
+        if (refused.insert(value->getKeyPath()).second)
           note(error(*value, message<ErrorId::ValueUnexpected>("an object", describe(value->get()))), config);
       }
     return ok;
@@ -223,8 +233,10 @@ private:
         bound.environment[name] = *converted;
         return;
       }
-      note(error(*value, message<ErrorId::ValueUnexpected>(wanted->describe(), describe(value->get()))),
-           config);
+      if (refused.insert(value->getKeyPath()).second)
+        note(error(*value,
+                   message<ErrorId::ValueUnexpected>(wanted->describe(value->get()), describe(value->get()))),
+             config);
       unknown.insert(name);
       return;
     }
@@ -468,7 +480,7 @@ private:
   /// The keys under `section` of a run file are those that the model declares.
   void checkKeysOf(const std::string &section) {
     std::optional<JsonValue> object = run.run.find(section);
-    if (!object)
+    if (!object || !object->get().is_object())
       return;
     std::vector<std::string> known;
     for (auto config : model.getBody().getOps<nn::ConfigOp>())
@@ -507,8 +519,8 @@ private:
   BoundConfig bound;
   /// Names whose values have an error.
   llvm::StringSet<> unknown;
-  /// Paths of values that were reported not to be objects.
-  llvm::StringSet<> noObjects;
+  /// Keys whose values were reported to be wrong, here or by the run file.
+  llvm::StringSet<> refused;
   bool failed = false;
 };
 
@@ -518,6 +530,34 @@ void setBatch(nn::ExprEnvironment &environment, int64_t batch, int64_t sequence)
   environment["batch"] = nn::ExprValue(batch);
   environment["seq"] = nn::ExprValue(sequence);
   environment["tokens"] = nn::ExprValue(batch * sequence);
+}
+
+/// Null where a name has no value.
+static nlohmann::json toJson(const nn::ExprValue &value) {
+  return std::visit(
+      [](const auto &held) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(held)>, std::monostate>)
+          return nlohmann::json();
+        else
+          return nlohmann::json(held);
+      },
+      value);
+}
+
+nlohmann::json resolveRun(nn::ModelOp model, const RunFile &run, const BoundConfig &config) {
+  nlohmann::json json = run.resolve();
+  for (auto declared : model.getBody().getOps<nn::ConfigOp>()) {
+    auto given = config.sources.find(declared.getName());
+    bool isGiven = given != config.sources.end() && !given->second.get().is_null();
+    auto [section, key] = cast<StringAttr>(declared.getPaths()[0]).getValue().split('.');
+    // Other objects are closed: a file with a key more would not be read again.
+    bool isOpen = llvm::is_contained(RunFile::kModelSections, section) && !key.empty() && !key.contains('.');
+    if (!declared.getRun() || isGiven || !isOpen)
+      continue;
+    if (nlohmann::json value = toJson(config.environment.lookup(declared.getName())); !value.is_null())
+      json[section.str()][key.str()] = std::move(value);
+  }
+  return json;
 }
 
 FailureOr<BoundConfig> bindConfig(nn::ModelOp model, const RunFile &run) { return Binder(model, run).bind(); }

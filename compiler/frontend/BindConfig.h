@@ -22,6 +22,10 @@ struct BoundConfig {
 /// that no model needs; they are silent. Of an object that the model reads, every unread key gets a warning.
 mlir::FailureOr<BoundConfig> bindConfig(nn::ModelOp model, const RunFile &run);
 
+/// The run file with every default filled in: its own, and those of the keys that the model declares. This is
+/// what the trainer carries.
+nlohmann::json resolveRun(nn::ModelOp model, const RunFile &run, const BoundConfig &config);
+
 /// Sets `batch`, `seq` and `tokens`.
 void setBatch(nn::ExprEnvironment &environment, int64_t batch, int64_t sequence);
 

@@ -46,15 +46,30 @@ struct ConcernedNames {
   Names types;
 };
 
+/// Whether the value of an attribute is written in the model itself.
+bool isWritten(Attribute value) {
+  auto expr = dyn_cast<nn::ExprAttr>(value);
+  Names names;
+  if (expr)
+    collectNames(expr, names);
+  return expr && names.empty();
+}
+
 ConcernedNames getNames(Operation *op, StringRef message, bool isOfValues) {
   ConcernedNames names;
   Names all;
+  bool mentionsWritten = false;
   for (NamedAttribute attr : op->getAttrDictionary()) {
     collectNames(attr.getValue(), all);
-    if (mentions(message, attr.getName()))
-      collectNames(attr.getValue(), names.attributes);
+    if (!mentions(message, attr.getName()))
+      continue;
+    collectNames(attr.getValue(), names.attributes);
+    mentionsWritten |= isWritten(attr.getValue());
   }
   bool mentionsAttribute = !names.attributes.empty();
+  // No key has a part in what the model says itself.
+  if (!mentionsAttribute && mentionsWritten)
+    return {};
   if (!mentionsAttribute)
     names.attributes = all;
   // A message without a number is about no size.
@@ -105,6 +120,36 @@ ErrorNotes::ErrorNotes(nn::ModelOp model, const BoundConfig &config)
     declarations[key.getName()] = key;
   for (auto let : model.getBody().getOps<nn::LetOp>())
     declarations[let.getName()] = let;
+  model->walk([&](nn::CallOp call) {
+    call.getCallee().walk([&](nn::BlockRefAttr ref) {
+      references[ref.getBlock().getValue()].emplace_back(ref, call->getParentOfType<nn::BlockOp>());
+    });
+  });
+}
+
+void ErrorNotes::addDimensions(Operation *op, llvm::SetVector<StringRef> &names) {
+  SmallVector<std::pair<nn::BlockOp, StringRef>> dims;
+  auto add = [&](nn::BlockOp block, StringRef name) {
+    if (block && llvm::is_contained(block.getDims().getAsValueRange<StringAttr>(), name) &&
+        !llvm::is_contained(dims, std::pair(block, name)))
+      dims.emplace_back(block, name);
+  };
+  for (StringRef name : names)
+    add(op->getParentOfType<nn::BlockOp>(), name);
+  for (size_t i = 0; i < dims.size(); ++i) {
+    auto [block, name] = dims[i];
+    size_t number = std::distance(block.getDims().begin(),
+                                  llvm::find(block.getDims(), StringAttr::get(block.getContext(), name)));
+    for (auto &[reference, outer] : references.lookup(block.getSymName())) {
+      if (number >= reference.getDims().size())
+        continue;
+      Names given;
+      collectNames(reference.getDims()[number], given);
+      names.insert_range(given);
+      for (StringRef inner : given)
+        add(outer, inner);
+    }
+  }
 }
 
 void ErrorNotes::addSources(llvm::SetVector<StringRef> names, Diagnostic &diagnostic,
@@ -135,6 +180,7 @@ std::vector<ErrorNotes::Source> ErrorNotes::findSources(Operation *op, Diagnosti
     names.attributes.insert(name.getAsString());
   if (names.attributes.empty())
     names = getNames(op, diagnostic.str(), isValueError(diagnostic));
+  addDimensions(op, names.attributes);
   dropRows(names);
   std::vector<Source> sources;
   addSources(names.attributes, diagnostic, sources);

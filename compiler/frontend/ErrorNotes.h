@@ -36,6 +36,8 @@ private:
   /// The sources of the names that an error is about, and of what these are computed from. Values that no key
   /// gives become notes.
   std::vector<Source> findSources(mlir::Operation *op, mlir::Diagnostic &diagnostic);
+  /// Of names of dimensions of the block around `op`, the names that calls give for them, and so on outwards.
+  void addDimensions(mlir::Operation *op, llvm::SetVector<llvm::StringRef> &names);
   void addSources(llvm::SetVector<llvm::StringRef> names, mlir::Diagnostic &diagnostic,
                   std::vector<Source> &sources);
   void reportAtKey(mlir::Diagnostic &diagnostic, llvm::ArrayRef<Source> sources);
@@ -44,6 +46,8 @@ private:
   /// Operations of the model and declarations of names.
   llvm::DenseMap<mlir::Location, mlir::Operation *> operations;
   llvm::StringMap<mlir::Operation *> declarations;
+  /// What is said of a block where it is called or given, and the block around the call.
+  llvm::StringMap<llvm::SmallVector<std::pair<nn::BlockRefAttr, nn::BlockOp>>> references;
   llvm::DenseSet<mlir::Location> reported;
   mlir::ScopedDiagnosticHandler handler;
 };

@@ -9,7 +9,9 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
+#include "runtime/abi/Manifest.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 #include <algorithm>
 
@@ -42,10 +44,27 @@ bool checkArchitecture(MLIRContext &context, const RunFile &run) {
   return false;
 }
 
+/// Names end up in manifests, JSON and event files, which are UTF-8; MLIR's "\FF" can be any byte.
+LogicalResult checkNames(ModuleOp module) {
+  WalkResult result = module.walk([](Operation *op) {
+    WalkResult names = op->getAttrDictionary().walk([](StringAttr name) {
+      return llvm::json::isUTF8(name.getValue()) ? WalkResult::advance() : WalkResult::interrupt();
+    });
+    if (!names.wasInterrupted())
+      return WalkResult::advance();
+    op->emitOpError() << message<ErrorId::TextNoUtf8>();
+    return WalkResult::interrupt();
+  });
+  return failure(result.wasInterrupted());
+}
+
 /// The architecture that `run` names; null after a diagnostic.
 OwningOpRef<ModuleOp> readArchitecture(MLIRContext &context, const RunFile &run) {
   context.loadDialect<nn::NNDialect>();
-  return checkArchitecture(context, run) ? parseSourceFile<ModuleOp>(run.architecture, &context) : nullptr;
+  if (!checkArchitecture(context, run))
+    return nullptr;
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(run.architecture, &context);
+  return module && succeeded(checkNames(*module)) ? std::move(module) : nullptr;
 }
 
 /// Columns of the output "logits", which the model has.
@@ -78,6 +97,22 @@ LogicalResult checkTokenIds(MLIRContext &context, const RunFile &run, int64_t vo
       check(value->at(i));
   }
   return result;
+}
+
+/// Bounds of the trainer: ids have 32 bits, and text becomes its bytes and two marks.
+LogicalResult checkVocabulary(ModuleOp module, const RunFile &run, int64_t vocabulary) {
+  std::optional<JsonValue> value = run.config.find("vocab_size");
+  Location location = value ? value->getLoc(module.getContext()) : module.getLoc();
+  std::string key = value ? value->getKeyPath() + ": " : "";
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  if (vocabulary > most)
+    return emitError(location) << key
+                               << message<ErrorId::ValueUnexpected>(
+                                      "an integer of at most " + std::to_string(most), vocabulary);
+  abi::Manifest defaults;
+  if (int64_t wanted = std::max(defaults.bos, defaults.eos) + 1; value && vocabulary < wanted)
+    emitWarning(location) << key << message<ErrorId::VocabularyTooSmall>(vocabulary, wanted);
+  return success();
 }
 
 void setAttributes(ModuleOp module, const RunFile &run) {
@@ -123,9 +158,12 @@ OwningOpRef<ModuleOp> buildModel(ModuleOp source, const RunFile &run) {
     return {};
   ErrorNotes notes(model, *config);
   OwningOpRef<ModuleOp> module = instantiate(model, config->environment);
-  if (!module || failed(checkTokenIds(*source.getContext(), run, getVocabulary(*module))))
+  if (!module || failed(checkVocabulary(*module, run, getVocabulary(*module))) ||
+      failed(checkTokenIds(*source.getContext(), run, getVocabulary(*module))))
     return {};
   setAttributes(*module, run);
+  std::string resolved = resolveRun(model, run, *config).dump();
+  nn::setAttr<nn::NNDialect::RunAttrHelper>(*module, StringAttr::get(module->getContext(), resolved));
   return module;
 }
 

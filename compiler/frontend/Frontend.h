@@ -12,6 +12,7 @@ namespace contraflow::frontend {
 /// Reads the architecture that `run` names, binds it to the configuration, and instantiates it
 /// (Instantiate.h). Nothing after this reads JSON: the module has the attributes
 ///
+///   nn.run                                          the run file with every default filled in, as JSON
 ///   nn.batch, nn.seq, nn.micro_batches, nn.vocab    integers (nn.vocab: columns of the output "logits")
 ///   nn.optimizer                                    {beta1, beta2, eps, weight_decay, clip_norm, ema_decay},
 ///   floats nn.model_type                                   a string

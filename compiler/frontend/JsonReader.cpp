@@ -10,6 +10,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include <charconv>
 #include <cmath>
@@ -194,6 +195,11 @@ std::optional<nlohmann::json> parseJson(const std::string &file, const std::stri
     diagnostics.push_back({file, {1, 1}, message<ErrorId::JsonUtf16>()});
     return std::nullopt;
   }
+  // The library takes it for the end of the text.
+  if (size_t at = text.find('\0'); at != std::string::npos) {
+    diagnostics.push_back({file, getPositionAt(text, at), message<ErrorId::JsonNul>()});
+    return std::nullopt;
+  }
   nlohmann::json json;
   try {
     json = nlohmann::json::parse(text, limitDepth);
@@ -257,6 +263,8 @@ std::optional<Assignment> Assignment::parse(const std::string &text, JsonDiagnos
     diagnostics.push_back({assignment.getPlace(), {}, why});
     return std::nullopt;
   };
+  if (!llvm::json::isUTF8(text))
+    return refuse(message<ErrorId::TextNoUtf8>());
   auto [path, value] = llvm::StringRef(text).split('=');
   if (path.size() == text.size())
     return refuse(message<ErrorId::AssignmentForm>());
@@ -307,6 +315,12 @@ void report(mlir::MLIRContext *context, const JsonDiagnostics &diagnostics) {
     else
       mlir::emitError(loc) << diagnostic.message;
   }
+}
+
+bool exceedsInt64(const nlohmann::json &value) {
+  // 2^63 and more; a larger integer than 2^64 is a float for the library.
+  return value.is_number_unsigned() ? value.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max())
+                                    : value.is_number_float() && value.get<double>() >= 0x1p63;
 }
 
 std::string describe(const nlohmann::json &value) {
@@ -440,7 +454,7 @@ mlir::Location JsonValue::getLoc(mlir::MLIRContext *context) const {
 }
 
 JsonDiagnostic JsonValue::makeDiagnostic(const std::string &message, bool isWarning) const {
-  return {getFile(), getPosition(), keyPath.empty() ? message : keyPath + ": " + message, isWarning};
+  return {getFile(), getPosition(), keyPath.empty() ? message : keyPath + ": " + message, isWarning, keyPath};
 }
 
 //===----------------------------------------------------------------------===//
@@ -500,10 +514,10 @@ bool ObjectReader::read(const std::string &key, int64_t &target, Range<int64_t> 
   if (!value)
     return false;
   const nlohmann::json &json = value->get();
-  bool overflows =
-      json.is_number_unsigned() && json.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max());
-  if (!json.is_number_integer() || overflows || json.get<int64_t>() < range.least ||
-      json.get<int64_t>() > range.most)
+  if (exceedsInt64(json))
+    return refuse(*value,
+                  "an integer of " + std::to_string(range.least) + " to " + std::to_string(range.most));
+  if (!json.is_number_integer() || json.get<int64_t>() < range.least || json.get<int64_t>() > range.most)
     return refuse(*value, "an integer" + range.describe());
   target = json.get<int64_t>();
   return true;
@@ -513,9 +527,11 @@ bool ObjectReader::read(const std::string &key, uint64_t &target) {
   std::optional<JsonValue> value = lookUp(key);
   if (!value)
     return false;
-  if (!value->get().is_number_unsigned())
+  const nlohmann::json &json = value->get();
+  // "-0" has a sign for the library.
+  if (!json.is_number_unsigned() && !(json.is_number_integer() && json.get<int64_t>() >= 0))
     return refuse(*value, "an integer of 0 or more");
-  target = value->get().get<uint64_t>();
+  target = json.get<uint64_t>();
   return true;
 }
 
@@ -535,6 +551,8 @@ bool ObjectReader::read(const std::string &key, std::string &target) {
     return false;
   if (!value->get().is_string())
     return refuse(*value, "a string");
+  if (value->get().get_ref<const std::string &>().find('\0') != std::string::npos)
+    return refuse(*value, "a string without NUL characters");
   target = value->get().get<std::string>();
   return true;
 }

@@ -38,6 +38,8 @@ struct JsonDiagnostic {
   JsonPosition position;
   std::string message;
   bool isWarning = false;
+  /// The key that it is about, such as `optimizer.lr`; empty where there is none.
+  std::string keyPath = "";
 
   /// `file:line:column: error: message`.
   std::string str() const;
@@ -45,6 +47,8 @@ struct JsonDiagnostic {
 using JsonDiagnostics = std::vector<JsonDiagnostic>;
 
 bool hasErrors(const JsonDiagnostics &diagnostics);
+/// Whether it is a number of 2^63 or more.
+bool exceedsInt64(const nlohmann::json &value);
 /// Hands diagnostics to the context's handler.
 void report(mlir::MLIRContext *context, const JsonDiagnostics &diagnostics);
 

@@ -5,11 +5,15 @@
 #include "compiler/errors/Errors.h"
 #include "dialects/nn/NN.h"
 #include "dialects/nn/ParameterLayout.h"
+#include "runtime/abi/CheckpointFormat.h"
+#include "runtime/abi/MetricTags.h"
+
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/BitVector.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/JSON.h"
 
 using namespace mlir;
 
@@ -93,9 +97,26 @@ struct NameOwner {
   nn::ParamOp param;
 };
 
+/// Why no checkpoint can hold a parameter of this name; null where one can.
+const char *findFaultOfName(StringRef name) {
+  if (name.empty())
+    return "it is empty";
+  if (name == abi::kMetadataName)
+    return "the header of the file has this name";
+  if (name.starts_with(abi::kOptimizerPrefix))
+    return "the state of the optimizer has such names";
+  if (name.starts_with(abi::kAveragePrefix))
+    return "averages of parameters have such names";
+  if (!llvm::json::isUTF8(name) || llvm::any_of(name, [](char c) { return uint8_t(c) < 32 || c == 127; }))
+    return "it is no printable UTF-8";
+  return nullptr;
+}
+
 LogicalResult verifyFullNames(nn::GraphOp train) {
   llvm::StringMap<NameOwner> names;
   auto check = [&](Operation *user, nn::ParamOp param, const std::string &name) -> LogicalResult {
+    if (const char *fault = findFaultOfName(name))
+      return param.emitOpError() << message<ErrorId::ParameterName>(name, fault);
     auto [it, isNew] = names.try_emplace(name, NameOwner{user, param});
     if (isNew)
       return success();
@@ -120,18 +141,45 @@ LogicalResult verifyFullNames(nn::GraphOp train) {
   return success();
 }
 
-/// Curves of two instances must not become one.
+abi::MetricKind getKind(nn::MetricOp metric) {
+  switch (metric.getKind()) {
+  case nn::MetricKind::Mean:
+    return abi::MetricKind::Mean;
+  case nn::MetricKind::Ratio:
+    return abi::MetricKind::Ratio;
+  case nn::MetricKind::Load:
+    return abi::MetricKind::Load;
+  }
+  llvm_unreachable("unknown kind of metric");
+}
+
+/// Tags of what every run of the graph reports besides metrics.
+llvm::StringSet<> getReservedTags(nn::GraphOp train) {
+  llvm::StringSet<> tags;
+  for (const abi::NumberInfo &number : abi::kNumbers)
+    tags.insert(number.tag);
+  for (auto call : train.getBody().getOps<nn::CallOp>())
+    for (auto loss : call.getBlock().getBody().getOps<nn::LossOp>())
+      tags.insert(abi::getLossTag(loss.getName().str()));
+  return tags;
+}
+
+/// Curves of two instances must not become one, nor a curve of the model one of those of every run.
 LogicalResult verifyMetricNames(nn::GraphOp train) {
   llvm::StringMap<nn::MetricOp> names;
+  llvm::StringSet<> tags = getReservedTags(train);
   for (auto call : train.getBody().getOps<nn::CallOp>()) {
     for (auto metric : call.getBlock().getBody().getOps<nn::MetricOp>()) {
       std::string name = nn::joinName(call.getPrefix(), metric.getName());
       auto [it, isNew] = names.try_emplace(name, metric);
-      if (isNew)
-        continue;
-      InFlightDiagnostic diagnostic = call.emitOpError() << message<ErrorId::MetricTwice>(name);
-      diagnostic.attachNote(it->second.getLoc()) << "the first metric of this name";
-      return diagnostic;
+      if (!isNew) {
+        InFlightDiagnostic diagnostic = call.emitOpError() << message<ErrorId::MetricTwice>(name);
+        diagnostic.attachNote(it->second.getLoc()) << "the first metric of this name";
+        return diagnostic;
+      }
+      for (const std::string &tag : abi::getTags(getKind(metric), name))
+        if (!tags.insert(tag).second)
+          return metric.emitOpError() << message<ErrorId::MetricReserved>(name, tag);
     }
   }
   return success();

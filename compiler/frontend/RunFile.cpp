@@ -3,6 +3,7 @@
 #include "compiler/frontend/RunFile.h"
 
 #include "compiler/errors/Errors.h"
+#include "runtime/abi/Manifest.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -95,6 +96,14 @@ void readBetas(RunFile::Optimizer &optimizer, ObjectReader &reader, const std::o
   optimizer.beta2 = betas[1];
 }
 
+/// `key` of `reader` is a count that the trainer takes, too.
+void readCount(ObjectReader &reader, const std::optional<JsonValue> &object, const std::string &key,
+               int64_t &count, JsonDiagnostics &diagnostics) {
+  if (reader.read(key, count) && count > abi::kMaxCount)
+    diagnostics.push_back(object->find(key)->makeDiagnostic(
+        message<ErrorId::ValueUnexpected>("an integer of at most " + std::to_string(abi::kMaxCount), count)));
+}
+
 void readOptimizer(RunFile::Optimizer &optimizer, std::optional<JsonValue> value,
                    JsonDiagnostics &diagnostics) {
   ObjectReader reader(value, diagnostics);
@@ -105,7 +114,7 @@ void readOptimizer(RunFile::Optimizer &optimizer, std::optional<JsonValue> value
   reader.read("weight_decay", optimizer.weightDecay);
   reader.read("clip_norm", optimizer.clipNorm);
   reader.readOneOf("schedule", optimizer.schedule, {"constant", "cosine"});
-  reader.read("warmup_steps", optimizer.warmupSteps);
+  readCount(reader, value, "warmup_steps", optimizer.warmupSteps, diagnostics);
   reader.finish();
 }
 
@@ -139,14 +148,14 @@ void readEma(RunFile::Ema &ema, std::optional<JsonValue> value, JsonDiagnostics 
 }
 
 void readTrain(RunFile::Train &train, std::optional<JsonValue> value, JsonDiagnostics &diagnostics) {
-  ObjectReader reader(std::move(value), diagnostics);
-  reader.read("steps", train.steps);
-  reader.read("validate_every", train.validateEvery);
-  reader.read("validation_tokens", train.validationTokens);
-  reader.read("checkpoint_every", train.checkpointEvery);
-  reader.read("keep_last", train.keepLast);
-  reader.read("keep_every", train.keepEvery);
-  reader.read("log_every", train.logEvery);
+  ObjectReader reader(value, diagnostics);
+  readCount(reader, value, "steps", train.steps, diagnostics);
+  readCount(reader, value, "validate_every", train.validateEvery, diagnostics);
+  readCount(reader, value, "validation_tokens", train.validationTokens, diagnostics);
+  readCount(reader, value, "checkpoint_every", train.checkpointEvery, diagnostics);
+  readCount(reader, value, "keep_last", train.keepLast, diagnostics);
+  readCount(reader, value, "keep_every", train.keepEvery, diagnostics);
+  readCount(reader, value, "log_every", train.logEvery, diagnostics);
   reader.finish();
 }
 
@@ -210,7 +219,7 @@ sortAssignments(const JsonValue &root, const std::vector<std::string> &texts, Js
 
 const std::vector<std::string> &RunFile::getKeys() {
   static const std::vector<std::string> keys = [] {
-    // Every key is written by `resolve`, so that none is forgotten here.
+    // Every key with a default of its own is written by `resolve`, so that none is forgotten here.
     nlohmann::json defaults = RunFile().resolve();
     std::vector<std::string> paths;
     for (const auto &[key, value] : defaults.items()) {
@@ -276,6 +285,9 @@ std::optional<RunFile> RunFile::read(const std::string &text, const std::string 
   reader.read("seed", file.seed);
   reader.finish(getKeys());
   checkTogether(file, diagnostics);
+  for (const JsonDiagnostic &diagnostic : diagnostics)
+    if (!diagnostic.isWarning && !diagnostic.keyPath.empty())
+      file.refused.push_back(diagnostic.keyPath);
   return file;
 }
 

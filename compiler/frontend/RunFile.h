@@ -25,10 +25,15 @@ struct RunFile {
                                      JsonDiagnostics &diagnostics,
                                      const std::vector<std::string> &assignments = {});
 
-  /// Key paths of everything that a run file may hold, except what the architecture declares.
+  /// Objects whose keys the architecture declares.
+  static constexpr const char *kModelSections[] = {"loss", "dropout"};
+
+  /// Key paths of everything that a run file may hold, except `$schema`, `architecture` and those in
+  /// kModelSections.
   static const std::vector<std::string> &getKeys();
 
-  /// The run file with its defaults filled in and the configuration inline: what the trainer carries.
+  /// The run file with its own defaults filled in and the configuration inline. Those of kModelSections come
+  /// from the architecture (`resolveRun` in BindConfig.h).
   nlohmann::json resolve() const;
 
   /// Sequences in a micro-batch.
@@ -36,6 +41,10 @@ struct RunFile {
     int64_t part = sequence * microBatches;
     return part > 0 ? tokens / part : 0;
   }
+
+  /// Keys whose values are reported to be wrong: `BindConfig`, which reads some of them too, need not say it
+  /// again.
+  std::vector<std::string> refused;
 
   /// Path of the run file; its name without folder and ending names the model.
   std::string path;

@@ -18,7 +18,9 @@ Cost &Cost::operator+=(const Cost &other) {
   return *this;
 }
 
-Cost Cost::operator*(int64_t times) const { return {flops * times, bytesRead * times, bytesWritten * times}; }
+Cost Cost::operator*(int64_t times) const {
+  return {flops * double(times), bytesRead * times, bytesWritten * times};
+}
 
 /// One entry per op and name, in the order of first appearance.
 static std::vector<OperationCost> merge(const std::vector<abi::Operation> &operations) {
@@ -28,7 +30,7 @@ static std::vector<OperationCost> merge(const std::vector<abi::Operation> &opera
     entry.op = operation.op;
     entry.name = operation.name;
     ++entry.count;
-    entry.cost += {operation.flops, operation.bytesRead, operation.bytesWritten};
+    entry.cost += {double(operation.flops), operation.bytesRead, operation.bytesWritten};
   }
   std::vector<OperationCost> result;
   for (auto &[key, entry] : merged)
@@ -89,10 +91,10 @@ std::string formatCosts(const std::vector<FunctionCost> &functions) {
                           "MB read", "MB written", "flop/byte", title);
   };
   auto line = [&](int64_t count, const Cost &cost, const std::string &name) {
-    text += llvm::formatv("{0,9} {1,13:F3} {2,6:F1}% {3,12:F3} {4,12:F3} {5,10:F2}  {6}\n", group(count),
-                          double(cost.flops) * 1e-6, getPercent(cost.flops, total.flops),
-                          double(cost.bytesRead) * 1e-6, double(cost.bytesWritten) * 1e-6,
-                          cost.getIntensity(), name);
+    text +=
+        llvm::formatv("{0,9} {1,13:F3} {2,6:F1}% {3,12:F3} {4,12:F3} {5,10:F2}  {6}\n", group(count),
+                      cost.flops * 1e-6, getPercent(cost.flops, total.flops), double(cost.bytesRead) * 1e-6,
+                      double(cost.bytesWritten) * 1e-6, cost.getIntensity(), name);
   };
   head("kind of operation");
   int64_t count = 0;
@@ -107,6 +109,7 @@ std::string formatCosts(const std::vector<FunctionCost> &functions) {
     for (const OperationCost &operation : function.operations)
       line(operation.count * function.calls, operation.cost * function.calls, "  " + operation.getLabel());
   }
+  text += "\nScores that the gradient of attention computes again are counted.\n";
   return text;
 }
 

@@ -17,13 +17,14 @@
 namespace contraflow::inspect {
 
 struct Cost {
-  int64_t flops = 0;
+  /// A step of the largest models has more than 64 bits count; integers are exact up to 2^53.
+  double flops = 0;
   int64_t bytesRead = 0;
   int64_t bytesWritten = 0;
 
   int64_t getBytes() const { return bytesRead + bytesWritten; }
   /// Floating-point operations per byte; 0 without bytes.
-  double getIntensity() const { return getBytes() ? double(flops) / double(getBytes()) : 0; }
+  double getIntensity() const { return getBytes() ? flops / double(getBytes()) : 0; }
   Cost &operator+=(const Cost &other);
   Cost operator*(int64_t times) const;
 };

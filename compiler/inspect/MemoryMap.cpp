@@ -3,6 +3,7 @@
 #include "compiler/inspect/MemoryMap.h"
 
 #include "compiler/inspect/Text.h"
+#include "runtime/abi/MemoryNeed.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -21,20 +22,10 @@ std::string getLabel(const abi::Buffer &buffer) {
 
 MemoryMap::MemoryMap(const abi::Manifest &manifest, const std::string &program)
     : program(program), rows(manifest.findProgram(program)), buffers(&manifest.findMemory(program)),
-      arenaBytes(manifest.arenaBytes) {
-  std::vector<int64_t> change(rows->size() + 1);
-  for (const abi::Buffer &buffer : *buffers) {
-    int64_t bytes = llvm::alignTo(buffer.bytes, 64), end = std::min<int64_t>(buffer.last + 1, getNumRows());
+      live(abi::liveBytes(*buffers, getNumRows())), arenaBytes(manifest.arenaBytes) {
+  for (const abi::Buffer &buffer : *buffers)
     if (buffer.persistent)
-      keptEnd = std::max(keptEnd, buffer.offset + bytes);
-    if (buffer.first < end) {
-      change[size_t(buffer.first)] += bytes;
-      change[size_t(end)] -= bytes;
-    }
-  }
-  int64_t now = 0;
-  for (size_t row = 0; row < rows->size(); ++row)
-    live.push_back(now += change[row]);
+      keptEnd = std::max<int64_t>(keptEnd, buffer.offset + llvm::alignTo(buffer.bytes, 64));
   if (!live.empty())
     peakRow = std::max_element(live.begin(), live.end()) - live.begin();
 }
@@ -53,7 +44,7 @@ std::string describeRow(const abi::Program &rows, int64_t row) {
   std::string text = "row " + group(row) + ", " + found.direction;
   if (!found.layer.empty())
     text += " of " + found.layer;
-  return found.microBatch > 0 ? text + ", micro-batch " + group(found.microBatch) : text;
+  return found.microBatch >= 0 ? text + ", micro-batch " + group(found.microBatch) : text;
 }
 
 std::string formatMemoryMap(const MemoryMap &map) {
@@ -66,7 +57,7 @@ std::string formatMemoryMap(const MemoryMap &map) {
   auto print = [&](const std::string &offset, int64_t bytes, const std::string &rows,
                    const std::string &name) {
     text += llvm::formatv("{0,20} {1,20} {2,6:F1}%  {3,-17} {4}\n", offset, group(bytes),
-                          getPercent(bytes, peak), rows, name);
+                          getPercent(double(bytes), double(peak)), rows, name);
   };
   std::vector<abi::Buffer> buffers = map.getLiveBuffers(map.getPeakRow());
   for (auto [index, buffer] : llvm::enumerate(buffers)) {

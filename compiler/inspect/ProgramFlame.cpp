@@ -33,8 +33,9 @@ FlameNode buildFlame(const abi::Manifest &manifest, const std::string &program) 
   llvm::StringMap<FunctionCost> functions;
   for (FunctionCost &function : getCosts(manifest, program))
     functions[function.function] = function;
+  static const abi::Program kNone;
   const abi::Program *rows = manifest.findProgram(program);
-  for (const abi::Row &row : rows ? *rows : abi::Program()) {
+  for (const abi::Row &row : rows ? *rows : kNone) {
     const FunctionCost &function = functions[manifest.functions[size_t(row.function)]];
     FlameNode &pass = getChild(root, getPassName(row), row.direction);
     FlameNode &layer = getChild(pass, row.layer, row.direction);
@@ -101,7 +102,7 @@ private:
 
   /// The kinds of the most flops first, so that they get colors of their own.
   static std::vector<std::string> sortKinds(const llvm::StringMap<Cost> &kinds) {
-    std::vector<std::pair<int64_t, std::string>> sorted;
+    std::vector<std::pair<double, std::string>> sorted;
     for (const auto &kind : kinds)
       sorted.push_back({-kind.second.flops, kind.first().str()});
     llvm::sort(sorted);
@@ -115,7 +116,7 @@ private:
     return llvm::formatv("{0}\n{1} ({2:F2} %)\n{3} read, {4} written ({5:F2} %)", node.name,
                          formatFlops(node.cost.flops), getPercent(node.cost.flops, root.cost.flops),
                          formatBytes(node.cost.bytesRead), formatBytes(node.cost.bytesWritten),
-                         getPercent(node.cost.getBytes(), root.cost.getBytes()))
+                         getPercent(double(node.cost.getBytes()), double(root.cost.getBytes())))
         .str();
   }
 
@@ -128,10 +129,12 @@ private:
                                              : directionColors.getColor(node.kind);
     svg.rect(rect, color, describe(node));
     svg.label(rect, node.name);
-    int64_t whole = byFlops ? node.cost.flops : node.cost.getBytes();
+    auto getWork = [&](const FlameNode &node) {
+      return byFlops ? node.cost.flops : double(node.cost.getBytes());
+    };
+    double whole = getWork(node);
     for (const FlameNode &child : node.children) {
-      int64_t part = byFlops ? child.cost.flops : child.cost.getBytes();
-      double share = whole ? double(part) / double(whole) : 0;
+      double share = whole > 0 ? getWork(child) / whole : 0;
       drawNode(child, x, width * share, y + kRowHeight, level + 1, byFlops);
       x += width * share;
     }

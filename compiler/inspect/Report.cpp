@@ -65,8 +65,9 @@ llvm::MapVector<StringRef, BlockSize> getBlocks(const abi::Manifest &manifest) {
     BlockSize &size = blocks[parameter.block];
     (parameter.trainable ? size.elements : size.buffers) += parameter.elements();
   }
+  static const abi::Program kNone;
   const abi::Program *train = manifest.findProgram("train");
-  for (const abi::Row &row : train ? *train : abi::Program())
+  for (const abi::Row &row : train ? *train : kNone)
     if (auto found = blocks.find(row.block); found != blocks.end())
       found->second.instances += instances.insert(row.block + " " + row.layer).second;
   return blocks;
@@ -153,7 +154,7 @@ std::string formatMemory(const abi::Manifest &manifest, bool everything) {
   std::string text = llvm::formatv("\n{0,20} {1,20} {2,7}  memory\n", "offset", "bytes", "share");
   auto print = [&](const std::string &name, int64_t offset, int64_t bytes) {
     text += llvm::formatv("{0,20} {1,20} {2,6:F1}%  {3}\n", group(offset), group(bytes),
-                          getPercent(bytes, manifest.arenaBytes), name);
+                          getPercent(double(bytes), double(manifest.arenaBytes)), name);
   };
   for (const Range &range : getRanges(manifest, everything))
     print(range.name, range.offset, range.bytes);
@@ -217,13 +218,20 @@ std::string formatRows(const abi::Manifest &manifest, const std::string &program
     const Cost &cost = costs[function];
     text += llvm::formatv("  {0,6} {1,-16} {2,4}  {3,-32} {4,-40} {5,12:F3} {6,12:F3}\n", index,
                           row.direction, row.microBatch < 0 ? "" : std::to_string(row.microBatch), row.layer,
-                          function, double(cost.flops) * 1e-6, double(cost.getBytes()) * 1e-6);
+                          function, cost.flops * 1e-6, double(cost.getBytes()) * 1e-6);
   }
   return text;
 }
 
+/// Below it a double holds every integer.
+constexpr double kMostExact = 0x1p53;
+
 json costToJson(const Cost &cost) {
-  return {{"flops", cost.flops}, {"bytes_read", cost.bytesRead}, {"bytes_written", cost.bytesWritten}};
+  // As an integer where it is one for certain.
+  json flops = cost.flops;
+  if (cost.flops < kMostExact)
+    flops = int64_t(cost.flops);
+  return {{"flops", flops}, {"bytes_read", cost.bytesRead}, {"bytes_written", cost.bytesWritten}};
 }
 
 json rowsToJson(const abi::Manifest &manifest, const std::string &program) {

@@ -13,25 +13,21 @@ std::string count(int64_t number, const std::string &noun) {
 }
 
 /// The number in the largest of `units`, powers of `factor`, that it has one of.
-static std::string scale(int64_t number, const std::string &noun, double factor,
+static std::string scale(double number, const std::string &noun, double factor,
                          std::initializer_list<const char *> units) {
-  if (double(number) < factor)
-    return count(number, noun);
-  double value = double(number) / factor;
+  if (number < factor)
+    return count(int64_t(number), noun);
+  double value = number / factor;
   auto unit = units.begin();
   for (; value >= factor && unit + 1 != units.end(); ++unit)
     value /= factor;
   return llvm::formatv("{0:F2} {1}", value, *unit).str();
 }
 
-std::string formatBytes(int64_t bytes) {
-  return scale(bytes, "byte", 1024, {"KiB", "MiB", "GiB", "TiB", "PiB"});
-}
-
-std::string formatFlops(int64_t flops) {
+std::string formatFlops(double flops) {
   return scale(flops, "flop", 1000, {"Kflop", "Mflop", "Gflop", "Tflop", "Pflop", "Eflop"});
 }
 
-double getPercent(int64_t part, int64_t whole) { return whole ? 100.0 * double(part) / double(whole) : 0; }
+double getPercent(double part, double whole) { return whole != 0 ? 100.0 * part / whole : 0; }
 
 } // namespace contraflow::inspect

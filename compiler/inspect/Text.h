@@ -3,6 +3,8 @@
 #ifndef CONTRAFLOW_COMPILER_INSPECT_TEXT_H
 #define CONTRAFLOW_COMPILER_INSPECT_TEXT_H
 
+#include "runtime/abi/MemoryNeed.h"
+
 #include <cstdint>
 #include <string>
 
@@ -14,14 +16,13 @@ std::string group(int64_t number);
 /// "1 sequence", "2 sequences".
 std::string count(int64_t number, const std::string &noun);
 
-/// "512 bytes", "1.50 KiB", "2.00 GiB".
-std::string formatBytes(int64_t bytes);
+using abi::formatBytes;
 
 /// "512 flops", "1.50 Mflop", "2.00 Pflop".
-std::string formatFlops(int64_t flops);
+std::string formatFlops(double flops);
 
 /// 0 of nothing.
-double getPercent(int64_t part, int64_t whole);
+double getPercent(double part, double whole);
 
 } // namespace contraflow::inspect
 

@@ -84,7 +84,7 @@ private:
         persistentEnd = std::max(persistentEnd, offset + bytes);
     }
     if (program.getSymName() == "train")
-      manifest.flopsPerStep = static_cast<double>(program.getFlops().value_or(0));
+      manifest.flopsPerStep = program.getFlops().value_or(APFloat(0.0)).convertToDouble();
     for (auto run : program.getBody().getOps<pipe::RunOp>())
       addRow(program, run);
     for (auto expose : program.getBody().getOps<pipe::ExposeOp>())
@@ -141,19 +141,10 @@ private:
   }
 
   /// The most bytes in use during one row, guards included, without what outlives the program.
-  int64_t countTransientBytes(const std::vector<abi::Buffer> &buffers, int64_t rows) {
-    SmallVector<int64_t> change(rows + 2, 0);
-    int64_t guards = 2 * nn::getGuardBytes(module);
-    for (const abi::Buffer &buffer : buffers) {
-      if (buffer.persistent)
-        continue;
-      change[buffer.first] += llvm::alignTo(buffer.bytes, 64) + guards;
-      change[buffer.last + 1] -= llvm::alignTo(buffer.bytes, 64) + guards;
-    }
-    int64_t live = 0, most = 0;
-    for (int64_t bytes : change)
-      most = std::max(most, live += bytes);
-    return most;
+  int64_t countTransientBytes(std::vector<abi::Buffer> buffers, int64_t rows) {
+    llvm::erase_if(buffers, [](const abi::Buffer &buffer) { return buffer.persistent; });
+    std::vector<int64_t> live = abi::liveBytes(buffers, rows, nn::getGuardBytes(module));
+    return live.empty() ? 0 : *llvm::max_element(live);
   }
 
   void addRow(pipe::ProgramOp program, pipe::RunOp run) {
@@ -287,16 +278,16 @@ llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
   if (!shared)
     return shared.takeError();
   trainer.sharedObject = std::move(*shared);
-  // Both halves count: code of one program may run under two schedules.
-  uint64_t id =
-      llvm::xxh3_64bits(manifest->toJson()) ^ llvm::rotl(llvm::xxh3_64bits(trainer.sharedObject), 1);
-  manifest->buildId = llvm::utohexstr(id, /*LowerCase=*/true, /*Width=*/16);
   try {
+    // Both halves count: code of one program may run under two schedules.
+    uint64_t id =
+        llvm::xxh3_64bits(manifest->toJson()) ^ llvm::rotl(llvm::xxh3_64bits(trainer.sharedObject), 1);
+    manifest->buildId = llvm::utohexstr(id, /*LowerCase=*/true, /*Width=*/16);
     manifest->validate();
+    trainer.manifest = manifest->toJson();
   } catch (const std::exception &error) {
     return llvm::createStringError(message<ErrorId::ManifestWrong>(error.what()));
   }
-  trainer.manifest = manifest->toJson();
   trainer.memory = abi::MemoryNeed::of(*manifest, int(llvm::hardware_concurrency().compute_thread_count()));
   return trainer;
 }

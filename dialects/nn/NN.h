@@ -60,7 +60,7 @@ template <typename Helper> void setInt(mlir::Operation *op, int64_t value) {
 }
 
 /// Floating-point operations of a function: the sum of its `nn.costs`, 0 where it has none.
-int64_t getFlops(mlir::Operation *function);
+double getFlops(mlir::Operation *function);
 /// The type of a random key.
 TensorType getRandomKeyType(mlir::MLIRContext *context);
 /// A random word below this number drops an element that is dropped with probability `p`.

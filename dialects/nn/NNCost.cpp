@@ -17,12 +17,12 @@ static int64_t elements(Value value) { return typeOf(value).getNumElements(); }
 static int64_t dim(Value value, unsigned index) { return typeOf(value).getDim(index); }
 static int64_t bytes(Value value) { return typeOf(value).getNumBytes(); }
 
-int64_t getFlops(Operation *function) {
+double getFlops(Operation *function) {
   ArrayAttr costs = function ? getAttr<NNDialect::CostsAttrHelper>(function) : ArrayAttr();
-  int64_t flops = 0;
+  double flops = 0;
   if (costs)
     for (auto cost : costs.getAsRange<CostAttr>())
-      flops += cost.getFlops();
+      flops += double(cost.getFlops());
   return flops;
 }
 

@@ -176,7 +176,11 @@ LogicalResult verifyBody(KernelOp op) {
     if (argument.getType() != op.getInputType(i).getElementType())
       return op.emitOpError() << "(C5) region argument " << i << " is " << argument.getType() << ", input "
                               << i << " holds " << op.getInputType(i).getElementType();
-  auto yield = llvm::dyn_cast<KernelYieldOp>(block.back());
+  for (Operation &inner : block)
+    if (inner.getNumRegions() || !isMemoryEffectFree(&inner))
+      return op.emitOpError() << "(C5) the region must hold operations on scalars, found '" << inner.getName()
+                              << "'";
+  auto yield = block.empty() ? KernelYieldOp() : llvm::dyn_cast<KernelYieldOp>(block.back());
   if (!yield || yield.getNumOperands() != op->getNumResults())
     return op.emitOpError() << "(C5) the region must end with nn.kernel_yield of " << op->getNumResults()
                             << " scalars";
@@ -216,6 +220,9 @@ LogicalResult verifyAttentionInputs(KernelOp op) {
 
 LogicalResult KernelOp::verify() {
   // kernel_c1
+  for (int64_t size : getDomain())
+    if (size < 0)
+      return emitOpError() << "(C1) sizes of the domain must be 0 or more, found " << size;
   size_t operands = getNumInputs() + getNumResults();
   if (getMaps().size() != operands || getGathers().size() != operands || getTied().size() != getNumResults())
     return emitOpError() << "(C1) expected " << operands << " maps and gather lists and " << getNumResults()

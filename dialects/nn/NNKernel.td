@@ -158,11 +158,12 @@ def NN_KernelOp : NN_Op<"kernel", [IsolatedFromAbove, Pure]> {
     ```
 
     Constraints:
-    - (C1) there is one map and one gather list per input and result, one tied entry per result
+    - (C1) sizes of the domain are not negative; there is one map and one gather list per input and result, one tied entry
+      per result
     - (C2) every map has as many results as its tensor has dimensions, and domain-many dimensions
     - (C3) a tied input has the type of its result, and is tied to one result
     - (C4) gathered inputs are i32 and have maps without symbols
-    - (C5) region arguments and yielded values are as the anchor wants
+    - (C5) region arguments and yielded values are as the anchor wants; operations of the region touch no memory
     - (C6) `attention` and `attention_grad` have the inputs that their parameters want, and no more than i32 starts beside them
   }];
   let arguments = (ins StrAttr:$label, AnyAttr:$anchor, DenseI64ArrayAttr:$domain,

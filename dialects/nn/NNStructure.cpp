@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "dialects/nn/NN.h"
+#include "dialects/nn/OpChecks.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/StringSet.h"
@@ -423,16 +424,17 @@ LogicalResult ParamOp::verify() {
 
 LogicalResult ShiftOp::verify() {
   // shift_c1
-  std::optional<int64_t> by = getBy().getConstant(), seq = getSeq().getConstant();
-  if (by && *by < 0)
-    return emitOpError() << "(C1) by must be 0 or more, found " << *by;
-  if (by && seq && *seq >= 1 && *by >= *seq)
+  Check check(*this);
+  if (failed(check.integer(1, "by", getBy(), 0)))
+    return failure();
+  // shift_c2
+  if (failed(check.integer(2, "seq", getSeq(), 1)))
+    return failure();
+  std::optional<int64_t> by = getKnownInt(getBy()), seq = getKnownInt(getSeq());
+  if (by && seq && *by >= *seq)
     return emitOpError() << "(C1) by must be less than seq, found " << *by << " and " << *seq
                          << ": no token would be left";
-  // shift_c2
   auto type = llvm::cast<TensorType>(getIds().getType());
-  if (seq && *seq < 1)
-    return emitOpError() << "(C2) seq must be 1 or more, found " << *seq;
   if (seq && type.isBound() && type.getDim(0) % *seq)
     return emitOpError() << "(C2) " << type.getDim(0) << " ids are not sequences of " << *seq;
   // shift_c3
@@ -447,13 +449,7 @@ LogicalResult LossOp::verify() {
   if (getName().empty())
     return emitOpError() << "(C1) needs a name";
   // loss_c2
-  llvm::Expected<double> weight = getExpr(getWeight()).evaluateFloat(ExprEnvironment());
-  if (!weight)
-    // Names have no values yet.
-    llvm::consumeError(weight.takeError());
-  else if (!(*weight >= 0))
-    return emitOpError() << "(C2) weight must be 0 or more, found " << getWeight().getText();
-  return success();
+  return Check(*this).notNegative(2, "weight", getWeight());
 }
 
 LogicalResult MetricOp::verify() {
@@ -476,7 +472,8 @@ LogicalResult UpdateOp::verify() {
   auto block = argument ? dyn_cast<BlockOp>(argument.getOwner()->getParentOp()) : BlockOp();
   if (!(param && param.getBuffer()) && !(block && block.isParamArg(argument.getArgNumber())))
     return emitOpError() << "(C1) the bias must be a parameter marked 'buffer'";
-  return success();
+  // update_c2
+  return Check(*this).notNegative(2, "rate", getRate());
 }
 
 } // namespace contraflow::nn

@@ -483,6 +483,7 @@ def NN_UpdateOp : NN_Op<"update", [AllTypesMatch<["bias", "load"]>]> {
 
     Constraints:
     - (C1) the bias is a parameter marked `buffer`, or an argument marked `param`
+    - (C2) `rate >= 0`
   }];
   let arguments = (ins NN_Vector:$bias, NN_Vector:$load, NN_ExprAttr:$rate);
   let assemblyFormat = "$bias `,` $load " # NN_Arg<"rate">.text # "attr-dict `:` custom<TensorType>(type($bias))";

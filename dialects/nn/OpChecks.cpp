@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialects/nn/OpChecks.h"
 
+#include <cmath>
+#include <limits>
+
 using namespace mlir;
 
 namespace contraflow::nn {
@@ -97,10 +100,12 @@ FailureOr<std::optional<double>> Check::evaluate(int constraint, StringRef name,
   if (!isBound(attr))
     return std::optional<double>();
   llvm::Expected<double> value = getExpr(attr).evaluateFloat(ExprEnvironment());
-  if (value)
+  if (value && !(std::abs(*value) > std::numeric_limits<float>::max()))
     return std::optional<double>(*value);
+  bool isNumber = bool(value);
   llvm::consumeError(value.takeError());
-  error(constraint) << name << " must be a number, found " << attr.getText();
+  error(constraint) << name << " must be a number" << (isNumber ? " that single precision holds" : "")
+                    << ", found " << attr.getText();
   return failure();
 }
 

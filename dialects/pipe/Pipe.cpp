@@ -35,6 +35,27 @@ std::string getSlotText(Direction direction, int64_t microBatch) {
   }
 }
 
+/// MLIR's text of a large double is hexadecimal; this one is the integer that it is.
+static ParseResult parseFlops(OpAsmParser &parser, FloatAttr &flops) {
+  constexpr unsigned kMostBits = 128;
+  SMLoc location = parser.getCurrentLocation();
+  APInt number;
+  OptionalParseResult result = parser.parseOptionalInteger(number);
+  if (!result.has_value() || failed(*result) || number.isNegative() || number.getActiveBits() > kMostBits)
+    return parser.emitError(location, "expected a number of flops");
+  APFloat value(APFloat::IEEEdouble());
+  value.convertFromAPInt(number, /*IsSigned=*/false, APFloat::rmNearestTiesToEven);
+  flops = FloatAttr::get(parser.getBuilder().getF64Type(), value);
+  return success();
+}
+
+static void printFlops(OpAsmPrinter &printer, Operation *, FloatAttr flops) {
+  APSInt number(/*BitWidth=*/256, /*isUnsigned=*/true);
+  bool isExact = false;
+  flops.getValue().convertToInteger(number, APFloat::rmTowardZero, &isExact);
+  printer << toString(number, /*Radix=*/10);
+}
+
 static ParseResult parseSlot(OpAsmParser &parser, DirectionAttr &direction, IntegerAttr &microBatch) {
   StringRef text;
   SMLoc location = parser.getCurrentLocation();
@@ -150,7 +171,7 @@ LogicalResult ParameterOp::verify() {
 //===----------------------------------------------------------------------===//
 
 void ProgramOp::build(OpBuilder &builder, OperationState &state, StringRef name, int64_t microBatches) {
-  build(builder, state, builder.getStringAttr(name), builder.getI64IntegerAttr(microBatches), IntegerAttr(),
+  build(builder, state, builder.getStringAttr(name), builder.getI64IntegerAttr(microBatches), FloatAttr(),
         IntegerAttr());
   state.regions.front()->emplaceBlock();
 }

@@ -52,7 +52,7 @@ def Pipe_ProgramOp : Pipe_Op<"program", [Symbol, IsolatedFromAbove, SingleBlock,
   let description = [{
     Buffers are declared first, then the runs follow in the order of execution. `arena` is the number
     of bytes that all programs of the module share; the memory phase writes it. `flops` are the floating-point operations of
-    all runs, as the model's operations cost them.
+    all runs, as the model's operations cost them; a step of the largest models has more than 64 bits count.
 
     ```mlir
     pipe.program @train micro_batches 1 arena 41324544 {
@@ -66,11 +66,11 @@ def Pipe_ProgramOp : Pipe_Op<"program", [Symbol, IsolatedFromAbove, SingleBlock,
     - (C1) `micro_batches` is positive
     - (C2) a program holds operations of this dialect only
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$micro_batches, OptionalAttr<I64Attr>:$flops,
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$micro_batches, OptionalAttr<F64Attr>:$flops,
                        OptionalAttr<I64Attr>:$arena);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name `micro_batches` $micro_batches (`flops` $flops^)? (`arena` $arena^)? attr-dict-with-keyword $body
+    $sym_name `micro_batches` $micro_batches (`flops` custom<Flops>($flops)^)? (`arena` $arena^)? attr-dict-with-keyword $body
   }];
   let builders = [OpBuilder<(ins "::llvm::StringRef":$name, "int64_t":$microBatches)>];
   let hasVerifier = 1;
@@ -83,7 +83,7 @@ class Pipe_BufferLikeOp<string mnemonic, list<Trait> traits = []>
 def Pipe_BufferOp : Pipe_BufferLikeOp<"buffer"> {
   let summary = "bytes with a name";
   let description = [{
-    Buffers of the first nine kinds keep their contents between programs and are the same bytes in
+    Buffers of the kinds up to `input` keep their contents between programs and are the same bytes in
     every program that names them; the others are live from their first to their last use.
     `at` is the offset in the arena, written by the memory phase.
 

@@ -52,6 +52,10 @@ bool isReadAfter(OpOperand &tied) {
   });
 }
 
+Value copyOf(OpBuilder &builder, Location loc, Value value) {
+  return nn::buildPointwise(builder, loc, "copy", value, [](ArrayRef<nn::Scalar> in) { return in[0]; });
+}
+
 /// Copies what `kernel` writes in place although it is read later; returns the number of copies.
 int64_t copyWhatIsReadLater(nn::KernelOp kernel) {
   int64_t count = 0;
@@ -59,9 +63,7 @@ int64_t copyWhatIsReadLater(nn::KernelOp kernel) {
     if (tied < 0 || !isReadAfter(kernel->getOpOperand(tied)))
       continue;
     OpBuilder builder(kernel);
-    Value copy = nn::buildPointwise(builder, kernel.getLoc(), "copy", kernel.getInputs()[tied],
-                                    [](ArrayRef<nn::Scalar> in) { return in[0]; });
-    kernel->setOperand(tied, copy);
+    kernel->setOperand(tied, copyOf(builder, kernel.getLoc(), kernel.getInputs()[tied]));
     ++count;
   }
   return count;
@@ -80,12 +82,12 @@ nn::KernelOp rootOf(Value value) {
   return {};
 }
 
-/// The argument whose memory a value is, if it is one.
-Value argumentOf(Value value) {
+/// The first value in the memory of `value`: an argument, a table, or what a kernel makes.
+Value firstInMemoryOf(Value value) {
   while (auto kernel = value.getDefiningOp<nn::KernelOp>()) {
     int64_t tied = kernel.getTied()[cast<OpResult>(value).getResultNumber()];
     if (tied < 0)
-      return {};
+      break;
     value = kernel.getInputs()[tied];
   }
   return value;
@@ -125,7 +127,7 @@ int64_t writeIntoTiedArguments(func::FuncOp function) {
     if (!role || role.getTied() < 0)
       continue;
     Value argument = function.getArgument(role.getTied());
-    if (argumentOf(operand.get()) == argument)
+    if (firstInMemoryOf(operand.get()) == argument)
       continue;
     nn::KernelOp root = rootOf(operand.get());
     bool isFree = root && llvm::all_of(argument.getUsers(),
@@ -136,6 +138,26 @@ int64_t writeIntoTiedArguments(func::FuncOp function) {
     }
     OpBuilder builder(ret);
     operand.set(copyInto(builder, function.getLoc(), operand.get(), argument));
+    ++count;
+  }
+  return count;
+}
+
+/// Where operations that do nothing are folded away, a result may be an argument or another result. Each has
+/// memory of its own for the caller. Returns the number of copies.
+int64_t separateResults(func::FuncOp function) {
+  auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
+  llvm::SmallPtrSet<Value, 8> taken;
+  int64_t count = 0;
+  for (OpOperand &operand : ret->getOpOperands()) {
+    auto role = function.getResultAttrOfType<nn::RoleAttr>(operand.getOperandNumber(), nn::kRoleName);
+    if (!role || role.getTied() >= 0)
+      continue;
+    Value first = firstInMemoryOf(operand.get());
+    if (first.getDefiningOp<nn::KernelOp>() && taken.insert(first).second)
+      continue;
+    OpBuilder builder(ret);
+    operand.set(copyOf(builder, function.getLoc(), operand.get()));
     ++count;
   }
   return count;
@@ -157,6 +179,7 @@ struct BuildKernels : impl::BuildKernelsPassBase<BuildKernels> {
     }
     mergeEqualTables(body);
     numCopies += writeIntoTiedArguments(getOperation());
+    numCopies += separateResults(getOperation());
     for (auto kernel : llvm::make_early_inc_range(body.getOps<nn::KernelOp>()))
       numCopies += copyWhatIsReadLater(kernel);
   }

@@ -93,11 +93,11 @@ private:
   }
 
   void countFlops(pipe::ProgramOp program) {
-    int64_t flops = 0;
+    double flops = 0;
     for (auto run : program.getBody().getOps<pipe::RunOp>())
       flops += nn::getFlops(getOperation().lookupSymbol(run.getFunction()));
     if (flops > 0)
-      program.setFlops(flops);
+      program.setFlops(APFloat(flops));
   }
 
   /// One `pipe.parameter` per tensor that a checkpoint has.

@@ -22,8 +22,9 @@ namespace {
 bool isParameter(nn::RoleKind kind) { return kind == nn::RoleKind::param || kind == nn::RoleKind::param_arg; }
 
 bool isAccumulator(nn::RoleKind kind) {
-  return llvm::is_contained(
-      {nn::RoleKind::grad, nn::RoleKind::grad_arg, nn::RoleKind::loss, nn::RoleKind::load}, kind);
+  return llvm::is_contained({nn::RoleKind::grad, nn::RoleKind::grad_arg, nn::RoleKind::loss,
+                             nn::RoleKind::metric, nn::RoleKind::load},
+                            kind);
 }
 
 /// Says of the operations of a function what they belong to; empty where that is not known.

@@ -11,7 +11,7 @@ extern "C" {
 
 /* Changes whenever a function below, the calling convention of generated functions, the scalars, the
    manifest or the payload changes its meaning. A trainer refuses a payload of another version. */
-#define CF_ABI_VERSION 2
+#define CF_ABI_VERSION 3
 
 /* A generated function. bases: one pointer per memory area that the function works on, in the order
    that its program rows list them; an area that a row leaves out is null. */

@@ -21,6 +21,8 @@ namespace {
 
 constexpr const char *kVersion = "checkpoint_version";
 constexpr const char *kChecksumPrefix = "checksum.";
+constexpr const char *kDataPosition = "data_position";
+constexpr const char *kDataFingerprint = "data_fingerprint";
 constexpr const char *kStepPrefix = "step-";
 
 /// What one thread hashes at a time. A part of the format: the checksum of a tensor is the hash of the hashes
@@ -99,9 +101,10 @@ void requireReadable(const SafetensorsFile &file, const std::vector<NamedTensor>
   throw Error(message<ErrorId::TensorUnreadable>(file.getPath(), tensors[size_t(tensor)].name));
 }
 
-/// A key of ours: damage to one of them leaves the others.
+/// A key that no other program writes: damage to one of them leaves the others.
 bool isOurs(const std::string &key) {
-  return key == kVersion || key == kHeaderChecksum || key.starts_with(kChecksumPrefix);
+  return key == kVersion || key == kHeaderChecksum || key == kDataPosition || key == kDataFingerprint ||
+         key.starts_with(kChecksumPrefix);
 }
 
 void requireVersion(const SafetensorsFile &file) {
@@ -123,9 +126,9 @@ Metadata checkpointMetadata(const std::vector<NamedTensor> &tensors, const Train
                        {kVersion, std::to_string(kCheckpointVersion)},
                        {kHeaderChecksum, ""},
                        {"step", std::to_string(state.step)},
-                       {"data_position", std::to_string(state.dataPosition)},
+                       {kDataPosition, std::to_string(state.dataPosition)},
                        {"seed", std::to_string(state.seed)},
-                       {"data_fingerprint", std::to_string(state.dataFingerprint)},
+                       {kDataFingerprint, std::to_string(state.dataFingerprint)},
                        {"build_id", state.buildId},
                        {"model", state.model},
                        {"run", state.run}};
@@ -144,9 +147,9 @@ void verifyChecksums(const SafetensorsFile &file, const ForEach &forEach) {
   if (!hasChecksums(file))
     return;
   const Metadata &metadata = file.getMetadata();
-  requireVersion(file);
-  if (!metadata.contains(kHeaderChecksum))
+  if (!file.hasHeaderChecksum())
     throw Error(message<ErrorId::HeaderChecksumLost>(file.getPath()));
+  requireVersion(file);
   std::vector<NamedTensor> tensors;
   for (const auto &[name, tensor] : file.getTensors())
     tensors.push_back({name, tensor});
@@ -167,9 +170,9 @@ std::optional<TrainingState> stateOf(const SafetensorsFile &file) {
     return std::nullopt;
   TrainingState state;
   state.step = number<int64_t>(file, "step");
-  state.dataPosition = number<int64_t>(file, "data_position");
+  state.dataPosition = number<int64_t>(file, kDataPosition);
   state.seed = number<uint64_t>(file, "seed");
-  state.dataFingerprint = number<uint64_t>(file, "data_fingerprint");
+  state.dataFingerprint = number<uint64_t>(file, kDataFingerprint);
   state.buildId = word(file, "build_id");
   state.model = word(file, "model");
   state.run = word(file, "run");
@@ -194,14 +197,34 @@ std::optional<int64_t> stepOfFolder(const std::string &name) {
   return step;
 }
 
+/// Files of others may stay where a checkpoint was deleted. A folder that lost its file without that is one
+/// of a checkpoint, and opening it says so.
+static bool holdsOthersOnly(const fs::path &folder) {
+  std::error_code error;
+  return !fs::exists(folder / kCheckpointFile, error) && !error && !fs::is_empty(folder, error) && !error;
+}
+
 std::vector<int64_t> stepsIn(const std::string &folder) {
   std::vector<int64_t> steps;
   std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
-    if (std::optional<int64_t> step = stepOfFolder(entry->path().filename().string()))
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    std::optional<int64_t> step = stepOfFolder(entry->path().filename().string());
+    if (step && !holdsOthersOnly(entry->path()))
       steps.push_back(*step);
+  }
   std::sort(steps.begin(), steps.end());
   return steps;
+}
+
+bool isCheckpoint(const std::string &file) {
+  fs::path path = fs::absolute(file).lexically_normal();
+  if (path.filename() == kCheckpointFile && stepOfFolder(path.parent_path().filename().string()))
+    return true;
+  try {
+    return hasChecksums(SafetensorsFile(file));
+  } catch (const Error &) {
+    return false;
+  }
 }
 
 std::vector<std::string> findCheckpoints(const std::string &path) {

@@ -15,6 +15,9 @@ namespace contraflow::abi {
 /// A reader refuses files of a version above its own. Changes whenever a key below changes its meaning.
 constexpr int64_t kCheckpointVersion = 1;
 
+/// Names of tensors that are no parameters begin so.
+constexpr const char *kOptimizerPrefix = "optimizer.", *kAveragePrefix = "ema.";
+
 /// What a run needs besides tensors to continue with the same bits. Random numbers have no state: they are
 /// functions of seed, step and position.
 struct TrainingState {
@@ -42,7 +45,8 @@ void forEachInOrder(int64_t count, const std::function<void(int64_t)> &body);
 Metadata checkpointMetadata(const std::vector<NamedTensor> &tensors, const TrainingState &state,
                             const ForEach &forEach = forEachInOrder);
 
-/// False: another program wrote this file, it has no checksums.
+/// False: another program wrote this file, it has no checksums. Of what has any metadata of ours all are
+/// expected.
 bool hasChecksums(const SafetensorsFile &file);
 
 /// Reads every byte of a file with checksums and throws base::Error naming the first tensor that has not its
@@ -53,6 +57,10 @@ void verifyChecksums(const SafetensorsFile &file, const ForEach &forEach = forEa
 /// The state in a file's metadata; nothing where it is no checkpoint of a run.
 std::optional<TrainingState> stateOf(const SafetensorsFile &file);
 
+/// Names of tensors that are no parameters begin with one of these and end with that of a parameter.
+constexpr const char *kFirstMomentPrefix = "optimizer.exp_avg.";
+constexpr const char *kSecondMomentPrefix = "optimizer.exp_avg_sq.";
+
 /// The file of a checkpoint in its folder.
 constexpr const char *kCheckpointFile = "model.safetensors";
 
@@ -60,8 +68,11 @@ constexpr const char *kCheckpointFile = "model.safetensors";
 std::string stepFolder(int64_t step);
 /// The step of such a name; nothing for another one.
 std::optional<int64_t> stepOfFolder(const std::string &name);
-/// The steps whose folders are in `folder`, in order; none where it cannot be read.
+/// The steps whose checkpoints are in `folder`, in order; none where it cannot be read.
 std::vector<int64_t> stepsIn(const std::string &folder);
+
+/// Whether a file that is there is a checkpoint of a run, whole or not.
+bool isCheckpoint(const std::string &file);
 
 /// The files that `path` may stand for, the newest first: the checkpoints of a run's folder, else the file of
 /// any other folder, else `path` itself. Throws base::Error for a folder without any.

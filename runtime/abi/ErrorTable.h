@@ -5,7 +5,7 @@
 //
 //   CF_ERROR(Name, Section, "text with {places}", "what to do")
 //
-// (runtime/abi/Errors.def, compiler/errors/Errors.def). Code names a row and gives its places values; how
+// (runtime/base/Errors.def, compiler/errors/Errors.def). Code names a row and gives its places values; how
 // many there are is checked when it is compiled. The catalogue of errors is printed from the same files.
 //
 //===----------------------------------------------------------------------===//

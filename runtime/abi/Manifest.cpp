@@ -481,6 +481,15 @@ struct Checker {
       throw Error(message<ErrorId::ManifestUnaligned>(what, offset));
   }
 
+  /// The same with `guard` bytes on both sides.
+  void guarded(const std::string &what, int64_t offset, int64_t bytes, int64_t guard) const {
+    int64_t limit = manifest.arenaBytes;
+    within(what, offset, bytes, limit);
+    if (offset < guard || guard > limit - offset - bytes)
+      throw Error(message<ErrorId::ManifestBeyond>(what, offset - guard, offset - guard,
+                                                   text(bytes, " + 2 * ", guard), limit));
+  }
+
   /// Bytes of `count` elements of four bytes.
   int64_t words(const std::string &what, std::optional<int64_t> count) const {
     int64_t bytes = 0;
@@ -553,7 +562,10 @@ struct Checker {
              int64_t guard) const {
     if (base < 0 || base >= int64_t(row.bases.size()) || row.bases[size_t(base)] < 0)
       throw Error(message<ErrorId::ManifestCheckedPointer>(what, base));
-    within(what, row.bases[size_t(base)] + offset - guard, bytes + 2 * guard, manifest.arenaBytes);
+    int64_t begin = 0;
+    if (__builtin_add_overflow(row.bases[size_t(base)], offset, &begin))
+      throw Error(message<ErrorId::ManifestBeyond>(what, offset, offset, bytes, manifest.arenaBytes));
+    guarded(what, begin, bytes, guard);
   }
 
   /// What the checks of a function say, for a row that calls it.
@@ -584,8 +596,7 @@ struct Checker {
     for (size_t index = 0; index < buffers.size(); ++index) {
       const Buffer &buffer = buffers[index];
       std::string what = text("memory.", name, "[", index, "] '", buffer.name, "'");
-      within(what, buffer.offset - manifest.guardBytes, buffer.bytes + 2 * manifest.guardBytes,
-             manifest.arenaBytes);
+      guarded(what, buffer.offset, buffer.bytes, manifest.guardBytes);
       if (buffer.first < 0 || buffer.last < buffer.first - 1 || buffer.last > rows)
         throw Error(message<ErrorId::ManifestMemoryRows>(what, buffer.first, buffer.last, rows));
     }
@@ -604,7 +615,7 @@ void Manifest::validate() const {
     throw Error(message<ErrorId::ManifestVocabulary>(vocab));
   if (arenaBytes < 0 || scratchBytesPerWorker < 0)
     throw Error(message<ErrorId::ManifestNegative>());
-  if (guardBytes < 0 || guardBytes % 64 != 0)
+  if (guardBytes < 0 || guardBytes % 64 != 0 || guardBytes > arenaBytes)
     throw Error(message<ErrorId::ManifestGuards>(guardBytes));
   if (maxLiveBytes < 0 || maxLiveBytes > arenaBytes)
     throw Error(message<ErrorId::ManifestLiveBytes>(maxLiveBytes, arenaBytes));

@@ -11,6 +11,10 @@
 
 namespace contraflow::abi {
 
+/// Steps, tokens and other counts of a run file are at most so many: every reader of JSON has such a number
+/// exactly.
+constexpr int64_t kMaxCount = 1'000'000'000'000'000;
+
 /// A piece of the arena, in bytes.
 struct Region {
   int64_t offset = 0;

@@ -7,12 +7,16 @@
 #include <cstdio>
 #include <fstream>
 #include <limits>
+#include <numeric>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <utility>
 
 namespace contraflow::abi {
 
+using base::Error;
+using base::ErrorId;
+using base::message;
 using base::text;
 
 namespace {
@@ -60,27 +64,35 @@ struct Moment {
 Moment findPeak(const Manifest &manifest) {
   Moment peak;
   for (const auto &[name, rows] : manifest.programs) {
-    std::vector<int64_t> changes(rows.size() + 2, 0);
-    for (const Buffer &buffer : manifest.findMemory(name)) {
-      int64_t last = std::min<int64_t>(buffer.last, int64_t(rows.size()));
-      if (buffer.first < 0 || buffer.first > last)
-        continue;
-      changes[size_t(buffer.first)] += buffer.bytes;
-      changes[size_t(last) + 1] -= buffer.bytes;
-    }
-    int64_t inUse = 0;
-    for (size_t row = 0; row < rows.size(); ++row) {
-      inUse += changes[row];
-      if (inUse > peak.bytes)
-        peak = {&name, int64_t(row), inUse};
-    }
+    std::vector<int64_t> live = liveBytes(manifest.findMemory(name), int64_t(rows.size()));
+    auto most = std::ranges::max_element(live);
+    if (most != live.end() && *most > peak.bytes)
+      peak = {&name, most - live.begin(), *most};
   }
   return peak;
 }
 
 } // namespace
 
+std::vector<int64_t> liveBytes(const std::vector<Buffer> &buffers, int64_t rows, int64_t guardBytes) {
+  constexpr int64_t kAlignment = 64;
+  std::vector<int64_t> changes(size_t(rows) + 1, 0);
+  for (const Buffer &buffer : buffers) {
+    int64_t end = std::min(buffer.last + 1, rows);
+    if (buffer.first < 0 || buffer.first >= end)
+      continue;
+    int64_t bytes = (buffer.bytes + kAlignment - 1) / kAlignment * kAlignment + 2 * guardBytes;
+    changes[size_t(buffer.first)] += bytes;
+    changes[size_t(end)] -= bytes;
+  }
+  std::partial_sum(changes.begin(), changes.end(), changes.begin());
+  changes.pop_back();
+  return changes;
+}
+
 std::string formatBytes(int64_t bytes) {
+  if (bytes == 1)
+    return "1 byte";
   constexpr const char *kUnits[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
   double value = double(bytes);
   size_t unit = 0;
@@ -91,10 +103,16 @@ std::string formatBytes(int64_t bytes) {
   return buffer;
 }
 
-MemoryNeed MemoryNeed::of(const Manifest &manifest, int threads) {
+void MemoryNeed::requireAtMost(int64_t limit) const {
+  if (bytes > limit)
+    throw Error(message<ErrorId::MemoryShort>(formatBytes(bytes), formatBytes(limit), peak));
+}
+
+MemoryNeed MemoryNeed::of(const Manifest &manifest, int threads, int64_t textBytes) {
   constexpr size_t kShown = 5;
-  MemoryNeed need{manifest.arenaBytes + threads * manifest.scratchBytesPerWorker,
-                  "of it, " + formatBytes(manifest.arenaBytes) + " are one arena"};
+  std::string ofText = textBytes > 0 ? "of it, " + formatBytes(textBytes) + " are text; " : "";
+  MemoryNeed need{manifest.arenaBytes + threads * manifest.scratchBytesPerWorker + textBytes,
+                  ofText + "of it, " + formatBytes(manifest.arenaBytes) + " are one arena"};
   Moment peak = findPeak(manifest);
   if (!peak.program)
     return need;
@@ -106,7 +124,7 @@ MemoryNeed MemoryNeed::of(const Manifest &manifest, int threads) {
     return std::pair(-a->bytes, a->offset) < std::pair(-b->bytes, b->offset);
   });
   const Row &row = manifest.programs.at(*peak.program)[size_t(peak.row)];
-  need.peak = text("most are in use in row ", peak.row, " of ", *peak.program, " (", row.direction,
+  need.peak = text(ofText, "most are in use in row ", peak.row, " of ", *peak.program, " (", row.direction,
                    row.layer.empty() ? "" : " of ", row.layer, "): ");
   for (size_t i = 0; i < std::min(kShown, largest.size()); ++i)
     need.peak += text(i ? ", " : "", largest[i]->name, ' ', formatBytes(largest[i]->bytes));

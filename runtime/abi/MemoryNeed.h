@@ -5,19 +5,30 @@
 
 #include "runtime/abi/Manifest.h"
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
 namespace contraflow::abi {
 
 /// Memory of a trainer, and what makes it that much.
 struct MemoryNeed {
-  /// Arena and scratch of the threads.
+  /// Arena, scratch of the threads, and text.
   int64_t bytes = 0;
-  /// Where the peak is and the largest things that are in use there; for people.
+  /// What the text is of it, where the peak is and the largest things that are in use there; for people.
   std::string peak;
 
-  static MemoryNeed of(const Manifest &manifest, int threads);
+  static MemoryNeed of(const Manifest &manifest, int threads, int64_t textBytes = 0);
+
+  /// Throws base::Error where it is more than `limit`.
+  void requireAtMost(int64_t limit) const;
 };
 
-/// "1.50 GiB".
+/// Bytes in use in each of the `rows` rows of a program: each buffer rounded up to 64, with `guardBytes` on
+/// both sides.
+std::vector<int64_t> liveBytes(const std::vector<Buffer> &buffers, int64_t rows, int64_t guardBytes = 0);
+
+/// "1 byte", "1.50 GiB".
 std::string formatBytes(int64_t bytes);
 
 /// Bytes of memory that this process can have: the machine's, or the least limit of its control groups or of

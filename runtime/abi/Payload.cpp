@@ -33,18 +33,27 @@ struct Trailer {
 };
 static_assert(sizeof(Trailer) == 64 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 
-uint64_t hashOf(std::string_view object, std::string_view manifest) {
-  return base::hash64(manifest, base::hash64(object));
+uint64_t hashOf(std::string_view stub, std::string_view object, std::string_view manifest) {
+  return base::hash64(manifest, base::hash64(object, base::hash64(stub)));
 }
 
-/// The trailer at the end of the file; nothing where the file has none.
-std::optional<Trailer> findTrailer(std::string_view file, const std::string &path) {
+/// What looks like a trailer at the end of the file.
+std::optional<Trailer> readTrailer(std::string_view file) {
   Trailer trailer;
   if (file.size() < sizeof(Trailer))
     return std::nullopt;
   std::memcpy(&trailer, file.data() + file.size() - sizeof(Trailer), sizeof(Trailer));
   if (std::memcmp(trailer.begin, kMagic, 8) != 0 || std::memcmp(trailer.end, kMagic, 8) != 0)
     return std::nullopt;
+  return trailer;
+}
+
+/// The trailer at the end of the file; nothing where the file has none.
+std::optional<Trailer> findTrailer(std::string_view file, const std::string &path) {
+  std::optional<Trailer> found = readTrailer(file);
+  if (!found)
+    return std::nullopt;
+  const Trailer &trailer = *found;
   uint64_t payload = file.size() - sizeof(Trailer);
   bool consistent = trailer.objectOffset <= payload &&
                     trailer.objectBytes <= payload - trailer.objectOffset &&
@@ -53,6 +62,14 @@ std::optional<Trailer> findTrailer(std::string_view file, const std::string &pat
   if (!consistent)
     throw Error(message<ErrorId::PayloadSizes>(path));
   return trailer;
+}
+
+/// Refuses a trainer that something was appended to.
+void requireEnd(std::string_view file, const std::string &path) {
+  for (size_t at = file.rfind(kMagic); at != std::string_view::npos && at > 0;
+       at = file.rfind(kMagic, at - 1))
+    if (size_t end = at + sizeof(Trailer::end); readTrailer(file.substr(0, end)))
+      throw Error(message<ErrorId::PayloadTail>(path, file.size() - end));
 }
 
 /// Refuses a program of this machine without a trailer that does not end where its section headers, the last
@@ -82,20 +99,20 @@ void appendPayload(const std::string &stub, const std::string &output, const Pay
   if (std::optional<Trailer> old = findTrailer(code, stub))
     code = code.substr(0, old->objectOffset);
   // The object starts on a page, so that tools can look at it in place.
-  std::string padding((4096 - code.size() % 4096) % 4096, '\0');
+  std::string padded(code);
+  padded.append((4096 - code.size() % 4096) % 4096, '\0');
   Trailer trailer;
   std::memcpy(trailer.begin, kMagic, 8);
   trailer.version = CF_ABI_VERSION;
-  trailer.objectOffset = code.size() + padding.size();
+  trailer.objectOffset = padded.size();
   trailer.objectBytes = payload.object.size();
   trailer.manifestOffset = trailer.objectOffset + trailer.objectBytes;
   trailer.manifestBytes = payload.manifest.size();
-  trailer.hash = hashOf(payload.object, payload.manifest);
+  trailer.hash = hashOf(padded, payload.object, payload.manifest);
   std::memcpy(trailer.end, kMagic, 8);
 
   base::AtomicFile file(output, 0755);
-  file.write(code);
-  file.write(padding);
+  file.write(padded);
   file.write(payload.object);
   file.write(payload.manifest);
   file.write({reinterpret_cast<const char *>(&trailer), sizeof(trailer)});
@@ -107,6 +124,7 @@ std::optional<Payload> readPayload(const std::string &executable, const std::str
   base::MappedFile file(executable);
   std::optional<Trailer> trailer = findTrailer(file.bytes(), path);
   if (!trailer) {
+    requireEnd(file.bytes(), path);
     requireWholeProgram(file.bytes(), path);
     return std::nullopt;
   }
@@ -115,7 +133,8 @@ std::optional<Payload> readPayload(const std::string &executable, const std::str
   Payload payload;
   payload.object = file.bytes().substr(trailer->objectOffset, trailer->objectBytes);
   payload.manifest = file.bytes().substr(trailer->manifestOffset, trailer->manifestBytes);
-  if (hashOf(payload.object, payload.manifest) != trailer->hash)
+  std::string_view stub = file.bytes().substr(0, trailer->objectOffset);
+  if (hashOf(stub, payload.object, payload.manifest) != trailer->hash)
     throw Error(message<ErrorId::PayloadDamaged>(path));
   return payload;
 }

@@ -14,7 +14,7 @@ namespace contraflow::abi {
 ///   stub | object | manifest | trailer (64 bytes)
 ///
 /// and the trailer has eight little-endian 64-bit words: "CFPAYLD1", CF_ABI_VERSION, offset and size of the
-/// object, offset and size of the manifest, hash of object and manifest, "CFPAYLD1".
+/// object, offset and size of the manifest, hash of stub, object and manifest, "CFPAYLD1".
 struct Payload {
   /// A shared object (ELF) that exports the functions of the manifest and imports runtime/abi only.
   std::string object;
@@ -26,7 +26,8 @@ struct Payload {
 /// has already is replaced. Throws base::Error.
 void appendPayload(const std::string &stub, const std::string &output, const Payload &payload);
 
-/// The payload of an executable, nothing where it has none. Throws base::Error where it is damaged or cut.
+/// The payload of an executable, nothing where it has none. Throws base::Error where the file, its stub
+/// included, is damaged or cut.
 /// Messages name the file `shownAs`, where that is not empty.
 std::optional<Payload> readPayload(const std::string &executable, const std::string &shownAs = "");
 

@@ -10,9 +10,11 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <tuple>
+#include <utility>
 
 namespace contraflow::abi {
 
@@ -124,14 +126,89 @@ private:
   const Json &json;
 };
 
-/// Where the digits of the checksum stand in a header; npos where it has none. No other text looks like the
-/// key: inside of strings quotes are escaped.
+/// Tells how much of a text a parser has read.
+struct CountingIterator {
+  // Names that std::iterator_traits looks for. NOLINTBEGIN(readability-identifier-naming)
+  using iterator_category = std::input_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char *;
+  using reference = const char &;
+  // NOLINTEND(readability-identifier-naming)
+
+  const char *at;
+  /// Shared by the copies that the parser makes.
+  const char **furthest;
+
+  reference operator*() const { return *at; }
+  CountingIterator &operator++() {
+    *furthest = ++at;
+    return *this;
+  }
+  bool operator==(const CountingIterator &other) const { return at == other.at; }
+};
+
+/// Stops a parser at the value of the checksum of a header, which is a key of an object in the header. What
+/// follows it may be damaged.
+class ChecksumFinder : public nlohmann::json_sax<Json> {
+public:
+  explicit ChecksumFinder(std::string_view header) : header(header), furthest(header.data()) {
+    Json::sax_parse(CountingIterator{header.data(), &furthest},
+                    CountingIterator{header.data() + header.size(), &furthest}, this);
+  }
+
+  /// Where the digits stand; npos where there are none.
+  size_t getBegin() const { return begin; }
+
+  bool start_object(size_t) override { return ++depth, goOn(); }
+  bool end_object() override { return --depth, goOn(); }
+  bool start_array(size_t) override { return ++depth, goOn(); }
+  bool end_array() override { return --depth, goOn(); }
+  bool key(std::string &name) override {
+    isNext = depth == 2 && name == kHeaderChecksum;
+    return true;
+  }
+  bool string(std::string &value) override {
+    // The closing quote is read. A digit is one byte; an escaped one would be more.
+    size_t end = size_t(furthest - header.data()) - 1;
+    if (isNext && value.size() == kChecksumDigits && header.substr(0, end).ends_with('"' + value))
+      begin = end - kChecksumDigits;
+    return goOn();
+  }
+  bool null() override { return goOn(); }
+  bool boolean(bool) override { return goOn(); }
+  bool number_integer(int64_t) override { return goOn(); }
+  bool number_unsigned(uint64_t) override { return goOn(); }
+  bool number_float(double, const std::string &) override { return goOn(); }
+  bool binary(Json::binary_t &) override { return goOn(); }
+  bool parse_error(size_t, const std::string &, const nlohmann::detail::exception &) override {
+    failed = true;
+    return false;
+  }
+  bool hasFailed() const { return failed; }
+
+private:
+  /// False behind the value.
+  bool goOn() { return !std::exchange(isNext, false); }
+
+  std::string_view header;
+  const char *furthest;
+  size_t begin = std::string_view::npos;
+  int64_t depth = 0;
+  bool isNext = false;
+  bool failed = false;
+};
+
+/// Where its digits stand; npos where there are none. Damage may end the parser before it comes to them: then
+/// as the text that we write.
 size_t findHeaderChecksum(std::string_view header) {
-  const std::string key = text('"', kHeaderChecksum, "\":\"");
-  size_t found = header.find(key);
-  size_t begin = found + key.size();
-  return found == std::string_view::npos || begin + kChecksumDigits > header.size() ? std::string_view::npos
-                                                                                    : begin;
+  ChecksumFinder finder(header);
+  if (!finder.hasFailed())
+    return finder.getBegin();
+  std::string before = base::text('"', kHeaderChecksum, "\":\"");
+  size_t at = header.find(before);
+  bool isWhole = at != std::string_view::npos && header.size() - at - before.size() > kChecksumDigits;
+  return isWhole ? at + before.size() : std::string_view::npos;
 }
 
 /// Of a header whose digits stand at `begin`.
@@ -140,14 +217,16 @@ std::string headerChecksum(std::string header, size_t begin) {
   return base::hashText(base::hash64(header));
 }
 
-void requireHeaderChecksum(const std::string &path, std::string_view header) {
+/// False where the header has no checksum.
+bool requireHeaderChecksum(const std::string &path, std::string_view header) {
   size_t begin = findHeaderChecksum(header);
   if (begin == std::string_view::npos)
-    return;
+    return false;
   std::string_view written = header.substr(begin, kChecksumDigits);
   std::string found = headerChecksum(std::string(header), begin);
   if (written != found)
     throw Error(message<ErrorId::HeaderDamaged>(path, found, written));
+  return true;
 }
 
 /// The header as JSON. A parser takes the last of two values of one key without a word; here that is an
@@ -262,13 +341,13 @@ SafetensorsFile::SafetensorsFile(const std::string &path) : file(path), path(pat
     throw Error(message<ErrorId::HeaderTooLong>(path, headerBytes));
   if (headerBytes > bytes.size())
     throw Error(message<ErrorId::HeaderCut>(path, headerBytes, bytes.size()));
-  requireHeaderChecksum(path, bytes.substr(0, headerBytes));
+  headerIsChecked = requireHeaderChecksum(path, bytes.substr(0, headerBytes));
   Json header = parseHeader(path, bytes.substr(0, headerBytes));
   bytes.remove_prefix(headerBytes);
 
   std::vector<Extent> extents;
   for (const auto &[name, json] : header.items()) {
-    if (name == "__metadata__") {
+    if (name == kMetadataName) {
       metadata = parseMetadata(path, json);
       continue;
     }
@@ -341,7 +420,7 @@ static std::string makeHeader(const std::string &path, const std::vector<NamedTe
   std::set<std::string> names;
   int64_t offset = 0;
   for (const auto &[name, tensor] : tensors) {
-    if (name == "__metadata__" || !names.insert(name).second)
+    if (name == kMetadataName || !names.insert(name).second)
       throw Error(message<ErrorId::TensorTwice>(path, name));
     int64_t end = offset + tensor.bytes();
     header += text(header.size() > 1 ? "," : "", quote(name), ":{\"dtype\":\"", nameOf(tensor.type),

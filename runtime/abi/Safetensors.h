@@ -35,6 +35,9 @@ std::string shapeText(const std::vector<int64_t> &shape);
 
 using Metadata = std::map<std::string, std::string>;
 
+/// The name that a header has for itself; no tensor has it.
+constexpr const char *kMetadataName = "__metadata__";
+
 /// A metadata key. A writer that finds it among its metadata puts there the checksum of the header: the
 /// digits of base::hash64 of the header with zeros in place of these digits.
 constexpr const char *kHeaderChecksum = "header_checksum";
@@ -48,6 +51,8 @@ public:
 
   const std::string &getPath() const { return path; }
   const Metadata &getMetadata() const { return metadata; }
+  /// Its header had one, which was right.
+  bool hasHeaderChecksum() const { return headerIsChecked; }
   /// By name, sorted.
   const std::map<std::string, TensorView> &getTensors() const { return tensors; }
   /// Null where there is none.
@@ -64,6 +69,7 @@ private:
   base::MappedFile file;
   std::string path;
   Metadata metadata;
+  bool headerIsChecked = false;
   std::map<std::string, TensorView> tensors;
 };
 

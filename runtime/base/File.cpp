@@ -32,6 +32,15 @@ struct Descriptor {
   }
 };
 
+/// File systems over a network can be interrupted here.
+bool sync(int descriptor) {
+  int result = 0;
+  do
+    result = fsync(descriptor);
+  while (result != 0 && errno == EINTR);
+  return result == 0;
+}
+
 /// Opens a regular file for reading and tells its size. Without O_NONBLOCK a fifo would block here.
 Descriptor openRegular(const std::string &path, size_t &size) {
   Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
@@ -98,9 +107,22 @@ std::string readFile(const std::string &path) {
   return content;
 }
 
+bool writeAll(int descriptor, std::string_view bytes) {
+  // Linux writes at most 2 GiB a call.
+  while (!bytes.empty()) {
+    ssize_t count = ::write(descriptor, bytes.data(), std::min<size_t>(bytes.size(), 1u << 30));
+    if (count < 0 && errno == EINTR)
+      continue;
+    if (count < 0)
+      return false;
+    bytes.remove_prefix(size_t(count));
+  }
+  return true;
+}
+
 void syncFolder(const std::string &path) {
   Descriptor folder{open(path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (folder.number < 0 || fsync(folder.number) != 0)
+  if (folder.number < 0 || !sync(folder.number))
     fail("sync the folder", path);
 }
 
@@ -109,7 +131,10 @@ AtomicFile::AtomicFile(const std::string &path, unsigned mode) : path(path), tem
   if (descriptor < 0)
     fail("create", temporary);
   if (fchmod(descriptor, mode) != 0) {
+    int reason = errno;
     close(std::exchange(descriptor, -1));
+    unlink(temporary.c_str());
+    errno = reason;
     fail("set the mode of", temporary);
   }
 }
@@ -136,19 +161,12 @@ void AtomicFile::reserve(size_t bytes) {
 }
 
 void AtomicFile::write(std::string_view bytes) {
-  // Linux writes at most 2 GiB a call.
-  while (!bytes.empty()) {
-    ssize_t count = ::write(descriptor, bytes.data(), std::min<size_t>(bytes.size(), 1u << 30));
-    if (count < 0 && errno == EINTR)
-      continue;
-    if (count < 0)
-      fail("write", temporary);
-    bytes.remove_prefix(size_t(count));
-  }
+  if (!writeAll(descriptor, bytes))
+    fail("write", temporary);
 }
 
 void AtomicFile::commit() {
-  if (fsync(descriptor) != 0)
+  if (!sync(descriptor))
     fail("sync", temporary);
   if (rename(temporary.c_str(), path.c_str()) != 0)
     fail("replace", path);

@@ -32,6 +32,9 @@ private:
 /// The content of a regular file; throws Error.
 std::string readFile(const std::string &path);
 
+/// Whether all bytes were written, however often a signal came in between; errno says why not.
+bool writeAll(int descriptor, std::string_view bytes);
+
 /// Makes names that were added to a folder or taken out of it outlive a power cut; throws Error.
 void syncFolder(const std::string &path);
 

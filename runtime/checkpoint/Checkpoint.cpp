@@ -10,6 +10,7 @@
 
 namespace contraflow::checkpoint {
 
+using abi::kAveragePrefix;
 using abi::NamedTensor;
 using abi::SafetensorsFile;
 using base::Error;
@@ -19,8 +20,6 @@ using base::text;
 
 namespace {
 
-constexpr const char *kAveragePrefix = "ema.";
-
 /// A region of the arena that a run continues from besides the parameters, where the program has it: one
 /// tensor for each parameter, or for each that is trained.
 struct StateRegion {
@@ -28,8 +27,8 @@ struct StateRegion {
   const char *prefix;
   bool onlyTrainable = true;
 };
-constexpr StateRegion kStateRegions[] = {{"first_moments", "optimizer.exp_avg."},
-                                         {"second_moments", "optimizer.exp_avg_sq."},
+constexpr StateRegion kStateRegions[] = {{"first_moments", abi::kFirstMomentPrefix},
+                                         {"second_moments", abi::kSecondMomentPrefix},
                                          {"ema", kAveragePrefix, false}};
 
 /// The tensors of `wanted` exist in the file with these shapes.
@@ -58,6 +57,11 @@ void read(const SafetensorsFile &file, const std::vector<NamedTensor> &tensors) 
 
 bool isState(const std::string &name) {
   return std::ranges::any_of(kStateRegions, [&](auto &region) { return name.starts_with(region.prefix); });
+}
+
+bool isFinite(const NamedTensor &named) {
+  std::span values{static_cast<const float *>(named.tensor.data), size_t(named.tensor.elements())};
+  return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
 }
 
 /// A tensor without elements (the weights of zero shared experts) is nothing to use.
@@ -97,8 +101,6 @@ void requireUsable(executor::Executor &executor, const SafetensorsFile &file, Us
   }
   if (!abi::stateOf(file))
     throw Error(message<ErrorId::StateAbsent>(file.getPath()));
-  if (!abi::hasChecksums(file))
-    throw Error(message<ErrorId::ChecksumsAbsent>(file.getPath()));
   check(file, tensorsToResume(executor, file));
 }
 
@@ -131,11 +133,32 @@ std::vector<NamedTensor> tensorsOfRun(executor::Executor &executor) {
 }
 
 void requireFinite(executor::Executor &executor, int64_t step) {
-  for (const auto &[name, tensor] : tensorsOfRun(executor)) {
-    std::span<const float> values{static_cast<const float *>(tensor.data), size_t(tensor.elements())};
-    if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
-      throw Error(message<ErrorId::ParametersNotFinite>(name, step));
+  constexpr size_t kChunk = 1 << 18;
+  struct Chunk {
+    const std::string *name;
+    std::span<const float> values;
+  };
+  std::vector<NamedTensor> tensors = tensorsOfRun(executor);
+  std::vector<Chunk> chunks;
+  for (const auto &[name, tensor] : tensors) {
+    std::span<const float> rest{static_cast<const float *>(tensor.data), size_t(tensor.elements())};
+    for (; !rest.empty(); rest = rest.subspan(chunks.back().values.size()))
+      chunks.push_back({&name, rest.first(std::min(rest.size(), kChunk))});
   }
+  std::vector<char> finite(chunks.size());
+  forEachOn(executor)(int64_t(chunks.size()), [&](int64_t i) {
+    finite[size_t(i)] =
+        std::ranges::all_of(chunks[size_t(i)].values, [](float value) { return std::isfinite(value); });
+  });
+  auto bad = std::ranges::find(finite, char(false));
+  if (bad != finite.end())
+    throw Error(message<ErrorId::ParametersNotFinite>(*chunks[size_t(bad - finite.begin())].name, step));
+}
+
+void requireFiniteParameters(executor::Executor &executor, const std::string &path) {
+  for (const NamedTensor &tensor : tensorsOf(executor, "parameters", "", false))
+    if (!isFinite(tensor))
+      throw Error(message<ErrorId::TensorNotFinite>(path, tensor.name));
 }
 
 abi::ForEach forEachOn(executor::Executor &executor) {

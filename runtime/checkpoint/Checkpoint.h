@@ -43,6 +43,9 @@ std::vector<abi::NamedTensor> tensorsOfRun(executor::Executor &executor);
 /// Throws base::Error naming a tensor of tensorsOfRun() that holds a number that is not finite.
 void requireFinite(executor::Executor &executor, int64_t step);
 
+/// Throws base::Error naming a parameter that is not finite since it was read from a file.
+void requireFiniteParameters(executor::Executor &executor, const std::string &path);
+
 /// The threads of an executor, for abi::verifyChecksums and abi::checkpointMetadata.
 abi::ForEach forEachOn(executor::Executor &executor);
 

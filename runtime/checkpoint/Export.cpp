@@ -14,18 +14,56 @@ using base::ErrorId;
 using base::message;
 namespace fs = std::filesystem;
 
+namespace {
+
+constexpr const char *kConfigFile = "config.json";
+/// The metadata by which an export knows an earlier one.
+constexpr const char *kWriter = "writer", *kWriterName = "contraflow export";
+
+bool isExport(const std::string &file) {
+  try {
+    abi::SafetensorsFile opened(file);
+    auto writer = opened.getMetadata().find(kWriter);
+    return writer != opened.getMetadata().end() && writer->second == kWriterName;
+  } catch (const base::Error &) {
+    return false;
+  }
+}
+
+} // namespace
+
+void requireExportFolder(const std::string &folder) {
+  fs::path path = fs::absolute(folder).lexically_normal();
+  if (!path.has_filename())
+    path = path.parent_path();
+  std::string model = (fs::path(folder) / abi::kCheckpointFile).string(),
+              config = (fs::path(folder) / kConfigFile).string();
+  auto isThere = [](const std::string &file) {
+    std::error_code error;
+    return fs::exists(fs::symlink_status(file, error));
+  };
+  if (abi::stepOfFolder(path.filename().string()) || !abi::stepsIn(folder).empty() ||
+      (isThere(model) && abi::isCheckpoint(model)))
+    throw base::Error(message<ErrorId::ExportOverCheckpoint>(folder));
+  bool isOurs = isExport(model);
+  for (const std::string &file : {model, config})
+    if (isThere(file) && !isOurs)
+      throw base::Error(message<ErrorId::ExportOverFile>(file));
+}
+
 void exportModel(executor::Executor &executor, const std::string &folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error && !fs::is_directory(folder))
     throw base::Error(message<ErrorId::FolderUnmakable>(folder, error.message()));
-  // The keys keep the order that people wrote them in.
-  auto run = nlohmann::ordered_json::parse(executor.getManifest().run);
-  base::AtomicFile config((fs::path(folder) / "config.json").string());
-  config.write(run.value("model", nlohmann::ordered_json::object()).dump(2) + "\n");
+  // First, so that what an export that was killed left is known as one.
+  abi::writeSafetensors((fs::path(folder) / abi::kCheckpointFile).string(),
+                        tensorsOf(executor, "parameters", "", false),
+                        {{"format", "pt"}, {kWriter, kWriterName}});
+  auto run = nlohmann::json::parse(executor.getManifest().run);
+  base::AtomicFile config((fs::path(folder) / kConfigFile).string());
+  config.write(run.value("model", nlohmann::json::object()).dump(2) + "\n");
   config.commit();
-  abi::writeSafetensors((fs::path(folder) / "model.safetensors").string(),
-                        tensorsOf(executor, "parameters", "", false), {{"format", "pt"}});
 }
 
 } // namespace contraflow::checkpoint

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
+#include <ranges>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -23,16 +24,22 @@ namespace {
 
 constexpr const char *kPartial = ".partial";
 
-/// Makes a folder and those above it; their names outlive a power cut.
-void makeFolder(const fs::path &path) {
+/// Makes a folder and those above it, and adds them to `made`; their names outlive a power cut.
+void makeFolder(const fs::path &path, std::vector<fs::path> &made) {
   if (path.empty() || fs::is_directory(path))
     return;
-  makeFolder(path.parent_path());
+  makeFolder(path.parent_path(), made);
   std::error_code error;
-  fs::create_directory(path, error);
+  if (fs::create_directory(path, error))
+    made.push_back(path);
   if (error && !fs::is_directory(path))
     throw Error(message<ErrorId::CheckpointFolder>(path.string(), error.message()));
   base::syncFolder(path.parent_path().string());
+}
+
+void makeFolder(const fs::path &path) {
+  std::vector<fs::path> made;
+  makeFolder(path, made);
 }
 
 void move(const fs::path &from, const fs::path &to) {
@@ -42,12 +49,31 @@ void move(const fs::path &from, const fs::path &to) {
     throw Error(message<ErrorId::CheckpointMove>(from.string(), to.string(), error.message()));
 }
 
+/// Deletes what a checkpoint is made of, and its folder unless somebody keeps files there. False where that
+/// cannot be.
+bool removeCheckpoint(const fs::path &folder, std::error_code &error) {
+  fs::path file = folder / abi::kCheckpointFile;
+  for (const fs::path &path : {file, fs::path(file.string() + kPartial)})
+    if (fs::remove(path, error); error)
+      return false;
+  fs::remove(folder, error);
+  return !error || error == std::errc::directory_not_empty;
+}
+
+/// Whether the file of a checkpoint is all that its folder holds.
+bool holdsNothingElse(const fs::path &folder) {
+  std::error_code error;
+  fs::directory_iterator entry(folder, error), end;
+  return !error && entry != end && entry->path().filename() == abi::kCheckpointFile &&
+         entry.increment(error) == end;
+}
+
 /// Deletes a folder at the end of a scope unless it was renamed.
 struct PartialFolder {
   fs::path path;
   ~PartialFolder() {
     std::error_code error;
-    fs::remove_all(path, error);
+    removeCheckpoint(path, error);
   }
 };
 
@@ -56,14 +82,16 @@ struct PartialFolder {
 Folder::Folder(std::string path, Say say) : path(std::move(path)), say(std::move(say)) {}
 
 Folder::~Folder() {
+  // Folders that are not empty stay. Before the lock ends: nobody shall take a folder that goes away.
+  std::error_code error;
+  for (const fs::path &folder : std::views::reverse(made))
+    fs::remove(folder, error);
   if (descriptor >= 0)
     close(descriptor);
 }
 
 void Folder::claim() {
-  std::error_code error;
-  if (!fs::is_directory(path, error))
-    return;
+  makeFolder(path, made);
   lock();
   removeLeftovers();
   if (std::vector<int64_t> foreign = foreignSteps(); !foreign.empty())
@@ -87,9 +115,10 @@ void Folder::removeLeftovers() {
       leftovers.push_back(entry->path());
   }
   for (const fs::path &leftover : leftovers) {
-    fs::remove_all(leftover, error);
-    say(text(error ? "warning: cannot remove '" : "removed '", leftover.string(),
-             "', which a run that was killed left"));
+    bool isRemoved = removeCheckpoint(leftover, error);
+    if (!isRemoved || !fs::exists(leftover))
+      say(text(isRemoved ? "removed '" : "warning: cannot remove '", leftover.string(),
+               "', which a run that was killed left"));
   }
 }
 
@@ -126,15 +155,18 @@ std::string Folder::fileOf(int64_t step) const {
 
 void Folder::save(const std::vector<abi::NamedTensor> &tensors, const abi::Metadata &metadata, int64_t step,
                   const Retention &retention) {
-  makeFolder(path);
-  if (descriptor < 0)
-    lock();
   fs::path target = fs::path(path) / abi::stepFolder(step);
   PartialFolder partial{target.string() + kPartial};
   makeFolder(partial.path);
   abi::writeSafetensors((partial.path / abi::kCheckpointFile).string(), tensors, metadata);
   setAside();
-  move(partial.path, target);
+  // What holds files of somebody else stayed when its checkpoint went.
+  if (fs::is_directory(target) && !fs::is_empty(target)) {
+    move(partial.path / abi::kCheckpointFile, target / abi::kCheckpointFile);
+    base::syncFolder(target.string());
+  } else {
+    move(partial.path, target);
+  }
   base::syncFolder(path);
   ownUntil = step;
   removeOld(retention);
@@ -150,10 +182,12 @@ void Folder::removeOld(const Retention &retention) {
       continue;
     fs::path folder = fs::path(path) / abi::stepFolder(step), partial = folder.string() + kPartial;
     std::error_code error;
-    fs::rename(folder, partial, error);
-    if (!error)
-      fs::remove_all(partial, error);
-    if (error)
+    // Killed in between, no folder is left that looks like a checkpoint.
+    if (holdsNothingElse(folder))
+      fs::rename(folder, partial, error);
+    else
+      partial = folder;
+    if (error || !removeCheckpoint(partial, error))
       say(text("warning: cannot delete the old checkpoint '", folder.string(), "': ", error.message()));
   }
 }

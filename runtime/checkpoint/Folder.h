@@ -6,6 +6,7 @@
 #include "runtime/checkpoint/Checkpoint.h"
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,9 @@ struct Retention {
   int64_t every = 0;
 };
 
-/// <path>/step-<number>/model.safetensors for each checkpoint. A folder with such a name is whole: it is
-/// written as step-<number>.partial, synced and renamed, and renamed back before it is deleted.
+/// <path>/step-<number>/model.safetensors for each checkpoint. A file with such a name is whole: its folder
+/// is written as step-<number>.partial, synced and renamed, and renamed back before it is deleted. Files of
+/// others in it stay, and it with them.
 ///
 /// The folder holds checkpoints of one run. What an earlier one left there moves to <path>/earlier-<n> when
 /// the first checkpoint of this run is written; nothing of it is deleted.
@@ -34,13 +36,13 @@ public:
   /// this call all are of an earlier run.
   void continueFrom(int64_t step) { ownUntil = step; }
 
-  /// Keeps other processes from writing to the folder, as long as this object lives, deletes what a killed
-  /// run left and says what will become of the checkpoints of an earlier run. The folder may not exist yet:
-  /// save() makes it.
+  /// Makes the folder, keeps other processes from writing to it as long as this object lives, deletes what a
+  /// killed run left and says what will become of the checkpoints of an earlier run. A folder that is made
+  /// here and stays empty goes away with this object.
   void claim();
 
-  /// Writes a checkpoint; then deletes what `retention` does not keep. When it throws, those that were there
-  /// still are.
+  /// After claim(): writes a checkpoint; then deletes what `retention` does not keep. When it throws, those
+  /// that were there still are.
   void save(const std::vector<abi::NamedTensor> &tensors, const abi::Metadata &metadata, int64_t step,
             const Retention &retention);
 
@@ -57,8 +59,10 @@ private:
 
   std::string path;
   Say say;
-  /// Holds the lock; -1 where the folder does not exist yet.
+  /// Holds the lock; -1 where the folder is not claimed.
   int descriptor = -1;
+  /// Folders that claim() made, the outermost first.
+  std::vector<std::filesystem::path> made;
   int64_t ownUntil = -1;
 };
 

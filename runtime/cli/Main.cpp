@@ -4,6 +4,7 @@
 #include "runtime/abi/MemoryNeed.h"
 #include "runtime/abi/Payload.h"
 #include "runtime/base/Error.h"
+#include "runtime/base/Output.h"
 #include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/checkpoint/Export.h"
 #include "runtime/cli/Options.h"
@@ -11,7 +12,9 @@
 #include "runtime/executor/Executor.h"
 
 #include <csignal>
+#include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 
@@ -58,10 +61,8 @@ int threadsOf(const Options &options) {
 /// The arena is taken page by page, and a machine that runs out of memory ends a process without a word.
 void requireMemory(const abi::Manifest &manifest, int threads) {
   abi::MemoryNeed need = abi::MemoryNeed::of(manifest, threads);
-  int64_t limit = abi::getMemoryLimit(), unused = abi::getFreeMemory();
-  if (need.bytes > limit)
-    throw base::Error(base::message<base::ErrorId::MemoryShort>(abi::formatBytes(need.bytes),
-                                                                abi::formatBytes(limit), need.peak));
+  need.requireAtMost(abi::getMemoryLimit());
+  int64_t unused = abi::getFreeMemory();
   // Others may give memory back, so that this is no error.
   if (need.bytes > unused)
     std::fprintf(stderr, "contraflow: warning: %s\n",
@@ -70,36 +71,48 @@ void requireMemory(const abi::Manifest &manifest, int threads) {
                      .c_str());
 }
 
-void printInfo(const abi::Manifest &manifest) {
+/// As printf does.
+[[gnu::format(printf, 2, 3)]] void append(std::string &text, const char *format, ...) {
+  char *line = nullptr;
+  va_list values;
+  va_start(values, format);
+  if (vasprintf(&line, format, values) >= 0)
+    text += line;
+  va_end(values);
+  std::free(line);
+}
+
+std::string describe(const abi::Manifest &manifest) {
   int64_t elements = 0, buffers = 0;
   for (const abi::Parameter &parameter : manifest.parameters)
     (parameter.trainable ? elements : buffers) += parameter.elements();
   auto number = [](int64_t value) { return static_cast<long long>(value); };
-  std::printf("model          %s\nbuild          %s\n", manifest.model.c_str(), manifest.buildId.c_str());
-  std::printf("parameters     %lld trained, %lld in buffers, %zu entries\n", number(elements),
-              number(buffers), manifest.parameters.size());
-  std::printf("vocabulary     %lld\n", number(manifest.vocab));
-  std::printf("step           %lld micro-batches of %lld sequences of %lld ids\n",
-              number(manifest.microBatches), number(manifest.batch), number(manifest.seq));
-  std::printf("memory         %lld MiB arena, %lld KiB scratch per thread\n",
-              number(manifest.arenaBytes >> 20), number(manifest.scratchBytesPerWorker >> 10));
-  std::printf("  %-14s %12lld bytes, %lld live at most\n", "arena", number(manifest.arenaBytes),
-              number(manifest.maxLiveBytes));
+  std::string info =
+      base::text("model          ", manifest.model, "\nbuild          ", manifest.buildId, "\n");
+  append(info, "parameters     %lld trained, %lld in buffers, %zu entries\n", number(elements),
+         number(buffers), manifest.parameters.size());
+  append(info, "vocabulary     %lld\n", number(manifest.vocab));
+  append(info, "step           %lld micro-batches of %lld sequences of %lld ids\n",
+         number(manifest.microBatches), number(manifest.batch), number(manifest.seq));
+  append(info, "memory         %lld MiB arena, %lld KiB scratch per thread\n",
+         number(manifest.arenaBytes >> 20), number(manifest.scratchBytesPerWorker >> 10));
+  append(info, "  %-14s %12lld bytes, %lld live at most\n", "arena", number(manifest.arenaBytes),
+         number(manifest.maxLiveBytes));
   for (const auto &[name, region] : manifest.regions)
-    std::printf("  %-14s %12lld bytes at %lld\n", name.c_str(), number(region.bytes), number(region.offset));
+    append(info, "  %-14s %12lld bytes at %lld\n", name.c_str(), number(region.bytes), number(region.offset));
   if (manifest.guardBytes > 0)
-    std::printf("checked        %lld guard bytes on both sides of every buffer\n",
-                number(manifest.guardBytes));
-  std::printf("functions      %zu\n", manifest.functions.size());
+    append(info, "checked        %lld guard bytes on both sides of every buffer\n",
+           number(manifest.guardBytes));
+  append(info, "functions      %zu\n", manifest.functions.size());
   for (const auto &[name, program] : manifest.programs)
-    std::printf("  program %-12s %6zu rows\n", name.c_str(), program.size());
-  std::printf("losses        ");
+    append(info, "  program %-12s %6zu rows\n", name.c_str(), program.size());
+  info += "losses        ";
   for (const abi::Loss &loss : manifest.losses)
-    std::printf(" %s*%g", loss.name.c_str(), loss.weight);
-  std::printf("\nprocessor     ");
+    append(info, " %s*%g", loss.name.c_str(), loss.weight);
+  info += "\nprocessor     ";
   for (const std::string &feature : manifest.isa)
-    std::printf(" %s", feature.c_str());
-  std::printf("\nrun file       %s\n", manifest.run.c_str());
+    info += " " + feature;
+  return info + "\nrun file       " + manifest.run + "\n";
 }
 
 void loadModel(executor::Executor &executor, const Options &options) {
@@ -113,6 +126,7 @@ void loadModel(executor::Executor &executor, const Options &options) {
 }
 
 void exportModel(executor::Executor &executor, const Options &options) {
+  checkpoint::requireExportFolder(options.exportFolder);
   loadModel(executor, options);
   checkpoint::exportModel(executor, options.exportFolder);
 }
@@ -121,23 +135,19 @@ void generateText(executor::Executor &executor, const Options &options, const tr
   loadModel(executor, options);
   train::SamplingOptions sampling = options.sampling;
   sampling.seed = settings.seed;
-  std::fwrite(options.prompt.data(), 1, options.prompt.size(), stdout);
-  std::fflush(stdout);
-  train::generate(executor, options.prompt, sampling, [](char byte) {
-    std::putchar(byte);
-    std::fflush(stdout);
-  });
-  std::putchar('\n');
+  base::print(options.prompt);
+  train::generate(executor, options.prompt, sampling, [](char byte) { base::print({&byte, 1}); });
+  base::print("\n");
 }
 
 /// The stub says it too, before there is a program.
 void printVersion() {
-  std::printf("contraflow trainer %s (ABI %d)", CONTRAFLOW_VERSION, CF_ABI_VERSION);
+  std::string version = base::text("contraflow trainer ", CONTRAFLOW_VERSION, " (ABI ", CF_ABI_VERSION, ")");
   if (std::optional<abi::Payload> payload = abi::readPayload("/proc/self/exe", "")) {
     abi::Manifest manifest = abi::Manifest::fromJson(payload->manifest);
-    std::printf(", model %s, build %s", manifest.model.c_str(), manifest.buildId.c_str());
+    version += base::text(", model ", manifest.model, ", build ", manifest.buildId);
   }
-  std::printf("\n");
+  base::print(version + "\n");
 }
 
 int runCommand(const Options &options) {
@@ -148,10 +158,7 @@ int runCommand(const Options &options) {
   abi::Payload payload = readOwnPayload();
   abi::Manifest manifest = abi::Manifest::fromJson(payload.manifest);
   if (options.command == Command::Info) {
-    if (options.json)
-      std::fwrite(payload.manifest.data(), 1, payload.manifest.size(), stdout);
-    else
-      printInfo(manifest);
+    base::print(options.json ? payload.manifest : describe(manifest));
     return 0;
   }
   train::Settings settings = settingsOf(options, manifest);
@@ -170,12 +177,11 @@ int runCommand(const Options &options) {
   else
     train::probe(executor, settings, options.probe);
   if (options.profile)
-    std::printf("\n%s", executor.printProfile().c_str());
+    base::print("\n" + executor.printProfile());
   return result;
 }
 
 int fail(const std::exception &error, int code) {
-  std::fflush(stdout);
   std::fprintf(stderr, "%s%s\n", base::kErrorPrefix, error.what());
   return code;
 }
@@ -189,12 +195,14 @@ int run(int argc, char **argv) {
   } catch (const base::Error &error) {
     return fail(error, kUsageError);
   }
-  if (options.command == Command::Help) {
-    std::fputs(helpText(argc > 0 ? argv[0] : "trainer").c_str(), stdout);
-    return 0;
-  }
   try {
-    return runCommand(options);
+    int result = 0;
+    if (options.command == Command::Help)
+      base::print(helpText(argc > 0 ? argv[0] : "trainer"));
+    else
+      result = runCommand(options);
+    base::requireOutput();
+    return result;
   } catch (const std::exception &error) {
     return fail(error, kError);
   }

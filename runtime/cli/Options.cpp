@@ -236,7 +236,10 @@ Options parseOptions(const std::vector<std::string> &arguments) {
     options.train.resume = options.train.checkpoint;
   else if (options.resume && !options.checkpointGiven)
     options.train.checkpoint = *options.train.resume;
-  options.train.seedGiven = options.seed.has_value();
+  options.train.seedGiven =
+      options.seed || std::ranges::any_of(options.assignments, [](const std::string &assignment) {
+        return assignment.starts_with("seed=");
+      });
   check(options, errors);
   errors.raise();
   return options;

@@ -192,6 +192,8 @@ uint64_t Corpus::fingerprint() const {
   return state;
 }
 
+int64_t Corpus::bytes() const { return bytesOf(training) + bytesOf(heldOut); }
+
 std::string Corpus::summary() const {
   std::string result = text(files, files == 1 ? " file" : " files");
   if (!training.empty())

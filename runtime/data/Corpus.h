@@ -43,6 +43,8 @@ struct Corpus {
 
   /// Identifies the two lists; a checkpoint remembers it.
   uint64_t fingerprint() const;
+  /// Of all documents.
+  int64_t bytes() const;
   /// One line for people.
   std::string summary() const;
 };

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 namespace contraflow::executor {
 
@@ -114,7 +115,7 @@ Checker::Piece Checker::pieceOf(const abi::Buffer &buffer, size_t number) {
 Checker::Piece Checker::pieceOf(const abi::CheckedValue &value, size_t number) {
   bool isShared = value.first < 0 || value.last == int64_t(checks->kernels.size());
   uint64_t seed = uint64_t(value.base) << 32 | (isShared ? 0 : number + 1);
-  return {"value", &value.name, arena.at(row->bases[size_t(value.base)] + value.offset), value.bytes,
+  return {"value", &value.name, static_cast<char *>(bases[value.base]) + value.offset, value.bytes,
           value.guarded ? tagOf(value.name, seed) : 0};
 }
 
@@ -188,11 +189,12 @@ void Checker::enterProgram(const std::string &name, size_t begin) {
   }
 }
 
-void Checker::beginRow(const std::string &name, size_t next) {
+void Checker::beginRow(const std::string &name, size_t next, void *const *pointers) {
   if (program != &name || next != index + 1)
     enterProgram(name, next);
   index = next;
   row = &(*manifest.findProgram(name))[index];
+  bases = pointers;
   auto found = manifest.checks.find(manifest.functions[size_t(row->function)]);
   checks = found == manifest.checks.end() ? nullptr : &found->second;
   kernel = -1;
@@ -240,7 +242,7 @@ void Checker::requireContents(const abi::CheckedValue &value, bool isRead) {
 }
 
 void Checker::requireIds(const abi::CheckedIds &ids) {
-  const char *begin = arena.at(row->bases[size_t(ids.base)] + ids.offset);
+  const char *begin = static_cast<const char *>(bases[ids.base]) + ids.offset;
   bool areOffsets = ids.kind == "offsets";
   int64_t least = ids.least;
   for (int64_t i = 0; i < ids.count; ++i) {

@@ -34,8 +34,9 @@ public:
   ~Checker();
   Checker(const Checker &) = delete;
 
-  /// Of row `index` of a program: before its function runs, and after it. Both throw base::Error.
-  void beginRow(const std::string &program, size_t index);
+  /// Of row `index` of a program: before its function runs, and after it. `pointers` are those that the
+  /// function gets, which may lie elsewhere than the row says (Executor::redirect). Both throw base::Error.
+  void beginRow(const std::string &program, size_t index, void *const *pointers);
   void endRow();
 
   /// At a point of the function that runs; false where something is wrong, which getFailure() then says.
@@ -81,6 +82,7 @@ private:
   const std::string *program = nullptr;
   const std::vector<abi::Buffer> *buffers = nullptr;
   const abi::Row *row = nullptr;
+  void *const *bases = nullptr;
   const abi::FunctionChecks *checks = nullptr;
   size_t index = 0;
   /// The kernel that ran or is about to run; -1: none.

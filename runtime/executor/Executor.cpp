@@ -84,7 +84,7 @@ void Executor::callRow(const Table &table, size_t index) {
   const Table::Call &call = table.calls[index];
   if (!checker)
     return call.function(call.bases);
-  checker->beginRow(table.program, index);
+  checker->beginRow(table.program, index, call.bases);
   // Nothing of generated code has to be undone: between its parallel regions it holds no resource.
   if (setjmp(checker->escape) != 0)
     throw Error(checker->getFailure());

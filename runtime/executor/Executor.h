@@ -55,7 +55,7 @@ public:
   std::span<int32_t> ids(int64_t offset, int64_t count) {
     return {reinterpret_cast<int32_t *>(arena.at(offset)), size_t(count)};
   }
-  /// A parameter's elements in one of the four regions that share a layout.
+  /// A parameter's elements in one of the regions that share a layout.
   std::span<float> parameter(const char *region, const abi::Parameter &parameter);
 
   /// Takes the time of every function and parallel region from now on.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/executor/Object.h"
 #include "runtime/base/Error.h"
+#include "runtime/base/File.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -33,16 +34,6 @@ int createMemoryFile() {
   return descriptor;
 }
 
-bool writeAll(int descriptor, const std::string &bytes) {
-  for (size_t done = 0; done < bytes.size();) {
-    ssize_t count = write(descriptor, bytes.data() + done, bytes.size() - done);
-    if (count < 0 && errno != EINTR)
-      return false;
-    done += size_t(count > 0 ? count : 0);
-  }
-  return true;
-}
-
 /// An element of an array in the file; false where the file has no such bytes.
 template <typename T> bool load(const std::string &bytes, uint64_t offset, T &result) {
   if (offset > bytes.size() || sizeof(T) > bytes.size() - offset)
@@ -57,7 +48,7 @@ Object::Object(const std::string &bytes) {
   int descriptor = createMemoryFile();
   if (descriptor < 0)
     throw Error(message<ErrorId::CodeNoFile>(std::strerror(errno)));
-  bool written = writeAll(descriptor, bytes);
+  bool written = base::writeAll(descriptor, bytes);
   int error = errno;
   if (written)
     handle = dlopen(text("/proc/self/fd/", descriptor).c_str(), RTLD_NOW | RTLD_LOCAL);

@@ -136,20 +136,25 @@ double wallTime() {
 
 constexpr std::string_view kNamePrefix = "events.out.tfevents.";
 
-/// The time in the name of an event file, in seconds; -1 where it is none.
+/// The time in the name of an event file, in seconds; -1 where it is none. Behind the last one of ten digits
+/// nothing sorts.
 int64_t timeInName(const std::string &name) {
+  constexpr int64_t kLast = 9'999'999'999;
   int64_t time = -1;
   if (name.starts_with(kNamePrefix))
     std::from_chars(name.data() + kNamePrefix.size(), name.data() + name.size(), time);
-  return time;
+  return time < kLast ? time : -1;
 }
 
 /// Readers take the files of a folder in the order of their names, so a new one has a later time, even where
 /// two runs begin in one second or a clock went back.
 std::string newFileName(const std::string &folder) {
   auto time = int64_t(wallTime());
-  for (const fs::directory_entry &entry : fs::directory_iterator(folder))
-    time = std::max(time, timeInName(entry.path().filename().string()) + 1);
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    time = std::max(time, timeInName(entry->path().filename().string()) + 1);
+  if (error)
+    throw base::Error(base::message<base::ErrorId::EventsUnreadable>(folder, error.message()));
   char host[256] = "localhost", digits[24];
   gethostname(host, sizeof(host) - 1);
   std::snprintf(digits, sizeof(digits), "%010lld", static_cast<long long>(time));
@@ -161,7 +166,7 @@ std::string newFileName(const std::string &folder) {
 void EventFile::begin(int64_t step) {
   std::error_code error;
   fs::create_directories(folder, error);
-  if (!fs::is_directory(folder))
+  if (std::error_code none; !fs::is_directory(folder, none))
     throw base::Error(base::message<base::ErrorId::EventsFolder>(
         folder, error ? error.message() : "something else has that name"));
   file = std::make_unique<RecordFile>((fs::path(folder) / newFileName(folder)).string());

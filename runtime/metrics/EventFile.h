@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // An event file is a sequence of records (TFRecord): length, checksum of the length, bytes, checksum of the
-// bytes. The bytes are an `Event` of tensorboard/compat/proto/event.proto. Four kinds of fields of three
+// bytes. The bytes are an `Event` of tensorboard/compat/proto/event.proto. Five small
 // messages are all that is written, so that they are encoded here and trainers need no protobuf.
 //===----------------------------------------------------------------------===//
 #ifndef CONTRAFLOW_RUNTIME_METRICS_EVENTFILE_H

@@ -9,25 +9,51 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 namespace contraflow::metrics {
 
+namespace fs = std::filesystem;
+
 namespace {
+
+constexpr std::string_view kLineBegin = "{\"step\":";
+
+/// The step of a line; nothing where it is no line of metrics.
+std::optional<int64_t> stepOf(std::string_view line) {
+  nlohmann::json value = nlohmann::json::parse(line, nullptr, false);
+  if (!value.is_object() || !value.contains("step") || !value["step"].is_number_integer())
+    return std::nullopt;
+  return value["step"].get<int64_t>();
+}
 
 /// The lines of `content` that are whole and of no step after `step`.
 std::string linesUntil(int64_t step, std::string_view content, const std::string &path) {
   std::string kept;
-  for (size_t number = 1, end; (end = content.find('\n')) != std::string_view::npos; ++number) {
+  size_t number = 1;
+  for (size_t end; (end = content.find('\n')) != std::string_view::npos; ++number) {
     std::string_view line = content.substr(0, end);
     content.remove_prefix(end + 1);
-    nlohmann::json value = nlohmann::json::parse(line, nullptr, false);
-    if (!value.is_object() || !value.contains("step") || !value["step"].is_number_integer())
+    std::optional<int64_t> found = stepOf(line);
+    if (!found)
       throw base::Error(base::message<base::ErrorId::MetricsForeign>(path, number));
-    if (value["step"].get<int64_t>() <= step)
+    if (*found <= step)
       kept += base::text(line, "\n");
   }
+  // What a crash cut begins as every line does.
+  if (content.substr(0, kLineBegin.size()) != kLineBegin.substr(0, content.size()))
+    throw base::Error(base::message<base::ErrorId::MetricsForeign>(path, number));
   return kept;
+}
+
+std::string nextFreeName(const std::string &path) {
+  for (int64_t number = 1;; ++number) {
+    std::string name = base::text(path, '.', number);
+    if (!fs::exists(fs::symlink_status(name)))
+      return name;
+  }
 }
 
 void appendNumber(std::string &line, double value) {
@@ -46,29 +72,45 @@ void appendNumber(std::string &line, double value) {
 
 } // namespace
 
-JsonLines::JsonLines(const std::string &path) : path(path), file(std::make_unique<RecordFile>(path)) {}
+JsonLines::JsonLines(const std::string &path, Say say) : path(path), say(std::move(say)) {
+  linesUntil(0, read(), path);
+  file = std::make_unique<RecordFile>(path);
+}
+
+std::string JsonLines::read() const {
+  std::error_code error;
+  bool isRegular = fs::is_regular_file(fs::symlink_status(path, error));
+  return isRegular ? base::readFile(path) : "";
+}
 
 void JsonLines::begin(int64_t step) {
-  std::error_code error;
-  std::filesystem::file_status status = std::filesystem::symlink_status(path, error);
-  if (!std::filesystem::is_regular_file(status))
-    return;
-  std::string content = base::readFile(path);
-  // A new run keeps nothing, whatever the file holds.
-  std::string kept = step == 0 ? "" : linesUntil(step, content, path);
+  std::string content = read(), kept = linesUntil(step, content, path);
+  if (step == 0 && !content.empty())
+    return setAside();
   if (kept == content)
     return;
-  base::AtomicFile replacement(path, unsigned(status.permissions()) & 0777);
+  std::error_code error;
+  base::AtomicFile replacement(path, unsigned(fs::status(path, error).permissions()) & 0777);
   replacement.write(kept);
   replacement.commit();
   file = std::make_unique<RecordFile>(path);
+}
+
+void JsonLines::setAside() {
+  std::string earlier = nextFreeName(path);
+  std::error_code error;
+  fs::rename(path, earlier, error);
+  if (error)
+    throw base::Error(base::message<base::ErrorId::FileOperation>("rename", path, error.message()));
+  file = std::make_unique<RecordFile>(path);
+  say(base::text("kept the metrics of an earlier run in '", earlier, "'"));
 }
 
 void JsonLines::write(const Report &report) {
   if (keys.empty())
     for (const Entry &entry : report.getEntries())
       keys.push_back("," + nlohmann::json(entry.tag).dump() + ":");
-  line = "{\"step\":";
+  line = kLineBegin;
   appendNumber(line, double(report.getStep()));
   for (size_t i = 0; i < keys.size(); ++i) {
     const Entry &entry = report.getEntries()[i];

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/metrics/RecordFile.h"
 #include "runtime/base/Error.h"
+#include "runtime/base/File.h"
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
@@ -14,18 +16,25 @@ namespace contraflow::metrics {
 
 namespace {
 
-/// Whether all bytes were written; errno says why not.
-bool writeAll(int descriptor, std::string_view bytes) {
-  while (!bytes.empty()) {
-    ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR)
-      continue;
-    if (count < 0)
-      return false;
-    bytes.remove_prefix(size_t(count));
+/// While it lives, writing to a pipe without a reader is an error and no signal: a signal would end the run.
+class PipeSignalBlock {
+public:
+  PipeSignalBlock() {
+    sigemptyset(&pipeSignal);
+    sigaddset(&pipeSignal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipeSignal, &before);
   }
-  return true;
-}
+  ~PipeSignalBlock() {
+    timespec now = {};
+    while (sigtimedwait(&pipeSignal, nullptr, &now) < 0 && errno == EINTR)
+      continue;
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+  PipeSignalBlock(const PipeSignalBlock &) = delete;
+
+private:
+  sigset_t pipeSignal, before;
+};
 
 } // namespace
 
@@ -39,7 +48,8 @@ RecordFile::~RecordFile() { close(descriptor); }
 
 void RecordFile::append(std::string_view record, int64_t step) {
   off_t end = lseek(descriptor, 0, SEEK_END);
-  if (writeAll(descriptor, record))
+  PipeSignalBlock block;
+  if (base::writeAll(descriptor, record))
     return;
   int reason = errno;
   // A piece of a record would make what follows it unreadable. A pipe has no end to go back to.

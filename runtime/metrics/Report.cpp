@@ -9,66 +9,15 @@
 
 namespace contraflow::metrics {
 
-using base::text;
-
-namespace {
-
-struct NumberInfo {
-  const char *tag, *unit, *meaning;
-};
-
-/// In the order of the enumeration.
-constexpr NumberInfo kNumbers[] = {
-    {"loss", "nats per token", "the loss that people watch, before the update of the step"},
-    {"perplexity", "", "exp(loss)"},
-    {"total", "", "what the step minimises: the weighted sum of all losses"},
-    {"validation_loss", "nats per token",
-     "the loss on held-out text, after the update; of steps that validate"},
-    {"validation_perplexity", "", "exp(validation_loss)"},
-    {"validation_loss_ema", "nats per token",
-     "validation_loss of the averages of parameters, where there are some"},
-    {"gradient_norm", "", "2-norm of all gradients, before clipping"},
-    {"learning_rate", "", "of the step's update"},
-    {"step_seconds", "s", "forward, backward and update of this step"},
-    {"tokens_per_second", "tokens/s", "mean over the steps since the last progress line"},
-    {"gigaflops_per_second", "GFLOP/s", "operations of the model (`contraflow inspect`) / step_seconds"},
-    {"arena_bytes", "bytes", "memory planned by the compiler"},
-    {"resident_bytes", "bytes", "memory of the process that is in RAM, text included"},
-    {"peak_resident_bytes", "bytes", "the most so far"},
-};
-
-struct ModelInfo {
-  const char *prefix, *suffix, *unit, *meaning;
-};
-
-/// What metrics of the model are reported as.
-constexpr ModelInfo kMean = {"", "", "", "`nn.metric mean`: mean over micro-batches"};
-constexpr ModelInfo kRatio = {"", "", "", "`nn.metric ratio`: sum / count over all micro-batches"};
-constexpr ModelInfo kValidationRatio = {"validation_", "", "",
-                                        "the same on held-out text; of steps that validate"};
-constexpr ModelInfo kLoad = {"", "", "tokens",
-                             "`nn.metric load`: a list (TensorBoard: a histogram), one number per expert"};
-constexpr ModelInfo kViolation = {"", "_violation", "", "largest load / mean load - 1 of that list"};
-
-/// "model.layers.1.mlp.load" is "load/model.layers.1.mlp": what it is first, so that curves of one kind stand
-/// together.
-std::string getTag(const ModelInfo &info, const std::string &name) {
-  size_t point = name.rfind('.');
-  if (point == std::string::npos)
-    return text(info.prefix, name, info.suffix);
-  return text(info.prefix, name.substr(point + 1), info.suffix, "/", name.substr(0, point));
-}
-
-} // namespace
-
 std::vector<Description> describe() {
   std::vector<Description> rows;
-  for (const NumberInfo &info : kNumbers)
+  for (const abi::NumberInfo &info : abi::kNumbers)
     rows.push_back({info.tag, info.unit, info.meaning});
-  rows.push_back({"losses/<name>", "",
+  rows.push_back({abi::getLossTag("<name>"), "",
                   "every loss of the model (`nn.loss`) without its weight, mean over micro-batches"});
-  for (const ModelInfo &info : {kMean, kRatio, kValidationRatio, kLoad, kViolation})
-    rows.push_back({getTag(info, "<layer>.<name>"), info.unit, info.meaning});
+  for (const abi::MetricInfo &info :
+       {abi::kMean, abi::kRatio, abi::kValidationRatio, abi::kLoad, abi::kViolation})
+    rows.push_back({abi::getTag(info, "<layer>.<name>"), info.unit, info.meaning});
   return rows;
 }
 
@@ -78,23 +27,24 @@ double largestViolation(std::span<const double> loads) {
 }
 
 Report::Report(const abi::Manifest &manifest) : manifest(manifest) {
-  for (const NumberInfo &info : kNumbers)
+  for (const abi::NumberInfo &info : abi::kNumbers)
     add(info.tag);
   for (const std::string &name : manifest.lossNames())
-    losses.push_back(add("losses/" + name));
+    losses.push_back(add(abi::getLossTag(name)));
   for (const abi::Metric &metric : manifest.metrics) {
     Places &at = places.emplace_back();
+    std::vector<std::string> tags = abi::getTags(metric.kind, metric.name);
     switch (metric.kind) {
     case abi::MetricKind::Mean:
-      at.value = add(getTag(kMean, metric.name));
+      at.value = add(tags[0]);
       break;
     case abi::MetricKind::Ratio:
-      at.value = add(getTag(kRatio, metric.name));
-      at.validation = add(getTag(kValidationRatio, metric.name));
+      at.value = add(tags[0]);
+      at.validation = add(tags[1]);
       break;
     case abi::MetricKind::Load:
-      at.list = add(getTag(kLoad, metric.name), metric.count);
-      at.violation = add(getTag(kViolation, metric.name));
+      at.list = add(tags[0], metric.count);
+      at.violation = add(tags[1]);
       break;
     }
   }

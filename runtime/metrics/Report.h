@@ -1,13 +1,10 @@
 //===- Report.h - the numbers of a step and their names -------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-//
-// The one table of what is reported: JSON lines, TensorBoard and the table of runtime/metrics/README.md are
-// made from it or compared with it.
-//===----------------------------------------------------------------------===//
 #ifndef CONTRAFLOW_RUNTIME_METRICS_REPORT_H
 #define CONTRAFLOW_RUNTIME_METRICS_REPORT_H
 
 #include "runtime/abi/Manifest.h"
+#include "runtime/abi/MetricTags.h"
 
 #include <cstdint>
 #include <span>
@@ -17,23 +14,7 @@
 
 namespace contraflow::metrics {
 
-/// What every run reports, whatever its model; tags and units stand in Report.cpp.
-enum class Number {
-  Loss,
-  Perplexity,
-  Total,
-  ValidationLoss,
-  ValidationPerplexity,
-  ValidationLossEma,
-  GradientNorm,
-  LearningRate,
-  StepSeconds,
-  TokensPerSecond,
-  GigaflopsPerSecond,
-  ArenaBytes,
-  ResidentBytes,
-  PeakResidentBytes,
-};
+using abi::Number;
 
 /// A row of the table in README.md. `<name>` and `<layer>` in a tag are the model's.
 struct Description {

@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <deque>
+#include <filesystem>
+#include <iterator>
 
 namespace contraflow::train {
 
@@ -16,6 +18,7 @@ using base::Error;
 using base::ErrorId;
 using base::message;
 using base::text;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -109,10 +112,24 @@ double evaluateAll(executor::Executor &executor, Step &step, const Batch &batch,
   return total;
 }
 
+/// Nobody gets results in place of what they are made of, or of a run.
+void requireOutput(const ProbeOptions &options) {
+  std::vector<std::string> inputs = {options.ids, "/proc/self/exe"};
+  if (!options.parameters.empty())
+    std::ranges::copy(abi::findCheckpoints(options.parameters), std::back_inserter(inputs));
+  std::error_code error;
+  for (const std::string &input : inputs)
+    if (fs::equivalent(input, options.out, error))
+      throw Error(message<ErrorId::ProbeOverInput>(options.out));
+  if (fs::exists(options.out, error) && abi::isCheckpoint(options.out))
+    throw Error(message<ErrorId::ProbeOverCheckpoint>(options.out));
+}
+
 } // namespace
 
 void probe(executor::Executor &executor, const Settings &settings, const ProbeOptions &options) {
   const abi::Manifest &manifest = executor.getManifest();
+  requireOutput(options);
   Batch batch = readBatch(options.ids, manifest);
   initializeParameters(executor, settings.seed, settings.initStd);
   if (!options.parameters.empty()) {

@@ -1,6 +1,7 @@
 //===- Settings.cpp - the keys of a run file that are read while training -===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/train/Settings.h"
+#include "runtime/abi/Manifest.h"
 #include "runtime/base/Error.h"
 #include "runtime/base/Nearest.h"
 
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <numbers>
 
 namespace contraflow::train {
@@ -39,15 +41,19 @@ template <typename T> void assign(const Source &source, const Json &value, T &me
 template <> void assign(const Source &source, const Json &value, double &member) {
   if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() < 0)
     refuse(source, value, "a number that is not negative");
+  // A step computes in single precision.
+  if (value.get<double>() > double(std::numeric_limits<float>::max()))
+    refuse(source, value, "a number that single precision holds");
   member = value.get<double>();
 }
 
 template <> void assign(const Source &source, const Json &value, int64_t &member) {
   bool whole = value.is_number_integer() ||
-               (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()) &&
-                value.get<double>() < 9e15);
-  if (!whole || value.get<double>() < 0 || value.get<double>() > 9e18)
+               (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()));
+  if (!whole || value.get<double>() < 0)
     refuse(source, value, "a whole number that is not negative");
+  if (value.get<double>() > double(abi::kMaxCount))
+    refuse(source, value, text("a whole number of at most ", abi::kMaxCount));
   member = value.get<int64_t>();
 }
 

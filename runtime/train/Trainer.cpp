@@ -1,9 +1,11 @@
 //===- Trainer.cpp - a run from the first step to the last ----------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/train/Trainer.h"
+#include "runtime/abi/MemoryNeed.h"
 #include "runtime/base/Clock.h"
 #include "runtime/base/Error.h"
 #include "runtime/base/Hash.h"
+#include "runtime/base/Output.h"
 #include "runtime/metrics/EventFile.h"
 #include "runtime/metrics/JsonLines.h"
 #include "runtime/metrics/Memory.h"
@@ -13,6 +15,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cmath>
 #include <csignal>
 #include <filesystem>
@@ -39,7 +42,10 @@ void stop(int signal) {
   }
   constexpr std::string_view kNote =
       "contraflow: saving after this step and ending; once more ends at once\n";
+  // It may come between a call that failed and the look at its reason.
+  int reason = errno;
   [[maybe_unused]] ssize_t written = write(STDERR_FILENO, kNote.data(), kNote.size());
+  errno = reason;
 }
 
 /// Of who listened to the run: a closed terminal, a pipe without a reader. They may come any number of times.
@@ -49,6 +55,8 @@ void installStopHandler() {
   auto install = [](int signal, void (*handler)(int)) {
     struct sigaction action = {}, before = {};
     action.sa_handler = handler;
+    // The save that a signal asks for must not fail of it.
+    action.sa_flags = SA_RESTART;
     // nohup makes a process ignore the end of its terminal.
     bool ignored = sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
     if (!ignored || handler == stop)
@@ -60,10 +68,16 @@ void installStopHandler() {
   install(SIGPIPE, stopQuietly);
 }
 
-void say(const std::string &line) {
-  std::printf("%s\n", line.c_str());
-  std::fflush(stdout);
+/// What was ignored when the process began stays so.
+void removeStopHandler() {
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) {
+    struct sigaction current = {};
+    if (sigaction(signal, nullptr, &current) == 0 && current.sa_handler != SIG_IGN)
+      std::signal(signal, SIG_DFL);
+  }
 }
+
+void say(const std::string &line) { base::print(line + "\n"); }
 
 data::CorpusOptions corpusOptions(const Settings &settings) {
   return {settings.dataPaths, settings.dataInclude, settings.heldOut};
@@ -96,6 +110,16 @@ bool isWritable(fs::path folder) {
   while (!fs::exists(fs::symlink_status(folder, error)) && folder.has_relative_path())
     folder = folder.parent_path();
   return fs::is_directory(folder, error) && access(folder.c_str(), W_OK | X_OK) == 0;
+}
+
+/// Whether `file` would be the folder or one above it.
+bool liesAt(const std::string &file, const std::string &folder) {
+  if (file.empty() || folder.empty())
+    return false;
+  std::error_code error;
+  fs::path path = fs::weakly_canonical(file, error), below = fs::weakly_canonical(folder, error);
+  // What cannot be resolved is an error where it is opened.
+  return !error && std::mismatch(path.begin(), path.end(), below.begin(), below.end()).first == path.end();
 }
 
 } // namespace
@@ -148,15 +172,22 @@ void Trainer::begin() {
 /// Reading text and parameters may take minutes: a slip in an argument is an error before that.
 void Trainer::checkArguments() {
   data::checkOptions(corpusOptions(settings));
+  if (liesAt(options.metrics, options.checkpoint))
+    throw Error(message<ErrorId::MetricsOverFolder>(options.metrics, "--checkpoint"));
+  if (liesAt(options.metrics, options.tensorboard))
+    throw Error(message<ErrorId::MetricsOverFolder>(options.metrics, "--tensorboard"));
   if (!isWritable(options.checkpoint))
     throw Error(message<ErrorId::CheckpointUnwritable>(options.checkpoint));
   if (!options.tensorboard.empty() && !isWritable(options.tensorboard))
     throw Error(message<ErrorId::EventsUnwritable>(options.tensorboard));
   if (options.resume || options.initialize)
     openSource();
-  folder.claim();
+  // A run that has nothing left to do takes away what it left when it was killed.
+  if (settings.steps > (options.resume ? abi::stateOf(*source)->step : 0) ||
+      fs::is_directory(options.checkpoint))
+    folder.claim();
   if (!options.metrics.empty())
-    sinks.push_back(std::make_unique<metrics::JsonLines>(options.metrics));
+    sinks.push_back(std::make_unique<metrics::JsonLines>(options.metrics, say));
   if (!options.tensorboard.empty())
     sinks.push_back(std::make_unique<metrics::EventFile>(options.tensorboard));
 }
@@ -183,6 +214,7 @@ void Trainer::loadParameters() {
   } else if (options.initialize) {
     for (const std::string &name : checkpoint::loadParameters(executor, *source))
       say(text("warning: '", source->getPath(), "': nothing uses tensor '", name, "'"));
+    checkpoint::requireFiniteParameters(executor, source->getPath());
     initializeAverages(executor);
   } else {
     initializeParameters(executor, settings.seed, settings.initStd);
@@ -192,6 +224,9 @@ void Trainer::loadParameters() {
 
 void Trainer::readText() {
   corpus = data::readCorpus(corpusOptions(settings));
+  // The arena is taken page by page: what it lacks of would end the process without a word.
+  abi::MemoryNeed::of(manifest, executor.getPool().getThreads(), corpus.bytes())
+      .requireAtMost(abi::getMemoryLimit());
   say("data: " + corpus.summary());
   uint64_t fingerprint = base::mix(corpus.fingerprint() ^ uint64_t(manifest.seq));
   if (options.resume && fingerprint != state.dataFingerprint)
@@ -404,8 +439,7 @@ void Trainer::save() {
 
 void Trainer::finish() {
   // Everything is saved: from here on a signal ends the process as usual.
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  removeStopHandler();
   int64_t steps = state.step - firstStep;
   if (steps > 0) {
     double seconds = base::seconds() - beginSeconds;
@@ -443,10 +477,7 @@ void Trainer::writeSample() {
   sampling.temperature = options.sampleTemperature;
   sampling.seed = settings.seed;
   sampling.fromStart = false;
-  generate(executor, prompt, sampling, [](char byte) {
-    std::putchar(byte);
-    std::fflush(stdout);
-  });
+  generate(executor, prompt, sampling, [](char byte) { base::print({&byte, 1}); });
   say("\n---");
 }
 

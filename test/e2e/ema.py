@@ -117,6 +117,17 @@ def check_export():
     print("the exported model is the averages")
 
 
+def check_inspect():
+    """Averages are no parameters."""
+    def inspect(path):
+        return json.loads(subprocess.run([contraflow, "inspect", "--json", path], cwd=folder, check=True,
+                                         stdout=subprocess.PIPE, text=True).stdout)
+    found, exported = inspect("whole"), inspect("averages")
+    if exported["averages"] != 0 or not found["averages"] == found["parameters"] == exported["parameters"]:
+        sys.exit(f"{found['parameters']} parameters and {found['averages']} averages in a checkpoint, "
+                 f"{exported['parameters']} and {exported['averages']} exported")
+
+
 def check_other_trainers():
     """A run may get averages, or lose them, when it is compiled again."""
     train("plain", "--steps", "2", "--checkpoint", "late")
@@ -139,6 +150,7 @@ def main():
     check_recurrence()
     check_validation()
     check_export()
+    check_inspect()
     check_other_trainers()
 
 

@@ -11,8 +11,7 @@ config.excludes = ["Inputs"]
 config.test_source_root = os.path.dirname(__file__)
 config.environment["PATH"] = os.pathsep.join([config.contraflow_tools_dir, config.llvm_tools_dir, os.environ["PATH"]])
 if lit_config.params.get("checked"):
-    # The same tests with trainers that check their memory. What runs no trainer, or looks at one that is not
-    # checked, has been seen at level e2e; so has what is about files (kill-anywhere).
+    # The same tests with trainers that check their memory, but for those that test/README.md names.
     config.name = "contraflow-checked"
     config.test_exec_root = os.path.join(os.path.dirname(config.test_exec_root), "e2e-checked")
     config.environment["CONTRAFLOW_TOOLS"] = config.contraflow_tools_dir
@@ -21,8 +20,8 @@ if lit_config.params.get("checked"):
     config.excludes += ["allocations.test", "checked-bits.test", "checked-faults.test", "code-size.test",
                         "crash-reproducer.test", "docs.test", "inspect-pictures.test", "inspect-trainer.test",
                         "install.test", "kill-anywhere.test",
-                        "large-model.test", "lints.test", "memory-map.test", "phases.test", "run-counts.test",
-                        "stub-instructions.test", "stub-symbols.test", "tutorial-model.test",
+                        "large-model.test", "lints.test", "memory-map.test", "mutation.test", "phases.test",
+                        "run-counts.test", "stub-instructions.test", "stub-symbols.test", "tutorial-op.test",
                         "tutorial-runner.test", "verify-errors.test"]
 config.environment["FILECHECK_OPTS"] = "-enable-var-scope --dump-input=fail"
 if platform.machine() in ("x86_64", "i686"):

@@ -5,7 +5,8 @@ usage: planted_errors.py [--filter REGEX] [--verbose] [--sanitizers NAMES]
 
 The list is in test/e2e/planted. Each error gets its message with the right place and key, and the right exit status; no
 file is changed, made or lost. At the end every row of the error tables must have been seen, here or in the test that
-ELSEWHERE names. Programs with sanitizers reserve more addresses than a limit lets them: errors of such limits are left out.
+ELSEWHERE names. Programs with sanitizers reserve more addresses than a limit lets them: errors of such limits are left
+out.
 """
 import argparse
 import concurrent.futures
@@ -72,6 +73,7 @@ def write_files(case, folder, tensors):
     (folder / "text").mkdir()
     (folder / "text/a.txt").write_text(TEXT)
     for name, content in case.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content(tensors) if callable(content) else content)
     for name, target in case.links.items():
         (folder / name).symlink_to(target)

@@ -1,6 +1,7 @@
 //===- RuntimeTargets.cpp - files that trainers read ----------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/abi/Abi.h"
+#include "runtime/abi/CheckpointFormat.h"
 #include "runtime/abi/Manifest.h"
 #include "runtime/abi/Safetensors.h"
 #include "runtime/base/Error.h"
@@ -64,8 +65,11 @@ void readTensors(const abi::SafetensorsFile &file) {
 void runSafetensors(std::string_view input) {
   MemoryFile memory(input);
   std::optional<abi::SafetensorsFile> file;
-  if (isAccepted([&] { file.emplace(memory.getPath()); }))
-    readTensors(*file);
+  if (!isAccepted([&] { file.emplace(memory.getPath()); }))
+    return;
+  isAccepted([&] { abi::verifyChecksums(*file); });
+  isAccepted([&] { abi::stateOf(*file); });
+  readTensors(*file);
 }
 
 void runManifest(std::string_view input) {

@@ -51,8 +51,8 @@ def check_table(table, sources):
         for part in (entry.text, entry.advice):
             if re.match(r"[A-Z][a-z]", part) or part.endswith("."):
                 yield f"{place}: errors begin in lower case and have no final period"
-            if re.search(r"\bwanted\b", part):
-                yield f"{place}: says 'wanted', everything else says 'expected'"
+            if re.search(r"\bwant(s|ed)?\b", part):
+                yield f"{place}: says 'wants', everything else says 'expected'"
         names.add(entry.name)
 
 

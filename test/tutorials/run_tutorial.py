@@ -16,6 +16,8 @@ What stands behind the opening fence, which no page shows, says what a block is:
     ```diff file=PATH         an edit of the file: the lines with ' ' and '-' stand in it once, and are replaced by
                               those with ' ' and '+'
 
+Where the environment has CONTRAFLOW_TOOLS, as at level `checked` of test/run.py, trainers check their memory.
+
 Other blocks are not allowed: nobody would notice when they become wrong. All documents share the copy. Its
 build/release is the build of the tree, or with --rebuild one that compiles what documents change (CMakeLists.txt here).
 """
@@ -32,6 +34,8 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FENCE = re.compile(r"^```(\S*)[ \t]*(.*?)\n(.*?)^```$", re.M | re.S)
+# A function comes before whatever a document does to PATH.
+CHECKED = f'contraflow() {{ "{ROOT}/test/e2e/checked/contraflow" "$@"; }}\n' if "CONTRAFLOW_TOOLS" in os.environ else ""
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -125,7 +129,7 @@ class Runner:
             if count != 1:
                 raise Failure(f"{count} lines assign {name}")
         # Variables and the folder outlive a block, as they do in the reader's shell.
-        self.script.write_text(f"set -a\n[ ! -f {self.state} ] || . {self.state} 2>/dev/null\nset -e\n{text}\n"
+        self.script.write_text(f"set -a\n{CHECKED}[ ! -f {self.state} ] || . {self.state} 2>/dev/null\nset -e\n{text}\n"
                                f"export -p > {self.state}\npwd > {self.state}.pwd\n")
         status, self.output = self.execute()
         if (status != 0) != ("fails" in block.flags):

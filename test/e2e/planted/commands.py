@@ -17,12 +17,12 @@ usage(COMMAND, "inspect run.json --stop-after=link",
 usage(COMMAND, "compile run.json --stop-after=schedul",
       "'--stop-after': expected one of frontend, autodiff, fusion, schedule, "
       "memory, lowering, link, found 'schedul'; did you mean 'schedule'?")
-usage(COMMAND, "compile run.json -o", "'-o' wants FILE; see contraflow compile --help")
+usage(COMMAND, "compile run.json -o", "'-o': expected FILE; see contraflow compile --help")
 usage(COMMAND, "inspect run.json --json=1", "'--json' takes no value; see contraflow inspect --help")
 usage(COMMAND, "verify folder --threads=0", "'--threads': expected N, found '0'; see contraflow verify --help")
 usage(COMMAND, "inspect run.json --set optimizer.lr",
       "'--set': expected KEY=VALUE..., found 'optimizer.lr'; see contraflow inspect --help")
-usage(COMMAND, "inspect run.json --set", "'--set' wants KEY=VALUE...; see contraflow inspect --help")
+usage(COMMAND, "inspect run.json --set", "'--set': expected KEY=VALUE...; see contraflow inspect --help")
 plain(COMMAND, "compile none.json", "there is no file 'none.json'")
 plain(COMMAND, "compile loop.json", "cannot read 'loop.json': Too many levels of symbolic links",
       links={"loop.json": "loop.json"})
@@ -53,6 +53,11 @@ plain(COMMAND, f"verify {LLAMA_ODD} --threads 4000", "the trainer ended with sta
 case(COMMAND, [], "no nn.graph '@train' in the module", command="inspect ir.mlir", place="ir.mlir:1:1",
      files={"ir.mlir": b'module attributes {nn.phase = "frontend"} {}'})
 plain(COMMAND, "compile folder.mlir", "cannot read 'folder.mlir': Is a directory", links={"folder.mlir": "."})
+plain(COMMAND, "compile fifo.mlir", "cannot read 'fifo.mlir': it is not a regular file",
+      shell="mkfifo fifo.mlir; {command}; status=$?; rm fifo.mlir; exit $status")
+plain(COMMAND, "inspect copy --set seed=2",
+      "--set seed=2: 'copy' is compiled already; compile its run file again",
+      shell="cp {trainer} copy; {command}", made=("copy",))
 case(COMMAND, [], "custom op 'what' is unknown", command="compile ir.mlir --start-from=fusion",
      place="ir.mlir:1:10",
      files={"ir.mlir": b"module { what }"}, prefix=True)
@@ -85,6 +90,8 @@ assigned("optimizer.betas[x]=1", "expected KEY=VALUE, such as optimizer.lr=3e-4 
 assigned("optimizer..lr=1", "expected KEY=VALUE, such as optimizer.lr=3e-4 or model.num_hidden_layers=4")
 assigned("optimizer={\"lr\": 1", "syntax error", prefix=True)
 assigned("optimizer={\"rl\": 1}", "optimizer: unknown key 'rl'; did you mean 'lr'?")
+case(SET, [], "holds a text that is no UTF-8", command="inspect run.json --set name=$'\\xff'",
+     place="--set name=\ufffd")
 assigned("model=none.json", "model: there is no file 'none.json'")
 assigned("model.num_hidden_layers=0", "model.num_hidden_layers: expected an integer of 1 or more, found 0")
 assigned("model.num_layers=4", "nothing reads key 'num_layers'")

@@ -32,7 +32,7 @@ for key, old, new, what in [
         ("num_attention_heads", "2", "{}", "an integer of 1 or more, found an object"),
         ("num_nextn_predict_layers", "1", "-1", "an integer of 0 or more, found -1"),
         ("qk_rope_head_dim", "16", "0", "an integer of 1 or more, found 0"),
-        ("vocab_size", "264", "99999999999999999999", "an integer of 1 or more, found 1e+20"),
+        ("vocab_size", "264", "99999999999999999999", "an integer of at most 9223372036854775807, found 1e+20"),
         ("rms_norm_eps", "1e-06", '"small"', 'a number, found "small"'),
         ("rope_theta", "10000.0", "[1]", "a number, found [1]"),
         ("tie_word_embeddings", "false", "0", "true or false, found 0"),
@@ -69,6 +69,11 @@ case(CONFIG, [('"first_k_dense_replace": 1', '^"first_k_dense_replace": 4')],
      "model.first_k_dense_replace: expected an integer of 0 to 3, found 4")
 case(CONFIG, [('"num_hidden_layers": 3', '^"num_hidden_layers": 2000')],
      "model.num_hidden_layers = 2000: 'nn.repeat' op repeats 1999 times, at most 1000 can be")
+case(CONFIG, [('"vocab_size": 264', '^"vocab_size": 2147483648')],
+     "model.vocab_size: expected an integer of at most 2147483647, found 2147483648")
+warning(CONFIG, [('"vocab_size": 264, "bos_token_id": 256, "eos_token_id": 257', '^"vocab_size": 100')],
+        "model.vocab_size: 100 ids are too few for text as bytes, expected 258; the trainer will take recorded ids "
+        "only (probe)")
 case(CONFIG, [('"vocab_size": 264', '^"vocab_size": 4000000000000000000')],
      "model.vocab_size = 4000000000000000000: 'nn.param' op"
      " a value of type '!nn.tensor<vocab x hidden>' is too large here")

@@ -53,6 +53,12 @@ graph([('prefix("up_proj")', 'prefix("gate_proj")'),
       "need "
       "prefixes that differ", also=["model.mlir:184:13: note: the first comes from this call",
                                     "model.mlir:185:13: note: the second comes from this call"])
+for name, fault in (("__metadata__", "the header of the file has this name"),
+                    ("optimizer.exp_avg.lm_head.weight", "the state of the optimizer has such names"),
+                    ("ema.weight", "averages of parameters have such names"),
+                    ("", "it is empty")):
+    graph([('%table = nn.param "model.embed_tokens.weight"', f'%table = ^nn.param "{name}"')],
+          f"'nn.param' op names a parameter '{name}', which no checkpoint can hold: {fault}")
 graph([('prefix("model.layers.{i}")', 'prefix("model.layers.1")'),
        ("%y = nn.call @layer(@moe)(%x, %tokens", "%y = ^nn.call @layer(@moe)(%x, %tokens")],
       "'nn.call' op names a parameter 'model.layers.1.input_layernorm.weight' that is there already; to share a "
@@ -100,6 +106,7 @@ graph([('%w = nn.param "weight" : <out x in>', '%w = ^nn.param "weight{" : <out 
       "'nn.param' op (C3) braces must hold expressions, found \"weight{\"")
 graph([("nn.model @deepseek for", "nn.model @deepseek ^fr")], "custom op 'nn.model' expected 'for'",
       place="model.mlir:5:20")
+graph([('nn.metric load "load"', '^nn.metric load "lo\\FFad"')], "'nn.metric' op holds a text that is no UTF-8")
 graph("", "expected one nn.model, found 0", place="model.mlir:1:1")
 graph("module {}\n", "expected one nn.model, found 0", place="model.mlir:1:1")
 graph("\0\0\0", "expected one nn.model, found 0", place="model.mlir:1:1")
@@ -111,6 +118,9 @@ graph([("nn.linear %x, %router : (<tokens x hidden>, <experts x hidden>) -> <tok
 graph([(block_end("moe"), "^nn.yield %down : <tokens*top_k x hidden>\n  }\n\n  nn.block @moe")],
       "'nn.yield' op (C1) yields '!nn.tensor<tokens*top_k x hidden>', 'nn.block' has results '!nn.tensor<tokens x "
       "hidden>'")
+graph([('nn.metric ratio "accuracy" %hits', '^nn.metric ratio "loss" %hits')],
+      "'nn.metric' op reports metric 'loss' as 'loss', as which another number is reported; give it another name",
+      prefix=True)
 warning(GRAPH, [], "nothing uses parameter 'unused'; it is left out",
         model=[("%next = nn.shift", "%u = ^nn.param \"unused\" : <hidden>\n    %next = nn.shift")])
 warning(GRAPH, [], "nothing uses parameter 'self_attn.unused'; it is left out",

@@ -47,6 +47,10 @@ case(RUN, [('"lr": 0.003', '^"lr": [0.003]')], "optimizer.lr: expected a number 
 case(RUN, [('"lr": 0.003', '^"lr": {"value": 1}')], "optimizer.lr: expected a number of 0 or more, found an object")
 case(RUN, [('"steps": 200', '^"steps": 200.0')], "train.steps: expected an integer of 0 or more, found 200.0")
 case(RUN, [('"steps": 200', '^"steps": "200"')], 'train.steps: expected an integer of 0 or more, found "200"')
+for key, value in (("steps", 200), ("warmup_steps", 10)):
+    section = "train" if key == "steps" else "optimizer"
+    case(RUN, [(f'"{key}": {value}', f'^"{key}": 9223372036854775807')],
+         f"{section}.{key}: expected an integer of at most 1000000000000000, found 9223372036854775807")
 case(RUN, [('"steps": 200', '^"steps": true')], "train.steps: expected an integer of 0 or more, found true")
 case(RUN, [('"tokens": 256', '^"tokens": 2.5e2')], "batch.tokens: expected an integer of 1 or more, found 250.0")
 case(RUN, [('"seed": 1', '^"seed": -1')], "seed: expected an integer of 0 or more, found -1")
@@ -88,7 +92,7 @@ case(RUN, [('"eps": 1e-08', '^"eps": 0')], "optimizer.eps: expected a number of 
 case(RUN, [('"warmup_steps": 10', '^"warmup_steps": -10')],
      "optimizer.warmup_steps: expected an integer of 0 or more, found -10")
 case(RUN, [('"steps": 200', '^"steps": 18446744073709551615')],
-     "train.steps: expected an integer of 0 or more, found 18446744073709551615")
+     "train.steps: expected an integer of 0 to 9223372036854775807, found 18446744073709551615")
 case(RUN, [('"sequence": 64', '^"sequence": 0')], "batch.sequence: expected an integer of 1 to 2147483647, found 0")
 case(RUN, [('"sequence": 64', '^"sequence": 1099511627776')],
      "batch.sequence: expected an integer of 1 to 2147483647, found 1099511627776")
@@ -138,7 +142,7 @@ case(JSON, "{} {}", "syntax error", place="run.json:1:4", prefix=True)
 case(JSON, '{"model": ' + "[" * 5000 + "]" * 5000 + "}", "values are nested too deeply, expected at most 100 levels",
      place="run.json:1:1")
 case(JSON, b"\xff\xfe{\0}\0", "the text is UTF-16, expected UTF-8", place="run.json:1:1")
-case(JSON, b'{"name": "\0"}', "syntax error", place="run.json:1:11", prefix=True)
+case(JSON, b'{"name": "\0"}', "the text holds a NUL character, expected JSON", place="run.json:1:11")
 case(JSON, b'{"name": "\xff"}', "syntax error", place="run.json:1:11", prefix=True)
 case(JSON, '{"name": "' + "x" * 100000 + "\n", "syntax error", place="run.json:1:100011", prefix=True)
 case(JSON, b"\xef\xbb\xbf{}", "key 'model' is missing", place="run.json:1:1")

@@ -33,6 +33,12 @@ def raw(change):
     return {"edited.safetensors": lambda tensors: change(tensors.read_bytes())}
 
 
+def ids_file(ids):
+    tensor = {"dtype": "I32", "shape": [len(ids)], "data_offsets": [0, 4 * len(ids)]}
+    header = json.dumps({"input_ids": tensor}).encode()
+    return struct.pack("<Q", len(header)) + header + struct.pack(f"<{len(ids)}i", *ids)
+
+
 def flip(part):
     """A checkpoint in which one byte, at a share of the file, is another."""
     def make(content):
@@ -69,13 +75,13 @@ trainer(LINE, "train --stps 3", "unknown option '--stps'; did you mean '--steps'
 trainer(LINE, "train --steps many --threads 0", "--steps is 'many', expected a number of 0 or more",
         also=["contraflow: error: --threads is '0', expected a number of 1 or more"], status=2)
 trainer(LINE, "train --steps -1", "--steps is '-1', expected a number of 0 or more", status=2)
-trainer(LINE, "train --data", "--data wants PATH...; see --help", status=2)
+trainer(LINE, "train --data", "'--data': expected PATH...; see --help", status=2)
 trainer(LINE, "train --prompt x", "'--prompt' is no option of this command; see --help", status=2)
-trainer(LINE, "train --profile=1", "--profile takes no value", status=2)
+trainer(LINE, "train --profile=1", "'--profile' takes no value", status=2)
 trainer(LINE, "train --resume --initialize x", "--resume and --initialize exclude each other", status=2)
 trainer(LINE, "train --threads 5000", "--threads is 5000, expected 4096 at most", status=2)
-trainer(LINE, "probe", "probe wants --ids FILE", also=["contraflow: error: probe wants --out FILE"], status=2)
-trainer(LINE, "export", "export wants --folder DIR", status=2)
+trainer(LINE, "probe", "probe: expected --ids FILE", also=["contraflow: error: probe: expected --out FILE"], status=2)
+trainer(LINE, "export", "export: expected --folder DIR", status=2)
 trainer(LINE, f"{TRAIN} --set optimizer.lr", "--set optimizer.lr: expected KEY=VALUE")
 trainer(LINE, f"{TRAIN} --set optimizer.lr=x",
         '--set optimizer.lr=x: optimizer.lr is "x", expected a number that is not negative')
@@ -88,6 +94,10 @@ trainer(LINE, f"{TRAIN} --set model.hidden_size=4 seed=x",
 trainer(LINE, f"{TRAIN} --set optimizer.betas[0]=0.5",
         "--set optimizer.betas[0]=0.5: this key is compiled in; compile again with "
         "'contraflow compile RUN.json --set optimizer.betas[0]=0.5'")
+for assignment in ("loss.mtp_weight=0.1", "dropout.hidden=0.5"):
+    trainer(LINE, f"{TRAIN} --set {assignment}",
+            f"--set {assignment}: this key is compiled in; compile again with "
+            f"'contraflow compile RUN.json --set {assignment}'")
 trainer(LINE, f"{TRAIN} --set optimizer.min_lr=1",
         "optimizer.min_lr is 1, expected at most optimizer.lr = 0.003, to which a cosine falls")
 trainer(LINE, f"{TRAIN} --set optimizer.schedule=sine",
@@ -136,7 +146,10 @@ trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --checkpoint kept --se
         "--initialize",
         files=raw(lambda b: b), made=("kept",))
 trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --checkpoint kept --seed 9",
-        "the checkpoint has seed 1, not 9; leave out --seed",
+        "the checkpoint has seed 1, not 9; leave the seed out",
+        files=raw(lambda b: b), made=("kept",))
+trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --checkpoint kept --set seed=9",
+        "the checkpoint has seed 1, not 9; leave the seed out",
         files=raw(lambda b: b), made=("kept",))
 trainer(CHECKPOINT, f"train --data run.json --steps 3 --threads 1 --resume edited.safetensors --checkpoint kept",
         "the training text is not the text of the checkpoint; name the same --data and --include, or begin a new run "
@@ -156,20 +169,76 @@ trainer(CHECKPOINT, INITIALIZE, f"{FILE}: __metadata__.step is not a string",
         files=edit(lambda h, d: h["__metadata__"].update(step=3)))
 trainer(CHECKPOINT, "probe --ids edited.safetensors --out out", f"{FILE} has no tensor 'input_ids'",
         files=edit(lambda h, d: None))
+def spoil(header, data):
+    at = header["model.norm.weight"]["data_offsets"][0]
+    return data[:at] + struct.pack("<f", float("nan")) + data[at + 4:]
+
+
+trainer(CHECKPOINT, INITIALIZE,
+        f"{FILE}: tensor 'model.norm.weight' holds numbers that are not finite; use another file",
+        files=edit(spoil))
+trainer(LINE, f"{TRAIN} --set optimizer.lr=1e300",
+        "--set optimizer.lr=1e300: optimizer.lr is 1e+300, expected a number that single precision holds")
+for name, option in (("kept", "--checkpoint kept"), ("events", "--tensorboard events")):
+    trainer(LINE, f"{TRAIN} --metrics {name} {option}", f"--metrics names '{name}', where the folder of "
+            f"{option.split()[0]} goes; name another file with --metrics")
+
+# What a command writes must not take the place of what somebody needs.
+STEP = {"run/step-00000002/model.safetensors": lambda tensors: tensors.read_bytes()}
+EXPORT = "export --checkpoint run --folder "
+for folder in ("run/step-00000002", "run"):
+    trainer(CHECKPOINT, EXPORT + folder, f"'{folder}' holds a checkpoint; name another folder with --folder",
+            files=STEP)
+trainer(CHECKPOINT, "export --checkpoint copy.safetensors --folder .",
+        "'.' holds a checkpoint; name another folder with --folder",
+        files={name: lambda tensors: tensors.read_bytes() for name in ("copy.safetensors", "model.safetensors")})
+for name in ("model.safetensors", "config.json"):
+    trainer(CHECKPOINT, EXPORT + "out", f"'out/{name}' is there and no export of a trainer; name another folder with "
+            "--folder", files={**STEP, f"out/{name}": b"{}"})
+IDS = {"ids.safetensors": lambda tensors: ids_file([1] * 16)}
+trainer(CHECKPOINT, "probe --ids ids.safetensors --out ./ids.safetensors",
+        "--out names './ids.safetensors', which this command reads; name another file", files=IDS)
+trainer(CHECKPOINT, "probe --ids ids.safetensors --parameters run --out run/step-00000002/model.safetensors",
+        "--out names 'run/step-00000002/model.safetensors', which this command reads; name another file",
+        files={**IDS, **STEP})
+trainer(CHECKPOINT, "probe --ids ids.safetensors --out kept.safetensors",
+        "--out names 'kept.safetensors', which is a checkpoint; name another file",
+        files={**IDS, "kept.safetensors": lambda tensors: tensors.read_bytes()})
 trainer(CHECKPOINT, f"{TRAIN} --initialize .", "there is no checkpoint in '.'; ", prefix=True)
+
+LACKS = f"{FILE} is a checkpoint and holds no"
+ASK = "inspect the trainer or its run file"
+for command, options in (("--memory --svg picture", ("--memory", "--svg")), ("--ops", ("--ops",)),
+                         ("--program --program-svg picture", ("--program", "--program-svg"))):
+    CASES.append(Case(CHECKPOINT, [], f"{options[0]}: {LACKS} program; {ASK}", place="contraflow",
+                      also=[f"contraflow: error: {option}: {LACKS} program; {ASK}" for option in options],
+                      command=f"inspect edited.safetensors {command}", files=raw(lambda b: b)))
+CASES.append(Case(CHECKPOINT, [], f"--run: {LACKS} run file; {ASK}", place="contraflow",
+                  command="inspect edited.safetensors --run", files=edit(lambda h, d: None)))
 
 MACHINE = "machine"
 trainer(MACHINE, f"{TRAIN} --threads 4000", "--threads is 4000, expected ", prefix=True)
 trainer(MACHINE, TRAIN, "the trainer needs ", shell="ulimit -v 40000; {command}", prefix=True, program="{large}")
 trainer(MACHINE, f"{TRAIN} --metrics out/of/here", "cannot write 'out/of/here': No such file or directory")
+trainer(MACHINE, f"{TRAIN} --metrics text/a.txt",
+        "'text/a.txt' is no file of metrics: line 1 has no step; name another file with --metrics")
 trainer(MACHINE, f"{TRAIN} --checkpoint text/a.txt/below", "cannot write checkpoints to 'text/a.txt/below'; ",
         prefix=True)
 CASES.append(Case(MACHINE, [], "cannot write 'full.mlir': File too large",
                   command="compile run.json --stop-after=frontend -o full.mlir",
                   place="contraflow", shell="ulimit -f 1; {command}"))
+# A picture that was there stays.
+for option in ("--svg", "--program-svg"):
+    CASES.append(Case(MACHINE, [], "cannot write 'old.svg': File too large", place="contraflow",
+                      command=f"inspect run.json {option} old.svg --set {' '.join(SMALL)}",
+                      files={"old.svg": b"picture"}, shell="ulimit -f 1; {command}"))
 CASES.append(Case(MACHINE, [], "cannot write 'out/01-frontend.mlir': File too large", place="contraflow",
                   command="compile run.json --stop-after=frontend --dump-phases=out", shell="ulimit -f 1; {command}",
                   made=("out",)))
+for command in ("info", "info --json", "--help", "--version", "generate --checkpoint edited.safetensors --length 2",
+                TRAIN + " --checkpoint kept"):
+    trainer(MACHINE, command, "cannot write standard output: No space left on device", files=raw(lambda b: b),
+            shell="{command} > /dev/full", made=("kept",))
 CASES.append(Case(MACHINE, [], "cannot write standard output: No space left on device", place="contraflow",
                   command="compile run.json --stop-after=frontend", shell="{command} > /dev/full"))
 CASES.append(Case(MACHINE, [], "cannot write standard output: No space left on device", place="contraflow",
@@ -199,7 +268,7 @@ TRAINER = "trainer"
 CASES.append(Case(TRAINER, [], "'cut' is cut: it has ", command="inspect cut", place="contraflow", prefix=True,
                   shell="head -c 100000 {trainer} > cut; {command}", made=("cut",)))
 CASES.append(Case(TRAINER, [],
-                  "'hurt' is damaged: its payload has another hash than its trailer says; compile it again",
+                  "'hurt' is damaged: it has another hash than its trailer says; copy or compile it again",
                   command="inspect hurt", place="contraflow", made=("hurt",),
                   shell="size=$(stat -c %s {trainer}); cp {trainer} hurt; "
                         "printf x | dd of=hurt bs=1 seek=$((size - 200)) conv=notrunc status=none; {command}"))
@@ -208,6 +277,17 @@ CASES.append(Case(TRAINER, [],
                   command="inspect hurt", place="contraflow", made=("hurt",),
                   shell="size=$(stat -c %s {trainer}); cp {trainer} hurt; "
                         "printf '\\377' | dd of=hurt bs=1 seek=$((size - 45)) conv=notrunc status=none; {command}"))
+# A byte of the runtime's read-only data, which the trainer itself notices, too.
+HURT_STUB = ("cp {trainer} hurt; at=$(grep -abo 'unexpected argument' hurt | head -n 1 | cut -d : -f 1); "
+             "printf x | dd of=hurt bs=1 seek=$at conv=notrunc status=none; "
+             "{command} 2>&1 | sed \"s|'.*/hurt'|'hurt'|\" >&2; exit ${PIPESTATUS[0]}")
+CASES.append(Case(TRAINER, [], "'hurt' is damaged: it has another hash than its trailer says; copy or compile it again",
+                  command="inspect hurt", place="contraflow", made=("hurt",), shell=HURT_STUB))
+CASES.append(Case(TRAINER, [], "'hurt' is damaged: it has another hash than its trailer says; copy or compile it again",
+                  program="./hurt", command="info", place="contraflow", made=("hurt",), shell=HURT_STUB))
+CASES.append(Case(TRAINER, [], "'long' is damaged: 5 bytes follow the end of the trainer; copy or compile it again",
+                  command="inspect long", place="contraflow", made=("long",),
+                  shell="cp {trainer} long; echo tail >> long; {command}"))
 CASES.append(Case(TRAINER, [],
                   "this executable has no program in it; make one with 'contraflow compile RUN.json -o trainer'",
                   program="contraflow-stub", command="train", place="contraflow"))

@@ -63,18 +63,24 @@ protected:
           throw std::runtime_error(checker.getFailure());
       };
       std::string program = "train";
-      checker.beginRow(program, 0);
+      begin(checker, program, 0);
       reach(0, 0);
       std::fill_n(floats(576), kWords, 1.0f);
       reach(1, 1);
       std::fill_n(floats(256), kWords, 2.0f);
       reach(2, 2);
       checker.endRow();
-      checker.beginRow(program, 1);
+      begin(checker, program, 1);
       reach(3, 0);
       reach(4, 1);
       checker.endRow();
     });
+  }
+  void begin(Checker &checker, const std::string &program, size_t index) {
+    pointers.clear();
+    for (int64_t offset : manifest.programs[program][index].bases)
+      pointers.push_back(offset < 0 ? nullptr : arena.at(offset));
+    checker.beginRow(program, index, pointers.data());
   }
   /// The error where `disturb` is called once.
   std::string runWith(int when, const std::function<void()> &disturb) {
@@ -86,6 +92,8 @@ protected:
 
   abi::Manifest manifest;
   device::Arena arena;
+  /// Of the row at hand.
+  std::vector<void *> pointers;
 };
 
 TEST_F(CheckerRun, FindsNothingWhereNothingIsWrong) {
@@ -107,7 +115,7 @@ TEST_F(CheckerRun, SaysWhoseGuardsAreGone) {
   EXPECT_CONTAINS(errorOf([&] {
                     Checker checker(manifest, arena);
                     std::string program = "train";
-                    checker.beginRow(program, 0);
+                    begin(checker, program, 0);
                     *ids(0) = 1;
                     checker.endRow();
                   }),
@@ -185,16 +193,31 @@ TEST_F(CheckerRun, GoesOnInTheMiddleOfAProgram) {
   Checker checker(manifest, arena);
   std::string program = "train";
   // "made" is in use already and keeps what it has.
-  checker.beginRow(program, 0);
+  begin(checker, program, 0);
   std::fill_n(floats(256), kWords, 3.0f);
   checker.endRow();
   std::string other = "evaluate";
   manifest.programs[other] = {{1, {256}, 0, "g", "layer", "forward"}};
-  checker.beginRow(other, 0);
+  begin(checker, other, 0);
   checker.endRow();
-  checker.beginRow(program, 1);
+  begin(checker, program, 1);
   EXPECT_TRUE(checker.check(0)) << checker.getFailure();
   EXPECT_EQ(*floats(256), 3.0f);
+}
+
+TEST_F(CheckerRun, LooksWhereTheFunctionWorks) {
+  std::fill_n(ids(64), kWords, 0x7fc00000);
+  std::fill_n(ids(2048), kWords, 0);
+  Checker checker(manifest, arena);
+  std::string program = "train";
+  void *elsewhere[] = {arena.at(2048), arena.at(256), arena.at(512), arena.at(1024)};
+  checker.beginRow(program, 0, elsewhere);
+  EXPECT_TRUE(checker.check(0)) << checker.getFailure();
+  *ids(2048 + 8) = 0x7fc00000;
+  checker.beginRow(program, 0, elsewhere);
+  EXPECT_FALSE(checker.check(0));
+  EXPECT_CONTAINS(checker.getFailure(),
+                  "reads 'kept' (value, bytes 2048 to 2112 of the arena), whose element 2 is not a number");
 }
 
 TEST_F(CheckerRun, RefusesBuffersThatMoveBetweenPrograms) {

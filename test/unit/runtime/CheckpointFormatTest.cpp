@@ -116,6 +116,35 @@ TEST_F(Checkpoint, SaysWhatIsWrong) {
                   "is a checkpoint of version 2, this program reads 1 and older; use a newer build");
   writeSafetensors(path, tensors, {{"format", "pt"}, {"step", "3"}});
   EXPECT_EQ(check(), "no checksums");
+  writeSafetensors(path, tensors, {{"format", "pt"}, {"step", "3"}, {"data_position", "12"}});
+  EXPECT_CONTAINS(check(), "is damaged: its header has lost its checksum");
+}
+
+/// As by a script that writes a header with the same keys again.
+TEST_F(Checkpoint, RefusesAHeaderThatWasWrittenAgain) {
+  const std::string bytes = test::read(path);
+  uint64_t headerBytes = 0;
+  std::memcpy(&headerBytes, bytes.data(), sizeof(headerBytes));
+  const std::string good = bytes.substr(sizeof(headerBytes), headerBytes);
+  auto checkWith = [&](const std::string &header) {
+    uint64_t size = header.size();
+    std::string begin(reinterpret_cast<const char *>(&size), sizeof(size));
+    folder.write("model.safetensors", begin + header + bytes.substr(sizeof(headerBytes) + headerBytes));
+    return check();
+  };
+  auto replace = [&](const std::string &from, const std::string &to) {
+    std::string header = good;
+    size_t at = header.find(from);
+    return at == std::string::npos ? "" : header.replace(at, from.size(), to);
+  };
+  EXPECT_EQ(checkWith(good), "");
+  const std::string hurt = "is damaged: its header has the checksum ";
+  const std::string key = "\"header_checksum\":";
+  EXPECT_CONTAINS(checkWith(replace(key, "\"header_checksum\": ")), hurt);
+  EXPECT_CONTAINS(checkWith(replace("\"step\":\"12\"", "\"step\": \"1000\"")), hurt);
+  EXPECT_CONTAINS(checkWith(replace(key, "\"header\\u005fchecksum\" : ")), hurt);
+  EXPECT_CONTAINS(checkWith(replace(key + '"', key + "\"\\u0030")), "has lost its checksum");
+  EXPECT_CONTAINS(checkWith(replace(key, "\"header_Checksum\":")), "has lost its checksum");
 }
 
 /// As on a disk with bad sectors: what cannot be read is an error, and not the end of the process.

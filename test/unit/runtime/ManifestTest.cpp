@@ -1,8 +1,10 @@
 //===- ManifestTest.cpp - JSON both ways, and numbers that do not fit -----===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/abi/MemoryNeed.h"
 #include "test/unit/runtime/Support.h"
 
 #include <functional>
+#include <limits>
 #include <regex>
 
 namespace contraflow::abi {
@@ -98,6 +100,8 @@ TEST(Manifest, KnowsWhatACheckedBuildLooksAt) {
   EXPECT_EQ(programManifest().toJson().find("guard"), std::string::npos);
 }
 
+constexpr int64_t kLeast = std::numeric_limits<int64_t>::min(), kMost = std::numeric_limits<int64_t>::max();
+
 TEST(Manifest, RefusesChecksThatDoNotFit) {
   struct Case {
     std::function<void(Manifest &)> change;
@@ -106,7 +110,16 @@ TEST(Manifest, RefusesChecksThatDoNotFit) {
   const Case cases[] = {
       {[](Manifest &m) { m.guardBytes = 32; }, "guard_bytes is 32"},
       {[](Manifest &m) { m.guardBytes = -64; }, "guard_bytes is -64"},
+      {[](Manifest &m) { m.guardBytes = int64_t(1) << 62; }, "guard_bytes is 4611686018427387904"},
+      {[](Manifest &m) { m.guardBytes = kMost - 63; }, "guard_bytes is "},
       {[](Manifest &m) { m.memory["train"][0].offset = 0; }, "memory.train[0] 'x' needs bytes -64"},
+      {[](Manifest &m) { m.memory["train"][0].offset = kLeast; }, "memory.train[0] 'x' needs bytes"},
+      {[](Manifest &m) { m.memory["train"][0].offset = kMost; }, "memory.train[0] 'x' needs bytes"},
+      {[](Manifest &m) { m.memory["train"][0].bytes = kMost; }, "memory.train[0] 'x' needs bytes"},
+      {[](Manifest &m) { m.memory["train"][0].bytes = kLeast; }, "memory.train[0] 'x' needs bytes"},
+      {[](Manifest &m) { m.checks["f"].values[1].offset = kMost; }, "checked value 'y' needs bytes"},
+      {[](Manifest &m) { m.checks["f"].values[1].offset = kLeast; }, "checked value 'y' needs bytes"},
+      {[](Manifest &m) { m.checks["f"].values[1].bytes = kMost; }, "checked value 'y' needs bytes"},
       {[](Manifest &m) { m.memory["train"][0].bytes = 928; }, "memory.train[0] 'x' needs bytes"},
       {[](Manifest &m) { m.checks["f"].values[0].base = 3; },
        "programs.train[0]: checked value 'x' lies at pointer 3"},
@@ -126,6 +139,28 @@ TEST(Manifest, RefusesChecksThatDoNotFit) {
     test.change(manifest);
     EXPECT_CONTAINS(errorOf([&] { Manifest::fromJson(manifest.toJson()); }), test.message);
   }
+}
+
+TEST(MemoryNeed, NamesTheTextOfIt) {
+  Manifest manifest = programManifest();
+  MemoryNeed without = MemoryNeed::of(manifest, 3), need = MemoryNeed::of(manifest, 3, 1 << 20);
+  EXPECT_EQ(without.bytes, manifest.arenaBytes + 3 * manifest.scratchBytesPerWorker);
+  EXPECT_EQ(need.bytes, without.bytes + (1 << 20));
+  EXPECT_EQ(need.peak, "of it, 1.00 MiB are text; " + without.peak);
+  EXPECT_NO_THROW(need.requireAtMost(need.bytes));
+  EXPECT_CONTAINS(errorOf([&] { need.requireAtMost(need.bytes - 1); }), "this machine has ");
+  EXPECT_CONTAINS(errorOf([&] { need.requireAtMost(need.bytes - 1); }), "; of it, 1.00 MiB are text; ");
+}
+
+TEST(MemoryNeed, AddsUpWhatIsInUse) {
+  std::vector<Buffer> buffers = {
+      {"a", "saved", 0, 65, 0, 1}, {"b", "saved", 128, 64, 1, 3}, {"c", "", 0, 8, 1, 0}};
+  EXPECT_EQ(liveBytes(buffers, 3), (std::vector<int64_t>{128, 192, 64}));
+  EXPECT_EQ(liveBytes(buffers, 3, 64), (std::vector<int64_t>{256, 448, 192}));
+  EXPECT_TRUE(liveBytes({}, 0).empty());
+  EXPECT_EQ(formatBytes(1), "1 byte");
+  EXPECT_EQ(formatBytes(1023), "1023 bytes");
+  EXPECT_EQ(formatBytes(3 << 19), "1.50 MiB");
 }
 
 TEST(Manifest, NamesThePiecesOfSplitParameters) {
@@ -215,7 +250,7 @@ TEST(Manifest, NamesTheFieldThatIsWrong) {
   };
   EXPECT_CONTAINS(errorOf([] { Manifest::fromJson(""); }), "not JSON");
   EXPECT_CONTAINS(errorOf([] { Manifest::fromJson("[]"); }), "expected an object");
-  EXPECT_CONTAINS(errorAfter("\"version\": 2", "\"version\": 999"), "version is 999, this runtime wants");
+  EXPECT_CONTAINS(errorAfter("\"version\": 3", "\"version\": 999"), "version is 999, expected");
   EXPECT_CONTAINS(errorAfter("\"batch\": 2", "\"batch\": \"2\""), "$.batch has the wrong type (string)");
   EXPECT_CONTAINS(errorAfter("\"batch\": 2,", ""), "$.batch is missing");
   EXPECT_CONTAINS(errorAfter("\"name\":\"main\"", "\"name\":3"), "losses[0].name has the wrong type");

@@ -10,8 +10,10 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
+#include <fcntl.h>
 #include <map>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 namespace contraflow::metrics {
 
@@ -89,7 +91,7 @@ TEST(JsonLines, WritesKeysInTheirOrder) {
   abi::Manifest manifest = manifestWithMetrics();
   Report report(manifest);
   Folder folder;
-  JsonLines lines(folder / "lines");
+  JsonLines lines(folder / "lines", [](const std::string &) {});
   report.begin(3);
   report.set(Number::GradientNorm, 0.1);
   report.set(Number::Loss, 1000);
@@ -101,6 +103,50 @@ TEST(JsonLines, WritesKeysInTheirOrder) {
       "{\"step\":3,\"loss\":1000,\"perplexity\":null,\"gradient_norm\":0.1,\"arena_bytes\":123456789012,"
       "\"accuracy\":0.25,\"balance_loss/model.layers.1.mlp\":1e-07,\"load/model.layers.1.mlp\":[1,0,2.5,0.5],"
       "\"load_violation/model.layers.1.mlp\":1.5}\n");
+}
+
+TEST(JsonLines, DestroysNothing) {
+  Folder folder;
+  std::string said;
+  auto begin = [&](const std::string &name, int64_t step) {
+    said.clear();
+    return errorOf(
+        [&] { JsonLines(folder / name, [&](const std::string &line) { said = line; }).begin(step); });
+  };
+  const std::string lines = "{\"step\":1}\n{\"step\":2}\n", cut = lines + "{\"st";
+  folder.write("metrics", cut);
+  folder.write("metrics.1", "of somebody");
+  EXPECT_EQ(begin("metrics", 0), "no error");
+  EXPECT_EQ(said, "kept the metrics of an earlier run in '" + folder / "metrics.2" + "'");
+  EXPECT_EQ(test::read(folder / "metrics"), "");
+  EXPECT_EQ(test::read(folder / "metrics.1"), "of somebody");
+  EXPECT_EQ(test::read(folder / "metrics.2"), cut);
+  // Of nothing there is nothing to keep, and a run that goes on keeps its lines.
+  EXPECT_EQ(begin("metrics", 0), "no error");
+  folder.write("metrics", cut);
+  EXPECT_EQ(begin("metrics", 1), "no error");
+  EXPECT_EQ(test::read(folder / "metrics"), "{\"step\":1}\n");
+  EXPECT_FALSE(std::filesystem::exists(folder / "metrics.3"));
+  // What is anything else is refused, before the text is read.
+  for (const std::string &content : {"# notes\n"s, lines + "# notes"s, "notes without an end of line"s})
+    for (int64_t step : {0, 1}) {
+      folder.write("notes", content);
+      EXPECT_CONTAINS(begin("notes", step), "is no file of metrics: line ");
+      EXPECT_EQ(test::read(folder / "notes"), content);
+    }
+}
+
+TEST(RecordFile, GoesOnWithoutAReader) {
+  Folder folder;
+  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
+  int reader = open((folder / "pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  RecordFile file(folder / "pipe");
+  file.append("first", 1);
+  close(reader);
+  testing::internal::CaptureStderr();
+  // A signal would end this process.
+  file.append("second", 2);
+  EXPECT_CONTAINS(testing::internal::GetCapturedStderr(), "Broken pipe; reports are missing from step 2 on");
 }
 
 TEST(RecordFile, KeepsWholeRecordsWhenTheDiskIsFull) {
@@ -217,10 +263,13 @@ TEST(EventFile, SortsBehindTheFilesThatAreThere) {
   // A clock that was wrong, and what is no event file.
   folder.write("events.out.tfevents.5000000000.host.1", "");
   folder.write("events.out.tfevents.notes", "");
+  // Behind these no name sorts.
+  folder.write("events.out.tfevents.9223372036854775807", "");
+  folder.write("events.out.tfevents.99999999999.host.1", "");
   for (int run = 0; run < 3; ++run)
     EventFile(folder.path.string()).begin(0);
   std::vector<std::string> files = filesOf(folder.path.string());
-  ASSERT_EQ(files.size(), 5u);
+  ASSERT_EQ(files.size(), 7u);
   for (int run = 1; run <= 3; ++run)
     EXPECT_CONTAINS(files[size_t(run)], "events.out.tfevents.500000000" + std::to_string(run) + ".");
   folder.write("file", "");

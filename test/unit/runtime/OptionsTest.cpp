@@ -33,6 +33,11 @@ TEST(Options, ReadsATrainingRun) {
   EXPECT_EQ(parseOptions({"train", "--steps", "3"}).steps, 3);
 }
 
+TEST(Options, KnowsBothWaysToGiveASeed) {
+  EXPECT_TRUE(parseOptions({"--set", "seed=7"}).train.seedGiven);
+  EXPECT_FALSE(parseOptions({"--set", "train.steps=3"}).train.seedGiven);
+}
+
 TEST(Options, ResumesWhereItSaves) {
   EXPECT_EQ(parseOptions({"--resume"}).train.resume, "checkpoint");
   EXPECT_EQ(parseOptions({"--resume", "--checkpoint", "x"}).train.resume, "x");
@@ -65,18 +70,18 @@ TEST(Options, RefusesWhatItDoesNotKnow) {
   EXPECT_CONTAINS(errorFor({"dance"}), "unexpected argument 'dance'");
   EXPECT_CONTAINS(errorFor({"--dance"}), "unknown option '--dance'");
   EXPECT_CONTAINS(errorFor({"--prompt", "x"}), "no option of this command");
-  EXPECT_CONTAINS(errorFor({"--steps"}), "--steps wants N");
-  EXPECT_CONTAINS(errorFor({"--data", "--steps", "3"}), "--data wants PATH...");
+  EXPECT_CONTAINS(errorFor({"--steps"}), "'--steps': expected N");
+  EXPECT_CONTAINS(errorFor({"--data", "--steps", "3"}), "'--data': expected PATH...");
   EXPECT_CONTAINS(errorFor({"--steps", "three"}), "--steps is 'three'");
   EXPECT_CONTAINS(errorFor({"--steps", "-3"}), "expected a number of 0 or more");
   EXPECT_CONTAINS(errorFor({"--threads", "0"}), "expected a number of 1 or more");
   EXPECT_CONTAINS(errorFor({"--threads", "4097"}), "--threads is 4097, expected 4096 at most");
   EXPECT_CONTAINS(errorFor({"--threads", "99999999999"}), "--threads is '99999999999'");
   EXPECT_CONTAINS(errorFor({"--temperature", "nan"}), "--temperature is 'nan'");
-  EXPECT_CONTAINS(errorFor({"--profile=yes"}), "takes no value");
+  EXPECT_CONTAINS(errorFor({"--profile=yes"}), "'--profile' takes no value");
   EXPECT_EQ(errorFor({"probe", "--stesp"}), "unknown option '--stesp'; did you mean '--steps'?\n"
-                                            "contraflow: error: probe wants --ids FILE\n"
-                                            "contraflow: error: probe wants --out FILE");
+                                            "contraflow: error: probe: expected --ids FILE\n"
+                                            "contraflow: error: probe: expected --out FILE");
 }
 
 // The command line is frozen: a change of options or of settings shows in help.txt.

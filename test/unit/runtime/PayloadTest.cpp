@@ -44,6 +44,14 @@ TEST(Payload, RefusesDamage) {
   std::string flipped = good;
   flipped[4096] ^= 1;
   EXPECT_CONTAINS(errorFor(flipped), "another hash");
+  // The stub runs before anything can be checked, but not on and on.
+  for (size_t at : {size_t(4), kStub.size() - 1, kStub.size(), size_t(4095)}) {
+    flipped = good;
+    flipped[at] ^= 1;
+    EXPECT_CONTAINS(errorFor(flipped), "is damaged: it has another hash");
+  }
+  EXPECT_CONTAINS(errorFor(good + "tail"), "is damaged: 4 bytes follow the end of the trainer; copy or");
+  EXPECT_CONTAINS(errorFor(good + std::string(100, 'x')), "is damaged: 100 bytes follow");
   std::string moved = good;
   moved[good.size() - 64 + 16] ^= 1; // The object's offset.
   EXPECT_CONTAINS(errorFor(moved), "sizes in its payload trailer");

@@ -86,6 +86,10 @@ TEST(Settings, NamesTheKeyThatIsWrong) {
   EXPECT_CONTAINS(errorFor(R"({"optimizer": {"lr": -1}})"), "optimizer.lr is -1");
   EXPECT_CONTAINS(errorFor(R"({"train": {"steps": 1.5}})"), "train.steps is 1.5, expected a whole number");
   EXPECT_CONTAINS(errorFor(R"({"train": {"steps": 1e300}})"), "train.steps");
+  EXPECT_CONTAINS(errorFor(R"({"train": {"steps": 1000000000000001}})"),
+                  "train.steps is 1000000000000001, expected a whole number of at most 1000000000000000");
+  EXPECT_EQ(Settings::parse(R"({"train": {"steps": 1000000000000000}})", {}).steps, 1000000000000000);
+  EXPECT_CONTAINS(errorFor("{}", {"optimizer.lr=1e300"}), "expected a number that single precision holds");
   EXPECT_CONTAINS(errorFor(R"({"seed": -1})"), "seed is -1");
   EXPECT_CONTAINS(errorFor(R"({"optimizer": {"schedule": "sine"}})"), "expected constant or cosine");
   EXPECT_CONTAINS(errorFor(R"({"optimizer": {"betas": [0.9]}})"), "two numbers below 1");

@@ -185,6 +185,45 @@ func.func @kernel_c5_arguments(%x: !nn.tensor<4 x 8>) {
 
 // -----
 
+func.func @kernel_c1_domain(%x: !nn.tensor<4 x 8>) {
+  // expected-error @below {{'nn.kernel' op (C1) sizes of the domain must be 0 or more, found -1}}
+  %y = nn.kernel "k" #nn.rows domain [4, -1] ins(%x : <4 x 8>)
+    maps [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>]
+    gathers [[], []] tied [-1] -> <4 x 8> {
+  ^bb0(%a: f32):
+    nn.kernel_yield %a : f32
+  }
+  return
+}
+
+// -----
+
+func.func @kernel_c5_empty(%x: !nn.tensor<4 x 8>) {
+  // expected-error @below {{'nn.kernel' op (C5) the region must end with nn.kernel_yield of 1 scalars}}
+  %y = nn.kernel "k" #nn.rows domain [4, 8] ins(%x : <4 x 8>)
+    maps [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>]
+    gathers [[], []] tied [-1] -> <4 x 8> {
+  ^bb0(%a: f32):
+  }
+  return
+}
+
+// -----
+
+func.func @kernel_c5_memory(%x: !nn.tensor<4 x 8>) {
+  // expected-error @below {{'nn.kernel' op (C5) the region must hold operations on scalars, found 'func.call'}}
+  %y = nn.kernel "k" #nn.rows domain [4, 8] ins(%x : <4 x 8>)
+    maps [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>]
+    gathers [[], []] tied [-1] -> <4 x 8> {
+  ^bb0(%a: f32):
+    func.call @kernel_c1_domain() : () -> ()
+    nn.kernel_yield %a : f32
+  }
+  return
+}
+
+// -----
+
 func.func @kernel_c5_yield(%x: !nn.tensor<4 x 8>) {
   // expected-error @below {{'nn.kernel' op (C5) the region must end with nn.kernel_yield of 1 scalars}}
   %y = nn.kernel "k" #nn.rows domain [4, 8] ins(%x : <4 x 8>)

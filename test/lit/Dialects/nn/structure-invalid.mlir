@@ -354,7 +354,7 @@ nn.block @param_init() -> () {
 // -----
 
 nn.graph @shift_c1(%tokens: <8 : i32>, %starts: <8 : i32>) {
-  // expected-error @below {{'nn.shift' op (C1) by must be 0 or more, found -1}}
+  // expected-error @below {{'nn.shift' op (C1) by must be an integer of at least 0, found -1}}
   %x = nn.shift %tokens by(-1) seq(4) : <8 : i32>
 }
 
@@ -363,6 +363,20 @@ nn.graph @shift_c1(%tokens: <8 : i32>, %starts: <8 : i32>) {
 nn.graph @shift_c1_beyond_the_sequence(%tokens: <8 : i32>, %starts: <8 : i32>) {
   // expected-error @below {{'nn.shift' op (C1) by must be less than seq, found 4 and 4: no token would be left}}
   %x = nn.shift %tokens by(4) seq(4) : <8 : i32>
+}
+
+// -----
+
+nn.graph @shift_c1_no_integer(%tokens: <8 : i32>, %starts: <8 : i32>) {
+  // expected-error @below {{'nn.shift' op (C1) by must be an integer of at least 0, found 1.5}}
+  %x = nn.shift %tokens by(1.5) seq(4) : <8 : i32>
+}
+
+// -----
+
+nn.graph @shift_c2_no_number(%tokens: <8 : i32>, %starts: <8 : i32>) {
+  // expected-error @below {{'nn.shift' op (C2) seq must be an integer of at least 1, found "four"}}
+  %x = nn.shift %tokens by(1) seq("four") : <8 : i32>
 }
 
 // -----
@@ -391,7 +405,7 @@ nn.block @loss_c1(%x: <1>) -> () {
 // -----
 
 nn.block @loss_c2(%x: <1>) -> () {
-  // expected-error @below {{'nn.loss' op (C2) weight must be 0 or more, found -0.5}}
+  // expected-error @below {{'nn.loss' op (C2) weight must be at least 0, found -0.5}}
   nn.loss "main" weight(-0.5) %x : <1>
   nn.yield
 }
@@ -417,6 +431,31 @@ nn.block @metric_c2(%x: <2>) -> () {
 nn.block @metric_c2_ratio(%x: <n>) -> () {
   // expected-error @below {{'nn.metric' op (C2) the value of a 'ratio' must be '<2>', found '!nn.tensor<n>'}}
   nn.metric ratio "a" %x : <n>
+  nn.yield
+}
+
+// -----
+
+nn.block @loss_c2_no_number(%x: <1>) -> () {
+  // expected-error @below {{'nn.loss' op (C2) weight must be a number, found true}}
+  nn.loss "main" weight(true) %x : <1>
+  nn.yield
+}
+
+// -----
+
+nn.block @loss_c2_beyond_single_precision(%x: <1>) -> () {
+  // expected-error @below {{'nn.loss' op (C2) weight must be a number that single precision holds, found 1.0e+300}}
+  nn.loss "main" weight(1.0e300) %x : <1>
+  nn.yield
+}
+
+// -----
+
+nn.block @update_c2(%load: <8>) -> () {
+  %w = nn.param "w" buffer : <8>
+  // expected-error @below {{'nn.update' op (C2) rate must be at least 0, found -0.001}}
+  nn.update %w, %load rate(-0.001) : <8>
   nn.yield
 }
 

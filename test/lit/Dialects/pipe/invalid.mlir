@@ -186,3 +186,9 @@ pipe.checks @check_ids_c2 ["linear"] {
   // expected-error @below {{'pipe.check_ids' op (C2) has 0 numbers at 8, expected one or more at a multiple of 4}}
   pipe.check_ids index of 0 base 8 at 8 count 0 from -1 below 264
 }
+
+// -----
+
+// expected-error @below {{expected a number of flops}}
+pipe.program @negative micro_batches 1 flops -1 {
+}

@@ -68,3 +68,8 @@ pipe.checks @moe.forward ["rms_norm", "linear"] {
   // CHECK: pipe.check_ids offsets of 0 base 8 at 256 count 5 from 0 below 64
   pipe.check_ids offsets of 0 base 8 at 256 count 5 from 0 below 64
 }
+
+// More than 64 bits count.
+// CHECK-LABEL: pipe.program @large micro_batches 1 flops 20000000000000000000 {
+pipe.program @large micro_batches 1 flops 20000000000000000000 {
+}

@@ -104,3 +104,19 @@ func.func @copies_into_argument(%x: !nn.tensor<8 x 4> {nn.role = #nn.role<input,
   %y = nn.linear %x, %x : (<8 x 4>, <8 x 4>) -> <8 x 8>
   return %y : !nn.tensor<8 x 8>
 }
+
+// -----
+
+// Operations that do nothing leave an argument or another result, which have memory of their own.
+// CHECK-LABEL: func.func @separates_results
+// CHECK-SAME: (%[[X:.+]]: !nn.tensor<8 x 4> {
+// CHECK: %[[Y:.+]] = nn.kernel "mul" {{.+}} tied [-1]
+// CHECK: %[[FIRST:.+]] = nn.kernel "copy" #nn.rows {{.+}} ins(%[[X]] : <8 x 4>) {{.+}} tied [-1]
+// CHECK: %[[SECOND:.+]] = nn.kernel "copy" #nn.rows {{.+}} ins(%[[Y]] : <8 x 4>) {{.+}} tied [-1]
+// CHECK: return %[[FIRST]], %[[Y]], %[[SECOND]]
+func.func @separates_results(%x: !nn.tensor<8 x 4> {nn.role = #nn.role<input, "x">})
+    -> (!nn.tensor<8 x 4> {nn.role = #nn.role<output, "x">}, !nn.tensor<8 x 4> {nn.role = #nn.role<output, "y">},
+        !nn.tensor<8 x 4> {nn.role = #nn.role<saved, "z">}) {
+  %y = nn.mul %x, %x : <8 x 4>, <8 x 4>
+  return %x, %y, %y : !nn.tensor<8 x 4>, !nn.tensor<8 x 4>, !nn.tensor<8 x 4>
+}

@@ -40,6 +40,17 @@ func.func @names.backward_weight(
   return %b : !nn.tensor<4 x 4>
 }
 
+// What is accumulated goes by the name of the loss or metric.
+// CHECK: func.func @names.accumulated
+// CHECK-SAME: nn.costs = [#nn.cost<"accumulate", "balance", {{[^>]*}}>, #nn.cost<"accumulate", "mlp.load", {{[^>]*}}>]
+func.func @names.accumulated(
+    %x: !nn.tensor<8> {nn.role = #nn.role<input, "x">}, %loss: !nn.tensor<8> {nn.role = #nn.role<loss, "balance">},
+    %load: !nn.tensor<8> {nn.role = #nn.role<metric, "mlp.load">}) -> (!nn.tensor<8>, !nn.tensor<8>) {
+  %a = nn.accumulate %loss, %x : <8>
+  %b = nn.accumulate %load, %x : <8>
+  return %a, %b : !nn.tensor<8>, !nn.tensor<8>
+}
+
 // CHECK: func.func @nothing() attributes {nn.costs = []}
 func.func @nothing() {
   return

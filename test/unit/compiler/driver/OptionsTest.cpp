@@ -41,6 +41,10 @@ TEST(DriverOptions, TrainHandsOnWhatItDoesNotKnow) {
   EXPECT_EQ(options.output, "t");
   EXPECT_EQ(options.trainerArguments,
             (std::vector<std::string>{"--data", "a", "b", "--steps=3", "--temperature", "0.5", "--profile"}));
+  // What is the compilation's is not handed on.
+  options = parse({"train", "run.json", "--crash-reproducer=kept", "--checked"});
+  EXPECT_EQ(options.reproducer, "kept");
+  EXPECT_TRUE(options.trainerArguments.empty());
 }
 
 TEST(DriverOptions, EveryOptionIsInTheHelpOfItsCommands) {

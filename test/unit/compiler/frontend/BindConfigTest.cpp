@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/frontend/BindConfig.h"
 #include "mlir/Parser/Parser.h"
-#include "llvm/Support/FormatVariadic.h"
 #include "test/unit/compiler/frontend/Fixture.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace contraflow::frontend {
 namespace {
@@ -28,6 +28,7 @@ protected:
     mlir::FailureOr<BoundConfig> bound = bindConfig(*source->getOps<nn::ModelOp>().begin(), *run);
     if (mlir::failed(bound))
       return "";
+    resolved = resolveRun(*source->getOps<nn::ModelOp>().begin(), *run, *bound);
     std::map<std::string, std::string> sorted;
     for (auto &entry : bound->environment)
       sorted[entry.first().str()] = nn::describe(entry.second);
@@ -40,6 +41,8 @@ protected:
   }
 
   mlir::OwningOpRef<mlir::ModuleOp> source;
+  /// The run file of the last `bind`.
+  nlohmann::json resolved;
 };
 
 TEST_F(BindConfigTest, FirstPathThatHasAValueWins) {
@@ -48,6 +51,25 @@ TEST_F(BindConfigTest, FirstPathThatHasAValueWins) {
   EXPECT_EQ(bind(declaration, "\"rope\": {\"theta\": 3.5}"), "theta = 3.5\n");
   EXPECT_EQ(bind(declaration, "\"rope_theta\": null, \"rope\": {\"theta\": 3}"), "theta = 3.0\n");
   EXPECT_EQ(bind(declaration, "\"rope\": null"), "theta = 1.0\n");
+  EXPECT_EQ(diagnostics, "");
+}
+
+TEST_F(BindConfigTest, ResolvesRunFilesWithTheDefaultsOfTheModel) {
+  std::string declaration = "nn.config w = run \"loss.weight\" : float default 0.3\n"
+                            "nn.config c = \"c\" : float default 0.25\n"
+                            "nn.config d = run [\"dropout.hidden\", \"dropout.old\"] : float default c\n"
+                            "nn.config o = run \"loss.optional\" : float optional\n"
+                            "nn.config r = run \"bias_update_rate\" : float default 0.5\n"
+                            "nn.config n = run \"train.other\" : int default 3\n";
+  bind(declaration, "");
+  EXPECT_EQ(resolved["loss"].dump(), R"({"weight":0.3})");
+  EXPECT_EQ(resolved["dropout"].dump(), R"({"hidden":0.25})");
+  // The default of the run file itself.
+  EXPECT_EQ(resolved["bias_update_rate"], 0.001);
+  EXPECT_FALSE(resolved["train"].contains("other"));
+  bind(declaration, "", ", \"loss\": {\"weight\": 1, \"optional\": 2}, \"dropout\": {\"old\": 0.5}");
+  EXPECT_EQ(resolved["loss"].dump(), R"({"optional":2,"weight":1})");
+  EXPECT_EQ(resolved["dropout"].dump(), R"({"old":0.5})");
   EXPECT_EQ(diagnostics, "");
 }
 
@@ -189,7 +211,8 @@ TEST_F(BindConfigTest, AKeyIsNamedOnceHoweverOftenItIsUsed) {
   for (int i = 1; i <= 50; ++i)
     declarations += llvm::formatv("\nnn.let a{0} = min(a{1}, a{1})", i, i - 1);
   EXPECT_EQ(bind(declarations + "\nnn.let last = a50/0", "\"a\": 3"), "");
-  EXPECT_EQ(diagnostics, "config.json:2:1: error: a = 3: division by zero\nmodel.mlir:53:1: note: computed here\n");
+  EXPECT_EQ(diagnostics,
+            "config.json:2:1: error: a = 3: division by zero\nmodel.mlir:53:1: note: computed here\n");
 }
 
 TEST_F(BindConfigTest, ADefaultMustFit) {

@@ -292,6 +292,29 @@ TEST_F(InstantiateTest, MetricsAreNamedAsParametersAre) {
             "config.json:1:21: note: hidden_size = 4 is 'hidden'\n");
 }
 
+TEST_F(InstantiateTest, MetricsHaveTagsOfTheirOwn) {
+  auto errorOf = [&](const std::string &metrics) {
+    diagnostics.clear();
+    EXPECT_FALSE(build(makeModel(R"(
+  nn.block @f(%x: <tokens x hidden>) -> (<tokens x hidden>) {
+    %m = nn.mean %x : <tokens x hidden>
+    )" + metrics + R"(
+    nn.yield %x : <tokens x hidden>
+  })",
+                                 "%y = nn.call @f(%x) : (<tokens x hidden>) -> (<tokens x hidden>)\n"),
+                       kConfig));
+    return diagnostics.substr(0, diagnostics.find('\n'));
+  };
+  const std::string advice = ", as which another number is reported; give it another name";
+  EXPECT_EQ(errorOf("nn.metric mean \"gradient_norm\" %m : <1>"),
+            "model.mlir:23:5: error: 'nn.metric' op reports metric 'gradient_norm' as 'gradient_norm'" +
+                advice);
+  EXPECT_NE(errorOf("nn.metric mean \"a\" %m : <1> nn.metric mean \"main.losses\" %m : <1>")
+                .find("reports metric 'main.losses' as 'losses/main'" + advice),
+            std::string::npos)
+      << diagnostics;
+}
+
 TEST_F(InstantiateTest, ParametersOfTheGraphGoToArgumentsMarkedParam) {
   EXPECT_FALSE(build(
       makeModel(R"(
@@ -391,8 +414,9 @@ TEST_F(InstantiateTest, DimensionsOfDimensionsDoNotFillTheMemory) {
   std::string type = " : (<tokens x hidden>) -> (<tokens x hidden>)\n", blocks;
   for (int i = 0; i < 12; ++i) {
     std::string next = i == 11 ? "@linear<hidden, n + 1>" : "@f" + std::to_string(i + 1) + "<" + twenty + ">";
-    blocks += "nn.block @f" + std::to_string(i) + "<n>(%x: <tokens x hidden>) -> (<tokens x hidden>) {\n%y = nn.call " +
-              next + "(%x)" + type + "nn.yield %y : <tokens x hidden>\n}\n";
+    blocks += "nn.block @f" + std::to_string(i) +
+              "<n>(%x: <tokens x hidden>) -> (<tokens x hidden>) {\n%y = nn.call " + next + "(%x)" + type +
+              "nn.yield %y : <tokens x hidden>\n}\n";
   }
   EXPECT_FALSE(build(makeModel(blocks, "%y = nn.call @f0<hidden>(%x)" + type), kConfig));
   EXPECT_NE(diagnostics, "");

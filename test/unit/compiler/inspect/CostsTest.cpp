@@ -31,9 +31,10 @@ TEST(Costs, CountCallsAndMergeEqualOperations) {
 TEST(Costs, AddUpToTheFlopsOfTheStep) {
   abi::Manifest manifest = test::makeManifest();
   std::vector<FunctionCost> functions = getCosts(manifest, "train");
-  EXPECT_EQ(double(sum(functions).flops), manifest.flopsPerStep);
+  EXPECT_EQ(sum(functions).flops, manifest.flopsPerStep);
   std::vector<OperationCost> kinds = sumByKind(functions);
-  int64_t flops = 0, count = 0;
+  double flops = 0;
+  int64_t count = 0;
   for (const OperationCost &kind : kinds) {
     flops += kind.cost.flops;
     count += kind.count;
@@ -45,6 +46,18 @@ TEST(Costs, AddUpToTheFlopsOfTheStep) {
   EXPECT_EQ(kinds[0].op, "linear_input_grad");
   EXPECT_EQ(kinds[3].op, "add");
   EXPECT_EQ(kinds[3].count, 6);
+}
+
+/// DeepSeek-V3 does 1.6e19 in a step of its batch.
+TEST(Costs, AddUpToMoreThanAnIntegerHolds) {
+  abi::Manifest manifest = test::makeManifest();
+  manifest.operations["layer.forward"] = {{"linear", "q", int64_t(1) << 62, 1, 1},
+                                          {"linear", "k", int64_t(1) << 62, 1, 1}};
+  std::vector<FunctionCost> functions = getCosts(manifest, "train");
+  EXPECT_EQ(functions[1].cost.flops, 0x1p63);
+  EXPECT_GE(sum(functions).flops, 0x1p64);
+  EXPECT_EQ(sumByKind(functions)[0].cost.flops, 0x1p64);
+  EXPECT_NE(drawFlame(buildFlame(manifest, "train"), "m").find("18.45 Eflop"), std::string::npos);
 }
 
 TEST(Costs, AreNothingWhereThereIsNoProgram) {
@@ -60,6 +73,7 @@ TEST(Costs, ReadAsATable) {
             std::string::npos)
       << text;
   EXPECT_NE(text.find("100.0%"), std::string::npos);
+  EXPECT_NE(text.find("the gradient of attention computes again"), std::string::npos);
 }
 
 /// What a node costs is what its children cost.
