@@ -40,6 +40,17 @@ bool writeModule(Compilation &compilation, const Options &options) {
   return true;
 }
 
+/// The file that a link names; a trainer takes the place of files only. False after an error.
+bool resolveOutput(std::string &output) {
+  llvm::SmallString<128> path;
+  if (!llvm::sys::fs::exists(output) || llvm::sys::fs::real_path(output, path))
+    return true;
+  if (!llvm::sys::fs::is_regular_file(output) && !llvm::sys::fs::is_directory(output))
+    return fail(message<ErrorId::FileUnwritable>("'" + output + "'", "it is not a regular file"));
+  output = path.str().str();
+  return true;
+}
+
 /// The `models` of the nearest folder above the executable that has one; else that of the source tree.
 std::string findModels(llvm::StringRef executable) {
   for (llvm::StringRef folder = llvm::sys::path::parent_path(executable); !folder.empty();
@@ -70,7 +81,8 @@ int compile(const Options &options, const std::string &executable) {
   }
 
   Compilation compilation(getCompileOptions(options));
-  if (!compilation.load(options.input) || !compilation.run())
+  if (!compilation.load(options.input) || !checkOutput("--output", output, compilation.getInputs()) ||
+      (links && !resolveOutput(output)) || !compilation.run())
     return 1;
   bool written = links ? compilation.link(stub, output) : writeModule(compilation, options);
   return written ? 0 : 1;

@@ -31,13 +31,15 @@ namespace {
 // Pictures
 //===----------------------------------------------------------------------===//
 
-/// False after an error.
-bool draw(const abi::Manifest &manifest, const InspectOptions &options) {
+/// `inputs` are the files that were read. False after an error.
+bool draw(const abi::Manifest &manifest, const InspectOptions &options, llvm::ArrayRef<std::string> inputs) {
   constexpr const char *kProgram = "train";
   if (options.svg.empty() && options.programSvg.empty())
     return true;
   if (!manifest.findProgram(kProgram))
     return fail(message<ErrorId::ProgramMissing>(kProgram));
+  if (!checkOutput("--svg", options.svg, inputs) || !checkOutput("--program-svg", options.programSvg, inputs))
+    return false;
   if (!options.svg.empty() &&
       !writeText(options.svg, drawMemoryMap(inspect::MemoryMap(manifest, kProgram), manifest.model)))
     return false;
@@ -161,7 +163,7 @@ int inspectModel(const std::string &path, const InspectOptions &options) {
   }
   if (!hasGraph || options.needsPrograms()) {
     std::optional<abi::Manifest> manifest = planPrograms(compilation);
-    if (!manifest || !draw(*manifest, options))
+    if (!manifest || !draw(*manifest, options, compilation.getInputs()))
       return 1;
     inspect::ReportOptions report = options.report;
     report.tensors &= !hasGraph;
@@ -191,7 +193,7 @@ int inspectTrainer(const std::string &path, const InspectOptions &options) {
     return 1;
   }
   abi::Manifest manifest = abi::Manifest::fromJson(payload->manifest);
-  if (!draw(manifest, options))
+  if (!draw(manifest, options, path))
     return 1;
   if (options.json) {
     json document = inspect::toJson(manifest, options.report);

@@ -38,6 +38,13 @@ bool fail(const std::string &message) {
   return false;
 }
 
+bool checkOutput(llvm::StringRef option, const std::string &file, llvm::ArrayRef<std::string> inputs) {
+  for (const std::string &input : inputs)
+    if (llvm::sys::fs::equivalent(file, input))
+      return fail(message<ErrorId::OutputIsInput>(option, file));
+  return true;
+}
+
 bool writeText(const std::string &path, llvm::StringRef text) {
   // A device or a pipe is written as it is, a file beside it first.
   bool isFile = !llvm::sys::fs::exists(path) || llvm::sys::fs::is_regular_file(path);
@@ -366,6 +373,15 @@ bool Compilation::failLink(llvm::Error error) {
   });
   fail(text);
   return failPhase(/*isDefect=*/code == llvm::inconvertibleErrorCode());
+}
+
+std::vector<std::string> Compilation::getInputs() const {
+  std::vector<std::string> inputs = {input};
+  if (runFile) {
+    inputs.push_back(runFile->architecture);
+    inputs.push_back(runFile->config.getFile());
+  }
+  return inputs;
 }
 
 bool Compilation::link(const std::string &stub, const std::string &output) {

@@ -55,6 +55,8 @@ public:
   mlir::ModuleOp getModule() { return *module; }
   /// Null where IR was loaded.
   const frontend::RunFile *getRunFile() const { return runFile ? &*runFile : nullptr; }
+  /// Files that `load` read: what it was given, and what a run file names.
+  std::vector<std::string> getInputs() const;
 
 private:
   bool loadRunFile();
@@ -80,6 +82,9 @@ private:
 
 /// Prints "contraflow: error: ..." to standard error and returns false.
 bool fail(const std::string &message);
+
+/// False, after an error, where the file that `option` names to be written is one of `inputs`.
+bool checkOutput(llvm::StringRef option, const std::string &file, llvm::ArrayRef<std::string> inputs);
 
 /// Writes a text file, all or nothing; false after an error.
 bool writeText(const std::string &path, llvm::StringRef text);

@@ -11,12 +11,15 @@
 #include "runtime/device/cpu/Pool.h"
 #include "runtime/executor/Executor.h"
 
+#include <cerrno>
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <fcntl.h>
 #include <filesystem>
+#include <unistd.h>
 
 namespace contraflow::cli {
 
@@ -186,9 +189,19 @@ int fail(const std::exception &error, int code) {
   return code;
 }
 
+/// Where a daemon was started without them, files would be opened as standard streams and get their text.
+void openStandardStreams() {
+  for (int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(number, F_GETFD) == -1 && errno == EBADF)
+        // The smallest free number, which is this one.
+        [[maybe_unused]]
+      int opened = open("/dev/null", O_RDWR);
+}
+
 } // namespace
 
 int run(int argc, char **argv) {
+  openStandardStreams();
   Options options;
   try {
     options = parseOptions({argv + 1, argv + argc});

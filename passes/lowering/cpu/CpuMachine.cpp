@@ -68,6 +68,10 @@ llvm::Expected<CpuMachine> CpuMachine::get(llvm::StringRef isa) {
   llvm::sort(machine.enabled);
   machine.target = CpuTarget::forFeatures(machine.enabled);
   llvm::Triple triple(machine.triple);
+  if (triple.isX86() && !llvm::is_contained(machine.enabled, "64bit"))
+    return llvm::createStringError(
+        "instruction set '" + isa +
+        "' has no 64-bit instructions, expected native or a processor such as x86-64-v3");
   machine.hasFma = !triple.isX86() || llvm::is_contained(machine.enabled, "fma");
   return machine;
 }

@@ -23,6 +23,13 @@ usage(COMMAND, "verify folder --threads=0", "'--threads': expected N, found '0';
 usage(COMMAND, "inspect run.json --set optimizer.lr",
       "'--set': expected KEY=VALUE..., found 'optimizer.lr'; see contraflow inspect --help")
 usage(COMMAND, "inspect run.json --set", "'--set': expected KEY=VALUE...; see contraflow inspect --help")
+for option, command in (("--output", "compile run.json -o ./run.json"), ("--output", "compile run.json -o model.mlir"),
+                        ("--output", "compile run.json --stop-after=frontend -o run.json"),
+                        ("--output", "train run.json -o run.json"), ("--svg", "inspect run.json --svg run.json"),
+                        ("--program-svg", "inspect run.json --program-svg model.mlir")):
+    plain(COMMAND, command, f"{option} names '{command.split()[-1]}', which is read; name another file")
+plain(COMMAND, "compile run.json -o fifo", "cannot write 'fifo': it is not a regular file", prefix=False,
+      shell="mkfifo fifo; {command}; status=$?; rm fifo; exit $status")
 plain(COMMAND, "compile none.json", "there is no file 'none.json'")
 plain(COMMAND, "compile loop.json", "cannot read 'loop.json': Too many levels of symbolic links",
       links={"loop.json": "loop.json"})

@@ -62,6 +62,8 @@ case(RUN, [('"kind": "cpu"', '^"kind": "gpu"')], 'target.kind: expected one of "
 case(RUN, [('"isa": "native"', '^"isa": 512')], "target.isa: expected a string, found 512")
 case(RUN, [('"isa": "native"', '^"isa": "x86-64-v9"')],
      "target.isa: unknown instruction set 'x86-64-v9', expected native or a processor such as x86-64-v3")
+case(RUN, [('"isa": "native"', '^"isa": "i386"')],
+     "target.isa: instruction set 'i386' has no 64-bit instructions, expected native or a processor such as x86-64-v3")
 case(RUN, [('"betas": [0.9, 0.95]', '^"betas": 0.9')], "optimizer.betas: expected 2 numbers, found 0.9")
 case(RUN, [('"betas": [0.9, 0.95]', '^"betas": [0.9]')], "optimizer.betas: expected 2 numbers, found [0.9]")
 case(RUN, [('"betas": [0.9, 0.95]', '"betas": [0.9, ^1]')],
