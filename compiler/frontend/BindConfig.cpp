@@ -29,7 +29,7 @@ std::optional<nn::ExprValue> toValue(const nlohmann::json &json) {
     return json.get<bool>();
   if (json.is_string())
     return json.get<std::string>();
-  if (json.is_number_unsigned() && json.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max()))
+  if (json.is_number_integer() && exceedsInt64(json))
     return std::nullopt;
   if (json.is_number_integer())
     return json.get<int64_t>();

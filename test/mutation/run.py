@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Changes the compiler in a hundred places, one at a time, and says which changes no test notices.
+"""Changes the compiler in more than a hundred places, one at a time, and says which changes no test notices.
 
 usage: test/mutation/run.py --build DIR [--count N] [--jobs N] [--only NUMBER...] [--list]
 

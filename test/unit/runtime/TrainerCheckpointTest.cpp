@@ -2,15 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "test/unit/runtime/TrainerFixture.h"
 
-#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
-#include <functional>
-#include <regex>
 #include <sys/file.h>
-#include <thread>
 
 namespace contraflow {
 
@@ -20,12 +16,6 @@ using test::CommandResult;
 using test::Folder;
 
 class TrainerCheckpoints : public test::TrainerFixture {};
-
-/// The last validation loss that a run printed.
-double validationLossIn(const std::string &text) {
-  size_t at = text.rfind("validation loss ");
-  return at == std::string::npos ? NAN : std::atof(text.c_str() + at + 16);
-}
 
 TEST_F(TrainerCheckpoints, ResumesWithTheSameBits) {
   auto whole = train("whole", "--steps 20");

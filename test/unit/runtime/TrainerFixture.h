@@ -9,6 +9,7 @@
 #include "test/unit/runtime/Support.h"
 
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <regex>
@@ -79,6 +80,12 @@ protected:
     int status = 0;
     waitpid(child, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+  /// The last validation loss that a run printed.
+  static double validationLossIn(const std::string &text) {
+    size_t at = text.rfind("validation loss ");
+    return at == std::string::npos ? NAN : std::atof(text.c_str() + at + 16);
   }
 
   /// A checkpoint without its header, which tells settings, too.

@@ -22,12 +22,6 @@ using test::Folder;
 
 class Trainer : public test::TrainerFixture {};
 
-/// The last validation loss that a run printed.
-double validationLossIn(const std::string &text) {
-  size_t at = text.rfind("validation loss ");
-  return at == std::string::npos ? NAN : std::atof(text.c_str() + at + 16);
-}
-
 /// The calls of a line of a profile: "ms % calls us/call [one thread % Gflop/s] name".
 int64_t callsIn(const std::string &profile, const std::string &name) {
   std::smatch match;
