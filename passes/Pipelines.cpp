@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/Pipelines.h"
 
+#include "passes/MarkPhase.h"
 #include "passes/autodiff/Passes.h"
 #include "passes/fusion/Passes.h"
 #include "passes/lowering/common/Passes.h"
@@ -94,11 +95,20 @@ ArrayRef<PhasePipeline> getPhasePipelines() { return kPipelines; }
 
 void registerPhasePipelines() {
   for (const PhasePipeline &phase : kPipelines) {
+    auto mark = [name = phase.name](OpPassManager &pm, auto build) {
+      beginPhase(pm, name);
+      build();
+      finishPhase(pm, name);
+    };
     if (phase.build == buildLowering)
-      PassPipelineRegistration<LoweringOptions>(phase.name, phase.summary, buildLoweringFor);
+      PassPipelineRegistration<LoweringOptions>(phase.name, phase.summary,
+                                                [mark](OpPassManager &pm, const LoweringOptions &options) {
+                                                  mark(pm, [&] { buildLoweringFor(pm, options); });
+                                                });
     else
-      PassPipelineRegistration<>(phase.name, phase.summary,
-                                 [build = phase.build](OpPassManager &pm) { build(pm); });
+      PassPipelineRegistration<>(phase.name, phase.summary, [mark, build = phase.build](OpPassManager &pm) {
+        mark(pm, [&] { build(pm); });
+      });
   }
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/RegisterAll.h"
 
+#include "passes/MarkPhase.h"
 #include "passes/Pipelines.h"
 #include "passes/autodiff/Passes.h"
 #include "passes/fusion/Passes.h"
@@ -17,5 +18,6 @@ void contraflow::registerAllPasses() {
   memory::registerMemoryPasses();
   lowering::registerLoweringCommonPasses();
   cpu::registerLoweringCpuPasses();
+  registerPhaseMarks();
   registerPhasePipelines();
 }

@@ -124,6 +124,7 @@ void printNewest(const Checkpoint &newest, bool everyTensor) {
         llvm::formatv("{0:N}, {1}{2:N} numbers of the optimizer, in {3:N} tensors", elements.parameters,
                       averages, elements.optimizer, newest.file->getTensors().size()));
   print("checksums", abi::hasChecksums(*newest.file) ? "of the header and every tensor"
+                     : abi::isExport(*newest.file)   ? "none: an export has none"
                                                      : "none: another program wrote this file");
   if (!everyTensor)
     return;

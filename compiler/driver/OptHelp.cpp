@@ -70,6 +70,7 @@ void printOptHelp() {
   };
   for (const PhasePipeline &phase : getPhasePipelines())
     print("passes/" + phase.name.str(), phase.name.str() + "-");
+  print("passes", "phase-");
   print("MLIR", "");
   out << "\noptions:\n" << getOptOptionsHelp();
 }

@@ -269,6 +269,9 @@ private:
         value = arguments[next++];
       else
         return fail(message<ErrorId::OptionWantsValue>(argument, option->value));
+      // The value was forgotten; who means it writes `=`.
+      if (equals == std::string::npos && value.starts_with("-") && value != "-")
+        return fail(message<ErrorId::OptionValue>(option->name, option->value, value, ""));
     } else if (equals != std::string::npos) {
       return fail(message<ErrorId::OptionTakesNoValue>(option->name));
     }
@@ -298,9 +301,20 @@ private:
                                               isPhase ? suggest(value, names) : ""));
   }
 
+  /// What an option of the trainer was meant to be: a slip is found before anything is compiled. Options of
+  /// the trainer differ from those of contraflow by more (`--seed`, `--set`).
+  std::string suggestOwn(const std::string &argument) const {
+    llvm::StringRef name = llvm::StringRef(argument).split('=').first;
+    std::string hint = suggest(name.str(), getNames());
+    llvm::StringRef nearest = nn::getNearest(name, getNames());
+    return !nearest.empty() && name.edit_distance(nearest) <= name.size() / 4 ? hint : "";
+  }
+
   /// An option that the command does not have: behind the run file of `train` it is the trainer's, values
   /// included.
   bool addForeign(const std::string &argument, const Option *option) {
+    if (std::string hint = suggestOwn(argument); isTrain() && !option && !hint.empty())
+      return fail(message<ErrorId::OptionUnknown>(argument, hint));
     if (!isTrain() || options.input.empty())
       return fail(option ? message<ErrorId::OptionOfOtherCommand>(option->name)
                          : message<ErrorId::OptionUnknown>(argument, suggest(argument, getNames())));
@@ -347,6 +361,7 @@ std::optional<Options> parseOptions(const std::vector<std::string> &arguments,
 
 std::string getHelp(const std::string &topic) {
   const CommandInfo *command = findCommand(topic);
+  bool passesOn = command && command->command == Command::Train;
   std::string help;
   if (!command) {
     help =
@@ -355,8 +370,8 @@ std::string getHelp(const std::string &topic) {
       help += pad("  contraflow " + std::string(info.name) + " " + info.input, 40) + info.help + "\n";
     help += "\noptions:\n";
   } else {
-    help = "usage: contraflow " + std::string(command->name) + " " + command->input + " [OPTION...]\n\n" +
-           command->help + "\n\noptions:\n";
+    help = "usage: contraflow " + std::string(command->name) + " " + command->input + " [OPTION...]" +
+           (passesOn ? " [OPTION OF THE TRAINER...]" : "") + "\n\n" + command->help + "\n\noptions:\n";
   }
   for (const Option &option : getTable()) {
     if (option.commands == kOpt || (command && !(option.commands & command->bit)))
@@ -374,6 +389,10 @@ std::string getHelp(const std::string &topic) {
     }
     help += "\n";
   }
+  if (passesOn)
+    help += "\nAll behind RUN.json that is not listed here goes to the trainer, such as --data PATH..., "
+            "--steps N,\n"
+            "--checkpoint DIR and --resume. './trainer --help' lists what it takes, once it is compiled.\n";
   help += "\nphases: " + getPhaseNames() + "\n";
   return help;
 }

@@ -9,6 +9,7 @@
 #include "compiler/driver/CrashReport.h"
 #include "compiler/errors/Errors.h"
 #include "compiler/frontend/Frontend.h"
+#include "compiler/frontend/ReadModule.h"
 #include "compiler/linker/Linker.h"
 #include "compiler/linker/ManifestWriter.h"
 #include "dialects/RegisterAll.h"
@@ -16,7 +17,7 @@
 #include "passes/lowering/cpu/CpuPipeline.h"
 
 #include "mlir/IR/Diagnostics.h"
-#include "mlir/Parser/Parser.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/SmallString.h"
@@ -132,7 +133,16 @@ static void checkTarget(const frontend::RunFile &run, frontend::JsonDiagnostics 
   if (machine)
     return;
   std::optional<frontend::JsonValue> isa = run.run.find("target.isa");
-  diagnostics.push_back((isa ? *isa : run.run).makeDiagnostic(llvm::toString(machine.takeError())));
+  auto say = [&](const std::string &text) {
+    diagnostics.push_back((isa ? *isa : run.run).makeDiagnostic(text));
+  };
+  llvm::handleAllErrors(
+      machine.takeError(),
+      [&](const cpu::IsaError &error) {
+        say(error.reason == cpu::IsaError::Reason::Unknown ? message<ErrorId::IsaUnknown>(error.isa)
+                                                           : message<ErrorId::IsaNot64Bit>(error.isa));
+      },
+      [&](const llvm::ErrorInfoBase &error) { say(error.message()); });
 }
 
 /// `text` as the shell reads it.
@@ -237,8 +247,11 @@ bool Compilation::loadModule() {
     return fail(message<ErrorId::AssignmentOfIr>(options.assignments.front(), input));
   if (llvm::sys::fs::is_directory(input))
     return fail(message<ErrorId::NamedFileUnreadable>(input, "Is a directory"));
-  module = parseSourceFile<ModuleOp>(input, context.get());
-  if (!module)
+  llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> text = llvm::MemoryBuffer::getFile(input);
+  if (!text)
+    return fail(message<ErrorId::NamedFileUnreadable>(input, text.getError().message()));
+  module = frontend::parseModule(*context, std::move(*text));
+  if (!module || failed(mlir::verify(*module)))
     return false;
   auto last = nn::getAttr<nn::NNDialect::PhaseAttrHelper>(*module);
   const Phase *phase = last ? findPhase(last.str()) : nullptr;
@@ -329,7 +342,8 @@ bool Compilation::finishPhase(const Phase &phase, double seconds) {
     llvm::errs() << llvm::formatv("{0,-10} {1,8:F3} s\n", phase.name, seconds);
   if (options.dumpPhases.empty())
     return true;
-  if (std::error_code code = llvm::sys::fs::create_directories(options.dumpPhases))
+  if (std::error_code code = llvm::sys::fs::create_directories(options.dumpPhases, /*IgnoreExisting=*/true,
+                                                               llvm::sys::fs::all_all))
     return fail(message<ErrorId::FolderUnwritable>(options.dumpPhases, code.message()));
   llvm::SmallString<128> path(options.dumpPhases);
   llvm::sys::path::append(path, phase.getFileName());

@@ -387,8 +387,9 @@ void printJson(const std::string &folder, const std::vector<std::string> &notes,
 class WorkFolder {
 public:
   explicit WorkFolder(const std::string &keep) : path(keep), isTemporary(keep.empty()) {
-    code = isTemporary ? llvm::sys::fs::createUniqueDirectory("contraflow-verify", path)
-                       : llvm::sys::fs::create_directories(path);
+    code = isTemporary
+               ? llvm::sys::fs::createUniqueDirectory("contraflow-verify", path)
+               : llvm::sys::fs::create_directories(path, /*IgnoreExisting=*/true, llvm::sys::fs::all_all);
   }
   ~WorkFolder() {
     if (isTemporary && !code)

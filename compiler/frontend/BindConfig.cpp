@@ -143,7 +143,8 @@ public:
     for (const char *section : RunFile::kModelSections)
       checkKeysOf(section);
     checkPositions();
-    if (failed)
+    // A value that the run file refused has no error here.
+    if (failed || !unknown.empty())
       return failure();
     return std::move(bound);
   }
@@ -152,7 +153,12 @@ private:
   const JsonValue &getSource(nn::ConfigOp config) const { return config.getRun() ? run.run : run.config; }
 
   void bindBatch() {
-    setBatch(bound.environment, run.getBatch(), run.sequence);
+    // The run file has reported what it lacks.
+    if (run.sequence < 1)
+      for (const char *name : {"batch", "seq", "tokens"})
+        unknown.insert(name);
+    else
+      setBatch(bound.environment, std::max<int64_t>(run.getBatch(), 1), run.sequence);
     std::pair<StringRef, const char *> paths[] = {
         {"batch", "batch.tokens"}, {"seq", "batch.sequence"}, {"tokens", "batch.tokens"}};
     for (auto [name, path] : paths)
@@ -273,7 +279,12 @@ private:
       }
       *bound = *value;
     }
-    return Wanted(config, minimum, maximum);
+    std::optional<double> low = toNumber(minimum), high = toNumber(maximum);
+    if (!low || !high || *low <= *high)
+      return Wanted(config, minimum, maximum);
+    errorOf(config, config.getMaximum() ? *config.getMaximum() : *config.getMinimum(),
+            message<ErrorId::RangeEmpty>(config.getName(), nn::describe(minimum), nn::describe(maximum)));
+    return std::nullopt;
   }
 
   /// Whether the default of `config` counts; nothing after an error, or if that depends on one.

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 #include "compiler/frontend/ErrorNotes.h"
 
+#include "llvm/ADT/SmallVectorExtras.h"
 #include <functional>
 
 using namespace mlir;
@@ -98,6 +99,17 @@ bool isValueError(Diagnostic &diagnostic) {
   return isMarked(diagnostic) || StringRef(diagnostic.str()).contains(" op (C");
 }
 
+/// What is said once: at an operation, which may break several constraints; of a value, whatever needs it.
+std::pair<const void *, std::string> getSubject(Diagnostic &diagnostic) {
+  std::string text = diagnostic.str();
+  if (isMarked(diagnostic))
+    return {nullptr, StringRef(text).split(" op ").second.str()};
+  // Instances of a block differ in numbers.
+  std::string constraint = isValueError(diagnostic) ? StringRef(text).split(", found ").first.str() : "";
+  llvm::erase_if(constraint, llvm::isDigit);
+  return {diagnostic.getLocation().getAsOpaquePointer(), constraint};
+}
+
 /// `qk_rope_head_dim = 33`.
 std::string describeKey(const JsonValue &value) { return value.getKeyPath() + " = " + describe(value.get()); }
 
@@ -174,6 +186,14 @@ void ErrorNotes::addSources(llvm::SetVector<StringRef> names, Diagnostic &diagno
   }
 }
 
+/// Whether an error is about a text that no key has: the model itself says it.
+static bool isOfWrittenText(Diagnostic &diagnostic, ArrayRef<JsonValue> keys) {
+  std::string message = diagnostic.str();
+  StringRef found = StringRef(message).rsplit(", found ").second;
+  return found.starts_with("\"") &&
+         llvm::none_of(keys, [&](const JsonValue &key) { return describe(key.get()) == found; });
+}
+
 std::vector<ErrorNotes::Source> ErrorNotes::findSources(Operation *op, Diagnostic &diagnostic) {
   ConcernedNames names;
   for (DiagnosticArgument &name : llvm::drop_begin(diagnostic.getMetadata(), isMarked(diagnostic)))
@@ -237,12 +257,13 @@ LogicalResult ErrorNotes::handle(Diagnostic &diagnostic) {
   auto found = operations.find(diagnostic.getLocation());
   if (found == operations.end() || diagnostic.getSeverity() == DiagnosticSeverity::Remark)
     return failure();
-  if (!reported.insert(diagnostic.getLocation()).second)
+  if (!reported.insert(getSubject(diagnostic)).second)
     return success();
   if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
     return failure();
   std::vector<Source> sources = findSources(found->second, diagnostic);
-  if (!sources.empty() && isValueError(diagnostic)) {
+  auto keys = llvm::map_to_vector(sources, [](const Source &source) { return source.value; });
+  if (!sources.empty() && isValueError(diagnostic) && !isOfWrittenText(diagnostic, keys)) {
     reportAtKey(diagnostic, sources);
     return success();
   }

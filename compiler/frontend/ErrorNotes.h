@@ -6,8 +6,10 @@
 #include "compiler/frontend/BindConfig.h"
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/DenseMap.h"
-#include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/SetVector.h"
+#include <set>
+#include <string>
+#include <utility>
 
 namespace contraflow::frontend {
 
@@ -48,7 +50,8 @@ private:
   llvm::StringMap<mlir::Operation *> declarations;
   /// What is said of a block where it is called or given, and the block around the call.
   llvm::StringMap<llvm::SmallVector<std::pair<nn::BlockRefAttr, nn::BlockOp>>> references;
-  llvm::DenseSet<mlir::Location> reported;
+  /// What was said of which location.
+  std::set<std::pair<const void *, std::string>> reported;
   mlir::ScopedDiagnosticHandler handler;
 };
 

@@ -6,6 +6,7 @@
 #include "compiler/frontend/BindConfig.h"
 #include "compiler/frontend/ErrorNotes.h"
 #include "compiler/frontend/Instantiate.h"
+#include "compiler/frontend/ReadModule.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
@@ -24,24 +25,42 @@ namespace {
 /// The one model of a file; null after a diagnostic.
 nn::ModelOp getModel(ModuleOp module, const std::string &path) {
   auto models = module.getOps<nn::ModelOp>();
-  if (!models.empty() && std::next(models.begin()) == models.end())
-    return *models.begin();
+  if (!models.empty() && std::next(models.begin()) == models.end()) {
+    nn::ModelOp model = *models.begin();
+    if (!model.getModelTypes().empty())
+      return model;
+    emitError(model.getLoc()) << message<ErrorId::ModelServesNothing>(model.getSymName());
+    return {};
+  }
   emitError(FileLineColLoc::get(module.getContext(), path, 1, 1))
       << message<ErrorId::ModelCount>(std::distance(models.begin(), models.end()));
   return {};
 }
 
-/// Whether the architecture can be read; a diagnostic if not.
-bool checkArchitecture(MLIRContext &context, const RunFile &run) {
-  if (llvm::sys::fs::is_regular_file(run.architecture))
-    return true;
+/// The text of the architecture; null after a diagnostic.
+std::unique_ptr<llvm::MemoryBuffer> readArchitectureText(MLIRContext &context, const RunFile &run) {
+  std::string fault;
+  if (std::optional<std::string> text = readText(run.architecture, fault))
+    return llvm::MemoryBuffer::getMemBufferCopy(*text, run.architecture);
   std::optional<JsonValue> key = run.run.find("architecture");
+  bool isFolder = llvm::sys::fs::is_directory(run.architecture);
   emitError((key ? *key : run.run).getLoc(&context))
       << "architecture: "
-      << (llvm::sys::fs::is_directory(run.architecture)
-              ? message<ErrorId::ArchitectureFolder>(run.architecture)
-              : message<ErrorId::FileMissing>(run.architecture));
-  return false;
+      << (isFolder ? message<ErrorId::ArchitectureFolder>(run.architecture)
+                   : describeUnreadable(run.architecture, fault));
+  return nullptr;
+}
+
+/// What the frontend does not know would vanish.
+LogicalResult checkOperations(ModuleOp module) {
+  LogicalResult result = success();
+  module.getBodyRegion().walk<WalkOrder::PreOrder>([&](Operation *op) {
+    if (isa_and_nonnull<nn::NNDialect>(op->getDialect()))
+      return WalkResult::advance();
+    result = emitError(op->getLoc()) << message<ErrorId::OperationForeign>(op->getName());
+    return WalkResult::skip();
+  });
+  return result;
 }
 
 /// Names end up in manifests, JSON and event files, which are UTF-8; MLIR's "\FF" can be any byte.
@@ -61,10 +80,12 @@ LogicalResult checkNames(ModuleOp module) {
 /// The architecture that `run` names; null after a diagnostic.
 OwningOpRef<ModuleOp> readArchitecture(MLIRContext &context, const RunFile &run) {
   context.loadDialect<nn::NNDialect>();
-  if (!checkArchitecture(context, run))
+  std::unique_ptr<llvm::MemoryBuffer> text = readArchitectureText(context, run);
+  OwningOpRef<ModuleOp> module = text ? parseModule(context, std::move(text)) : nullptr;
+  if (!module || failed(checkOperations(*module)) || failed(checkNames(*module)) ||
+      failed(verifyAll(*module)))
     return nullptr;
-  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(run.architecture, &context);
-  return module && succeeded(checkNames(*module)) ? std::move(module) : nullptr;
+  return module;
 }
 
 /// Columns of the output "logits", which the model has.
@@ -139,9 +160,7 @@ void setAttributes(ModuleOp module, const RunFile &run) {
 } // namespace
 
 bool checkModel(MLIRContext &context, const RunFile &run) {
-  OwningOpRef<ModuleOp> source = run.hasConfig ? readArchitecture(context, run) : nullptr;
-  nn::ModelOp model = source ? getModel(*source, run.architecture) : nn::ModelOp();
-  return model && succeeded(bindConfig(model, run));
+  return run.hasConfig && buildModel(context, run);
 }
 
 OwningOpRef<ModuleOp> buildModel(MLIRContext &context, const RunFile &run) {

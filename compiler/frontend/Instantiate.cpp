@@ -12,10 +12,10 @@
 #include "compiler/frontend/BindConfig.h"
 #include "compiler/frontend/ErrorNotes.h"
 #include "compiler/frontend/PruneGraphs.h"
+#include "compiler/frontend/ReadModule.h"
 #include "dialects/nn/ParameterLayout.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
-#include "mlir/IR/Verifier.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -94,15 +94,15 @@ public:
 
   OwningOpRef<ModuleOp> run() {
     module = ModuleOp::create(model.getLoc(), model.getSymName());
-    if (failed(buildGraph("train", environment)))
+    if (failed(buildGraph("train", environment)) || hasErrors)
       return {};
     // Generation sees one sequence at a time.
     forGenerate = true;
     nn::ExprEnvironment single = environment;
     setBatch(single, 1, std::get<int64_t>(environment.lookup("seq")));
-    if (failed(buildGraph("generate", single)))
+    if (failed(buildGraph("generate", single)) || hasErrors)
       return {};
-    if (failed(pruneGraphs(*module)) || failed(mlir::verify(*module)) || failed(checkLosses()))
+    if (failed(pruneGraphs(*module)) || failed(verifyAll(*module)) || failed(checkLosses()))
       return {};
     return std::move(module);
   }
@@ -133,7 +133,9 @@ private:
   /// dimensions around it theirs.
   static InFlightDiagnostic emitError(Operation *op, const nn::Expr &expr, const Scope &scope) {
     InFlightDiagnostic diagnostic = op->emitOpError();
-    markValueError(diagnostic, getOrigins(expr, scope));
+    // What has no names is wrong as it is written.
+    if (std::vector<std::string> origins = getOrigins(expr, scope); !origins.empty())
+      markValueError(diagnostic, origins);
     if (!scope.calls.empty()) {
       nn::CallOp call = scope.calls.back();
       diagnostic.attachNote(call.getLoc())
@@ -160,6 +162,12 @@ private:
       return *integer;
     return emitError(op, nn::getExpr(attr), scope)
            << message<ErrorId::ExpressionNoInteger>(attr.getText(), nn::describe(*value));
+  }
+
+  /// After an error of a value: goes on with what does not need it, so that all of them are reported.
+  LogicalResult goOn() {
+    hasErrors = true;
+    return success();
   }
 
   /// The name with the values of expressions in braces; the index of `over` stays, as `{e}`.
@@ -356,7 +364,7 @@ private:
         clone->setAttr(attr.getName(), bound);
     for (OpResult result : clone->getResults())
       result.setType(binding.replacer.replace(result.getType()));
-    return failure(binding.failed);
+    return binding.failed ? goOn() : success();
   }
 
   //===--------------------------------------------------------------------===//
@@ -433,6 +441,9 @@ private:
       diagnostic.attachNote(closure.block.getLoc()) << "the block that is called";
       return diagnostic;
     }
+    // Types with an error in them fit nothing.
+    if (hasErrors)
+      return success();
     for (auto [i, type] : llvm::enumerate(body.getArgumentTypes())) {
       Type wanted = inside.replacer.replace(type);
       if (!inside.failed && inputs[i] != wanted)
@@ -655,6 +666,7 @@ private:
   nn::ExprEnvironment generateEnvironment;
   bool forGenerate = false;
   int64_t numWritten = 0;
+  bool hasErrors = false;
   OwningOpRef<ModuleOp> module;
   nn::GraphOp graph;
   /// Key of a closure and its arguments -> name of its kind in `@train`.

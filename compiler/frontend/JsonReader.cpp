@@ -219,9 +219,9 @@ std::optional<nlohmann::json> parseJson(const std::string &file, const std::stri
 
 } // namespace
 
-std::optional<std::string> readText(const std::string &path, JsonDiagnostics &diagnostics) {
+std::optional<std::string> readText(const std::string &path, std::string &fault) {
   auto refuse = [&](const std::string &why) {
-    diagnostics.push_back({path, {}, why});
+    fault = why;
     return std::nullopt;
   };
   llvm::sys::fs::file_status status;
@@ -238,6 +238,20 @@ std::optional<std::string> readText(const std::string &path, JsonDiagnostics &di
   if (!buffer)
     return refuse(message<ErrorId::FileUnreadable>(buffer.getError().message()));
   return (*buffer)->getBuffer().str();
+}
+
+std::string describeUnreadable(const std::string &path, const std::string &fault) {
+  llvm::sys::fs::file_status status;
+  bool isMissing = llvm::sys::fs::status(path, status) == std::errc::no_such_file_or_directory;
+  return isMissing ? message<ErrorId::FileMissing>(path) : "'" + path + "' " + fault;
+}
+
+std::optional<std::string> readText(const std::string &path, JsonDiagnostics &diagnostics) {
+  std::string fault;
+  std::optional<std::string> text = readText(path, fault);
+  if (!text)
+    diagnostics.push_back({path, {}, fault});
+  return text;
 }
 
 //===----------------------------------------------------------------------===//
@@ -528,6 +542,9 @@ bool ObjectReader::read(const std::string &key, uint64_t &target) {
   if (!value)
     return false;
   const nlohmann::json &json = value->get();
+  // An integer of 2^64 or more is a float for the library.
+  if (json.is_number_float() && exceedsInt64(json))
+    return refuse(*value, "an integer of 0 to " + std::to_string(std::numeric_limits<uint64_t>::max()));
   // "-0" has a sign for the library.
   if (!json.is_number_unsigned() && !(json.is_number_integer() && json.get<int64_t>() >= 0))
     return refuse(*value, "an integer of 0 or more");

@@ -52,6 +52,10 @@ bool exceedsInt64(const nlohmann::json &value);
 /// Hands diagnostics to the context's handler.
 void report(mlir::MLIRContext *context, const JsonDiagnostics &diagnostics);
 
+/// The text of a regular file; nothing, and `fault` says why, if it cannot be read.
+std::optional<std::string> readText(const std::string &path, std::string &fault);
+/// What `fault` of `path` is where another file names it.
+std::string describeUnreadable(const std::string &path, const std::string &fault);
 /// The text of a regular file; nothing, and a diagnostic, if it cannot be read.
 std::optional<std::string> readText(const std::string &path, JsonDiagnostics &diagnostics);
 

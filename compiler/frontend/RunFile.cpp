@@ -29,6 +29,16 @@ std::string resolvePath(const std::string &file, const std::optional<JsonValue> 
   return resolved.str().str();
 }
 
+/// Why there is no configuration at `path`. Models are published as folders.
+std::string describeConfigFault(const std::string &path, const std::string &fault) {
+  if (!llvm::sys::fs::is_directory(path))
+    return describeUnreadable(path, fault);
+  llvm::SmallString<128> inside(path);
+  llvm::sys::path::append(inside, "config.json");
+  std::string hint = llvm::sys::fs::exists(inside) ? "; did you mean '" + inside.str().str() + "'?" : "";
+  return message<ErrorId::ConfigFolder>(path, hint);
+}
+
 /// `assignments` are those below `model`.
 void readModel(RunFile &file, ObjectReader &reader, const std::vector<Assignment> &assignments,
                JsonDiagnostics &diagnostics) {
@@ -40,10 +50,11 @@ void readModel(RunFile &file, ObjectReader &reader, const std::vector<Assignment
     file.config = *model;
     file.hasConfig = true;
   } else if (model->get().is_string()) {
-    std::string path = resolvePath(file.path, model, model->get().get<std::string>());
-    if (!llvm::sys::fs::is_regular_file(path)) {
-      diagnostics.push_back(model->makeDiagnostic(message<ErrorId::FileMissing>(path)));
-    } else if (std::optional<JsonValue> config = JsonDocument::read(path, diagnostics)) {
+    std::string path = resolvePath(file.path, model, model->get().get<std::string>()), fault;
+    std::optional<std::string> text = readText(path, fault);
+    if (!text) {
+      diagnostics.push_back(model->makeDiagnostic(describeConfigFault(path, fault)));
+    } else if (std::optional<JsonValue> config = JsonDocument::parse(path, *text, diagnostics)) {
       file.config = config->with(assignments, diagnostics);
       file.hasConfig = true;
     }

@@ -1,8 +1,10 @@
 //===- Expr.cpp - expressions over configuration values -------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialects/nn/Expr.h"
+#include "dialects/nn/ExprNode.h"
 
 #include "mlir/IR/OpImplementation.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/raw_ostream.h"
 #include <algorithm>
@@ -11,15 +13,6 @@
 #include <limits>
 
 namespace contraflow::nn {
-
-/// `op` is a literal kind ("int", "float", "string", "name"), an operator, "neg", "not", or "call".
-struct Expr::Node {
-  std::string op;
-  int64_t integer = 0;
-  double real = 0;
-  std::string text;
-  std::vector<Expr> operands;
-};
 
 namespace {
 
@@ -540,7 +533,7 @@ static llvm::Expected<Expr> parseText(llvm::StringRef text, unsigned maxParts) {
   return *result;
 }
 
-/// Why an expression that was written is refused, or nothing.
+/// Why an expression that was written is too large, or nothing.
 static std::optional<std::string> getSizeError(const Expr &expr) {
   size_t size = expr.str().size();
   if (size <= kMaxText)
@@ -549,10 +542,16 @@ static std::optional<std::string> getSizeError(const Expr &expr) {
          " characters, multiplied out it has " + std::to_string(size);
 }
 
+/// Why an expression that was written is refused, or nothing.
+static std::optional<std::string> getError(const Expr &expr) {
+  std::optional<std::string> error = getSizeError(expr);
+  return error ? error : getWrittenError(expr);
+}
+
 llvm::Expected<Expr> Expr::parse(llvm::StringRef text) {
   llvm::Expected<Expr> result = parseText(text, kMaxParts);
   if (result)
-    if (std::optional<std::string> error = getSizeError(*result))
+    if (std::optional<std::string> error = getError(*result))
       return fail(*error);
   return result;
 }
@@ -566,7 +565,7 @@ std::optional<Expr> Expr::parse(mlir::AsmParser &parser, bool dimension) {
   ParserTokens tokens(parser);
   Grammar grammar(tokens, /*ordering=*/false);
   std::optional<Expr> result = dimension ? grammar.parseSum() : grammar.parseExpr();
-  std::optional<std::string> error = result ? getSizeError(*result) : std::nullopt;
+  std::optional<std::string> error = result ? getError(*result) : std::nullopt;
   if (!error)
     return result;
   parser.emitError(loc, *error);

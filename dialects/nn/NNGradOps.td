@@ -175,7 +175,7 @@ def NN_RopeInputGradOp : NN_RopeLikeOp<"rope_input_grad", ["input_grad"], [AllTy
     %d = nn.rope_input_grad %grad head_dim(rope) theta(theta) : <tokens x heads*rope>
     ```
 
-    Constraints: (C1) to (C6) of `nn.rope`.
+    Constraints: (C1) to (C7) of `nn.rope`.
   }];
 }
 

@@ -1,6 +1,7 @@
 //===- NNKernel.cpp - text and verifier of nn.kernel ----------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialects/nn/NN.h"
+#include "dialects/nn/OpChecks.h"
 
 #include "mlir/IR/Builders.h"
 
@@ -246,6 +247,9 @@ LogicalResult AnglesAttr::verify(function_ref<InFlightDiagnostic()> emitError, i
                                  FloatAttr factor, DenseFPElementsAttr frequencies) {
   if (positions < 1)
     return emitError() << "expected one position or more, found " << positions;
+  if (getAnglesMib(positions, frequencies.getNumElements()) > kMaxAnglesMib)
+    return emitError() << "expected at most " << kMaxAnglesMib << " MiB of angles, found " << positions
+                       << " positions and " << frequencies.getNumElements() << " pairs";
   if (!factor.getType().isF64() || frequencies.getType().getRank() != 1 ||
       !frequencies.getElementType().isF64())
     return emitError() << "expected an f64 factor and a vector of f64 frequencies, found " << factor.getType()

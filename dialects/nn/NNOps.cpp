@@ -387,10 +387,11 @@ LogicalResult RouteOp::verify() {
                                        getDim(getLogits(), 0))))
     return failure();
   // route_c3
-  if (failed(check.integer(3, "groups", getGroups(), 1)) ||
-      failed(check.multiple(3, "columns of logits", experts, "groups", getGroups())) ||
-      failed(check.integer(3, "group_limit", getGroupLimit(), 1)) ||
-      failed(check.atMost(3, "group_limit", getGroupLimit(), "groups", getGroups())))
+  bool groupsHold = succeeded(check.integer(3, "groups", getGroups(), 1)) &&
+                    succeeded(check.multiple(3, "columns of logits", experts, "groups", getGroups()));
+  groupsHold &= succeeded(check.integer(3, "group_limit", getGroupLimit(), 1)) &&
+                succeeded(check.atMost(3, "group_limit", getGroupLimit(), "groups", getGroups()));
+  if (!groupsHold)
     return failure();
   // route_c4
   if (failed(check.integer(4, "top_k", getTopK(), 1)) ||

@@ -158,6 +158,7 @@ def NN_RopeOp : NN_RopeLikeOp<"rope", ["rope"], [AllTypesMatch<["input", "output
     - (C4) `theta > 1`
     - (C5) style is "interleaved" or "half"
     - (C6) `factor`, `beta_fast`, `beta_slow`, `original_length` and `attention_factor` are positive
+    - (C7) the angles, three numbers of four bytes per position and pair, take at most 256 MiB: they are a part of the program
   }];
 }
 

@@ -64,7 +64,7 @@ static std::optional<StringRef> getDeclaredName(Operation &op) {
 
 namespace {
 
-/// Checks that every name in an expression of a model is declared.
+/// Checks that every name in an expression of a model is declared, and goes on after an error.
 class NameChecker {
 public:
   NameChecker() {
@@ -82,13 +82,16 @@ public:
   LogicalResult checkExpr(Operation *op, const Expr &expr) {
     LogicalResult result = success();
     expr.forEachName([&](StringRef name) {
-      if (failed(result) || name == "true" || name == "false" || llvm::is_contained(names, name))
+      if (name == "true" || name == "false" || llvm::is_contained(names, name))
+        return;
+      result = failure();
+      // A declaration that is missing is one error, however often its name is used.
+      if (!undeclared.insert(name).second)
         return;
       InFlightDiagnostic diagnostic = op->emitOpError()
                                       << "(C3) uses '" << name << "', which is not declared";
       if (StringRef nearest = getNearest(name, names); !nearest.empty())
         diagnostic << "; did you mean '" << nearest << "'?";
-      result = diagnostic;
     });
     return result;
   }
@@ -117,38 +120,31 @@ public:
   /// All of `op`, and what is nested in it.
   LogicalResult check(Operation *op) {
     size_t outer = names.size();
+    bool holds = true;
     if (auto block = dyn_cast<BlockOp>(op))
       for (StringRef dim : block.getDims().getAsValueRange<StringAttr>())
-        if (failed(declare(op, dim)))
-          return failure();
-    if (failed(checkOperation(op)))
-      return failure();
+        holds &= succeeded(declare(op, dim));
+    holds &= succeeded(checkOperation(op));
     if (auto repeat = dyn_cast<RepeatOp>(op))
-      if (failed(declare(op, repeat.getVariable())))
-        return failure();
+      holds &= succeeded(declare(op, repeat.getVariable()));
     for (Region &region : op->getRegions())
       for (Operation &nested : region.getOps())
-        if (failed(check(&nested)))
-          return failure();
+        holds &= succeeded(check(&nested));
     names.resize(outer);
-    return success();
+    return success(holds);
   }
 
 private:
   LogicalResult checkOperation(Operation *op) {
-    WalkResult result = WalkResult::advance();
-    auto visit = [&](ExprAttr attr) {
-      return succeeded(checkExpr(op, getExpr(attr))) ? WalkResult::advance() : WalkResult::interrupt();
-    };
-    result = op->getAttrDictionary().walk(visit);
+    bool holds = true;
+    auto visit = [&](ExprAttr attr) { holds &= succeeded(checkExpr(op, getExpr(attr))); };
+    op->getAttrDictionary().walk(visit);
     for (Type type : op->getResultTypes())
-      if (!result.wasInterrupted())
-        result = type.walk(visit);
+      type.walk(visit);
     for (Region &region : op->getRegions())
       for (BlockArgument argument : region.getArguments())
-        if (!result.wasInterrupted())
-          result = argument.getType().walk(visit);
-    if (result.wasInterrupted())
+        argument.getType().walk(visit);
+    if (!holds)
       return failure();
     if (auto call = dyn_cast<CallOp>(op))
       return checkName(op, call.getPrefix().value_or(""));
@@ -160,6 +156,7 @@ private:
   }
 
   SmallVector<StringRef> names;
+  llvm::StringSet<> undeclared;
 };
 
 } // namespace
@@ -173,19 +170,20 @@ GraphOp ModelOp::getGraph() { return *getBody().getOps<GraphOp>().begin(); }
 LogicalResult ModelOp::verifyRegions() {
   // model_c1
   unsigned graphs = llvm::range_size(getBody().getOps<GraphOp>());
-  if (graphs != 1)
-    return emitOpError() << "(C1) holds " << graphs << " graphs, expected 1";
+  bool holds = graphs == 1;
+  if (!holds)
+    emitOpError() << "(C1) holds " << graphs << " graphs, expected 1";
   // model_c2, model_c3: declarations see what is above them, everything else sees all declarations.
   NameChecker checker;
   for (Operation &op : getBody().getOps())
-    if (std::optional<StringRef> name = getDeclaredName(op))
-      if (failed(checker.check(&op)) || failed(checker.declare(&op, *name)))
-        return failure();
+    if (std::optional<StringRef> name = getDeclaredName(op)) {
+      holds &= succeeded(checker.check(&op));
+      holds &= succeeded(checker.declare(&op, *name));
+    }
   for (Operation &op : getBody().getOps())
     if (!getDeclaredName(op))
-      if (failed(checker.check(&op)))
-        return failure();
-  return success();
+      holds &= succeeded(checker.check(&op));
+  return success(holds);
 }
 
 LogicalResult ConfigOp::verify() {
@@ -194,7 +192,7 @@ LogicalResult ConfigOp::verify() {
     return emitOpError() << "(C1) needs key paths that are not empty";
   // config_c2
   bool oneOf = getKind() == ConfigKind::OneOf;
-  if (oneOf != getChoices().has_value())
+  if (oneOf != (getChoices() && !getChoices()->empty()))
     return emitOpError() << "(C2) 'one_of' lists values, other kinds do not";
   if (oneOf &&
       !llvm::all_of(*getChoices(), [](Attribute choice) { return isa<StringAttr, IntegerAttr>(choice); }))

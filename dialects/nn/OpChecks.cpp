@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialects/nn/OpChecks.h"
 
+#include "llvm/Support/FormatVariadic.h"
 #include <cmath>
 #include <limits>
 
@@ -61,6 +62,10 @@ bool isRepeatable(TensorType small, TensorType large) {
     auto [from, to] = dims;
     return from == to || from.getConstant() == 1;
   });
+}
+
+double getAnglesMib(int64_t positions, int64_t pairs) {
+  return double(positions) * double(pairs) * 3 * sizeof(float) / (1 << 20);
 }
 
 //===----------------------------------------------------------------------===//
@@ -136,6 +141,10 @@ LogicalResult Check::number(int constraint, StringRef name, ExprAttr attr) const
 
 LogicalResult Check::positive(int constraint, StringRef name, ExprAttr attr) const {
   return compare(constraint, name, attr, "positive", [](double value) { return value > 0; });
+}
+
+LogicalResult Check::moreThanOne(int constraint, StringRef name, ExprAttr attr) const {
+  return compare(constraint, name, attr, "greater than 1", [](double value) { return value > 1; });
 }
 
 LogicalResult Check::notNegative(int constraint, StringRef name, ExprAttr attr) const {
@@ -216,39 +225,49 @@ LogicalResult verifyGroupedProduct(Operation *op, StringRef lhsName, ExprAttr lh
 LogicalResult verifyRmsNorm(Operation *op, Value input, StringRef weightName, Value weight, ExprAttr eps) {
   Check check(op);
   // rms_norm_c1, rms_norm_input_grad_c1, rms_norm_weight_grad_c1
-  if (failed(check.multiple(1, "columns of input", getDim(input, 1), weightName, getDim(weight, 0))))
-    return failure();
+  bool holds =
+      succeeded(check.multiple(1, "columns of input", getDim(input, 1), weightName, getDim(weight, 0)));
   // rms_norm_c2, rms_norm_input_grad_c2, rms_norm_weight_grad_c2
-  return check.notNegative(2, "eps", eps);
+  holds &= succeeded(check.notNegative(2, "eps", eps));
+  return success(holds);
+}
+
+/// The error names the size that makes the table large.
+static LogicalResult verifyAngles(const Check &check, ExprAttr headDim, ExprAttr seq) {
+  std::optional<int64_t> size = getKnownInt(headDim), positions = getKnownInt(seq);
+  if (!size || !positions)
+    return success();
+  double mib = std::ceil(getAnglesMib(*positions, *size / 2));
+  if (mib <= kMaxAnglesMib)
+    return success();
+  bool isLong = *positions >= *size;
+  return check.error(7) << "the angles for " << (isLong ? "seq " : "head_dim ")
+                        << (isLong ? *positions : *size) << " must take at most " << kMaxAnglesMib
+                        << " MiB, found " << llvm::formatv("{0:F0}", mib).str() << " MiB";
 }
 
 LogicalResult verifyRope(Operation *op, Value input, ExprAttr headDim, ExprAttr seq, ExprAttr theta,
                          ExprAttr style, ArrayRef<std::pair<StringRef, ExprAttr>> positiveNumbers) {
   Check check(op);
   // rope_c1
-  if (failed(check.integer(1, "head_dim", headDim, 2)) ||
-      failed(check.multiple(1, "head_dim", headDim, "2", ExprAttr::getConstant(op->getContext(), 2))))
-    return failure();
-  // rope_c2
-  if (failed(check.multiple(2, "the number of columns", getDim(input, 1), "head_dim", headDim)))
-    return failure();
+  bool holds =
+      succeeded(check.integer(1, "head_dim", headDim, 2)) &&
+      succeeded(check.multiple(1, "head_dim", headDim, "2", ExprAttr::getConstant(op->getContext(), 2))) &&
+      // rope_c2
+      succeeded(check.multiple(2, "the number of columns", getDim(input, 1), "head_dim", headDim));
   // rope_c3
-  if (failed(check.integer(3, "seq", seq, 1)) ||
-      failed(check.multiple(3, "the number of rows", getDim(input, 0), "seq", seq)))
-    return failure();
+  holds &= succeeded(check.integer(3, "seq", seq, 1)) &&
+           succeeded(check.multiple(3, "the number of rows", getDim(input, 0), "seq", seq));
   // rope_c4
-  if (failed(check.positive(4, "theta", theta)))
-    return failure();
-  if (isBound(theta) && getFloat(theta) <= 1)
-    return check.error(4) << "theta must be greater than 1, found " << theta.getText();
+  holds &= succeeded(check.positive(4, "theta", theta)) && succeeded(check.moreThanOne(4, "theta", theta));
   // rope_c5
-  if (failed(check.oneOf(5, "style", style, {"interleaved", "half"})))
-    return failure();
+  holds &= succeeded(check.oneOf(5, "style", style, {"interleaved", "half"}));
   // rope_c6
   for (auto [name, attr] : positiveNumbers)
-    if (failed(check.positive(6, name, attr)))
-      return failure();
-  return success();
+    holds &= succeeded(check.positive(6, name, attr));
+  // rope_c7
+  holds &= succeeded(verifyAngles(check, headDim, seq));
+  return success(holds);
 }
 
 LogicalResult verifyAttention(Operation *op, const AttentionShape &shape) {
@@ -283,14 +302,13 @@ LogicalResult verifyAttention(Operation *op, const AttentionShape &shape) {
                          multiplyDims(shape.heads, ExprAttr::getConstant(op->getContext(), 1)))))
     return failure();
   // attention_c5
-  if (failed(check.integer(5, "seq", shape.seq, 1)) ||
-      failed(check.multiple(5, "the number of rows", rows, "seq", shape.seq)))
-    return failure();
+  bool holds = succeeded(check.integer(5, "seq", shape.seq, 1)) &&
+               succeeded(check.multiple(5, "the number of rows", rows, "seq", shape.seq));
   // attention_c6
-  if (failed(check.number(6, "scale", shape.scale)))
-    return failure();
+  holds &= succeeded(check.number(6, "scale", shape.scale));
   // attention_c7
-  return check.share(7, "dropout", shape.dropout);
+  holds &= succeeded(check.share(7, "dropout", shape.dropout));
+  return success(holds);
 }
 
 LogicalResult verifyMean(Operation *op, StringRef name, Value tensor, Value valid) {

@@ -27,6 +27,11 @@ std::optional<int64_t> getKnownInt(ExprAttr attr);
 
 /// Dimension `index` of a tensor.
 ExprAttr getDim(mlir::Value tensor, unsigned index);
+/// A table of angles is a part of the program, and of several of its forms while it is compiled.
+inline constexpr int64_t kMaxAnglesMib = 256;
+/// What a table of angles takes: three numbers of single precision per position and pair.
+double getAnglesMib(int64_t positions, int64_t pairs);
+
 /// Entries of the routing table for `rows` rows and `experts` experts: 3 * rows + experts + 1.
 ExprAttr getRoutingSize(ExprAttr rows, ExprAttr experts);
 
@@ -52,6 +57,7 @@ public:
   mlir::LogicalResult integer(int constraint, llvm::StringRef name, ExprAttr attr, int64_t minimum) const;
   mlir::LogicalResult number(int constraint, llvm::StringRef name, ExprAttr attr) const;
   mlir::LogicalResult positive(int constraint, llvm::StringRef name, ExprAttr attr) const;
+  mlir::LogicalResult moreThanOne(int constraint, llvm::StringRef name, ExprAttr attr) const;
   mlir::LogicalResult notNegative(int constraint, llvm::StringRef name, ExprAttr attr) const;
   /// At least 0 and less than 1.
   mlir::LogicalResult share(int constraint, llvm::StringRef name, ExprAttr attr) const;

@@ -17,10 +17,7 @@
 #define DEBUG_TYPE "schedule-verify-program"
 
 using namespace mlir;
-using contraflow::nn::Port;
-using contraflow::nn::RoleKind;
 using contraflow::nn::Signature;
-using contraflow::pipe::BufferKind;
 using contraflow::pipe::Direction;
 
 namespace contraflow::schedule {
@@ -85,7 +82,7 @@ InFlightDiagnostic describe(InFlightDiagnostic error, pipe::RunOp run) {
 
 LogicalResult ProgramCheck::checkBuffers(pipe::RunOp run, const Signature &signature) {
   // verify_program_c1
-  SmallVector<Port> operands = signature.getOperands();
+  SmallVector<nn::Port> operands = signature.getOperands();
   if (operands.size() != run.getBuffers().size())
     return run.emitOpError("(C1) passes ")
            << run.getBuffers().size() << " buffers, '" << run.getFunction() << "' takes " << operands.size();
@@ -139,7 +136,7 @@ LogicalResult ProgramCheck::write(pipe::RunOp run, Value value, bool tied) {
 }
 
 LogicalResult ProgramCheck::checkOrder(pipe::RunOp run, const Signature &signature) {
-  SmallVector<Port> operands = signature.getOperands();
+  SmallVector<nn::Port> operands = signature.getOperands();
   for (auto [port, value] : llvm::zip(operands, run.getBuffers())) {
     bool tied = signature.isTied(port);
     if (!port.isResult && !tied && failed(read(run, value, stringifyRoleKind(port.getKind()))))
@@ -199,17 +196,17 @@ LogicalResult ProgramCheck::checkStep(pipe::RunOp run, const Signature &signatur
     slot = run;
   }
   // verify_program_c6
-  auto writes = [&](int64_t base, RoleKind kind) {
-    return llvm::any_of(signature.getArguments(), [&](const Port &port) {
+  auto writes = [&](int64_t base, nn::RoleKind kind) {
+    return llvm::any_of(signature.getArguments(), [&](const nn::Port &port) {
       return signature.isTied(port) && (port.base == base || port.getKind() == kind);
     });
   };
   if (run.getDirection() == Direction::clip)
     clip = run;
-  if (writes(nn::kGradientsBase, RoleKind::grad_arg) && (clip || change))
+  if (writes(nn::kGradientsBase, nn::RoleKind::grad_arg) && (clip || change))
     return describe(run.emitOpError("(C6) "), run)
            << " changes a gradient after '" << (clip ? clip : change).getFunction() << "' has used it";
-  if (writes(nn::kParametersBase, RoleKind::param_arg)) {
+  if (writes(nn::kParametersBase, nn::RoleKind::param_arg)) {
     if (run.getDirection() != Direction::optimizer && run.getDirection() != Direction::update)
       return describe(run.emitOpError("(C6) "), run)
              << " changes a parameter, expected a run of 'optimizer' or 'update'";

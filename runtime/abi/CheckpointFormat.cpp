@@ -24,6 +24,7 @@ constexpr const char *kChecksumPrefix = "checksum.";
 constexpr const char *kDataPosition = "data_position";
 constexpr const char *kDataFingerprint = "data_fingerprint";
 constexpr const char *kStepPrefix = "step-";
+constexpr const char *kWriter = "writer", *kExportWriter = "contraflow export";
 
 /// What one thread hashes at a time. A part of the format: the checksum of a tensor is the hash of the hashes
 /// of its chunks, whose seeds are their numbers.
@@ -137,6 +138,10 @@ Metadata checkpointMetadata(const std::vector<NamedTensor> &tensors, const Train
     metadata[kChecksumPrefix + tensors[i].name] = checksums[i];
   return metadata;
 }
+
+Metadata exportMetadata() { return {{"format", "pt"}, {kWriter, kExportWriter}}; }
+
+bool isExport(const SafetensorsFile &file) { return word(file, kWriter) == kExportWriter; }
 
 bool hasChecksums(const SafetensorsFile &file) {
   const Metadata &metadata = file.getMetadata();

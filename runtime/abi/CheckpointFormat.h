@@ -45,8 +45,12 @@ void forEachInOrder(int64_t count, const std::function<void(int64_t)> &body);
 Metadata checkpointMetadata(const std::vector<NamedTensor> &tensors, const TrainingState &state,
                             const ForEach &forEach = forEachInOrder);
 
-/// False: another program wrote this file, it has no checksums. Of what has any metadata of ours all are
-/// expected.
+/// The metadata of what `export` writes.
+Metadata exportMetadata();
+bool isExport(const SafetensorsFile &file);
+
+/// False: another program or `export` wrote this file, it has no checksums. Of what has any metadata of ours
+/// all are expected.
 bool hasChecksums(const SafetensorsFile &file);
 
 /// Reads every byte of a file with checksums and throws base::Error naming the first tensor that has not its

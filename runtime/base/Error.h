@@ -5,6 +5,7 @@
 
 #include "runtime/abi/ErrorTable.h"
 
+#include <algorithm>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -30,6 +31,15 @@ template <typename... Parts> std::string text(const Parts &...parts) {
   std::ostringstream stream;
   (stream << ... << parts);
   return stream.str();
+}
+
+/// "a, b, c and 4 more": some of many, all of few.
+inline std::string listText(const std::vector<std::string> &parts) {
+  constexpr size_t kMost = 5;
+  std::string result;
+  for (size_t i = 0; i < std::min(parts.size(), kMost); ++i)
+    result += (i == 0 ? "" : ", ") + parts[i];
+  return parts.size() <= kMost ? result : text(result, " and ", parts.size() - kMost, " more");
 }
 
 /// The row `Id` with its places filled, from left to right.

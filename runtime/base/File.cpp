@@ -120,6 +120,14 @@ bool writeAll(int descriptor, std::string_view bytes) {
   return true;
 }
 
+std::optional<uint64_t> freeBytes(const std::string &path) {
+  struct statvfs status;
+  // File systems that cannot tell say that they have no blocks at all.
+  if (statvfs(path.c_str(), &status) != 0 || status.f_blocks == 0)
+    return std::nullopt;
+  return uint64_t(status.f_bavail) * status.f_frsize;
+}
+
 void syncFolder(const std::string &path) {
   Descriptor folder{open(path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (folder.number < 0 || !sync(folder.number))
@@ -154,9 +162,9 @@ void AtomicFile::reserve(size_t bytes) {
   if (result == 0 || (errno != ENOSPC && errno != EDQUOT && errno != EFBIG))
     return;
   std::string reason = text(std::strerror(errno), "; it needs ", bytes, " bytes");
-  struct statvfs status;
-  if (errno == ENOSPC && fstatvfs(descriptor, &status) == 0)
-    reason += text(", ", uint64_t(status.f_bavail) * status.f_frsize, " are free");
+  if (errno == ENOSPC)
+    if (std::optional<uint64_t> free = freeBytes(temporary))
+      reason += text(", ", *free, " are free");
   throw Error(message<ErrorId::FileUnwritable>(path, reason));
 }
 

@@ -4,6 +4,8 @@
 #define CONTRAFLOW_RUNTIME_BASE_FILE_H
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,6 +36,9 @@ std::string readFile(const std::string &path);
 
 /// Whether all bytes were written, however often a signal came in between; errno says why not.
 bool writeAll(int descriptor, std::string_view bytes);
+
+/// What a file at `path` or below it can take of its disk; nothing where the file system does not say.
+std::optional<uint64_t> freeBytes(const std::string &path);
 
 /// Makes names that were added to a folder or taken out of it outlive a power cut; throws Error.
 void syncFolder(const std::string &path);

@@ -33,18 +33,20 @@ constexpr StateRegion kStateRegions[] = {{"first_moments", abi::kFirstMomentPref
 
 /// The tensors of `wanted` exist in the file with these shapes.
 void check(const SafetensorsFile &file, const std::vector<NamedTensor> &wanted) {
-  std::vector<std::string> missing;
+  std::vector<std::string> missing, unfit;
   for (const auto &[name, tensor] : wanted) {
     const abi::TensorView *found = file.find(name);
     if (!found)
-      missing.push_back(name);
+      missing.push_back("'" + name + "'");
     else if (found->shape != tensor.shape)
-      throw Error(message<ErrorId::TensorUnfit>(file.getPath(), name, abi::shapeText(found->shape),
-                                                abi::shapeText(tensor.shape)));
+      unfit.push_back(text("tensor '", name, "' has shape ", abi::shapeText(found->shape), ", expected ",
+                           abi::shapeText(tensor.shape)));
   }
+  if (!unfit.empty())
+    throw Error(message<ErrorId::TensorsUnfit>(file.getPath(), base::listText(unfit)));
   if (!missing.empty())
-    throw Error(
-        message<ErrorId::TensorsMissing>(file.getPath(), missing.size(), wanted.size(), missing.front()));
+    throw Error(message<ErrorId::TensorsMissing>(file.getPath(), missing.size(), wanted.size(),
+                                                 base::listText(missing)));
 }
 
 void read(const SafetensorsFile &file, const std::vector<NamedTensor> &tensors) {

@@ -17,14 +17,10 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char *kConfigFile = "config.json";
-/// The metadata by which an export knows an earlier one.
-constexpr const char *kWriter = "writer", *kWriterName = "contraflow export";
 
 bool isExport(const std::string &file) {
   try {
-    abi::SafetensorsFile opened(file);
-    auto writer = opened.getMetadata().find(kWriter);
-    return writer != opened.getMetadata().end() && writer->second == kWriterName;
+    return abi::isExport(abi::SafetensorsFile(file));
   } catch (const base::Error &) {
     return false;
   }
@@ -58,8 +54,7 @@ void exportModel(executor::Executor &executor, const std::string &folder) {
     throw base::Error(message<ErrorId::FolderUnmakable>(folder, error.message()));
   // First, so that what an export that was killed left is known as one.
   abi::writeSafetensors((fs::path(folder) / abi::kCheckpointFile).string(),
-                        tensorsOf(executor, "parameters", "", false),
-                        {{"format", "pt"}, {kWriter, kWriterName}});
+                        tensorsOf(executor, "parameters", "", false), abi::exportMetadata());
   auto run = nlohmann::json::parse(executor.getManifest().run);
   base::AtomicFile config((fs::path(folder) / kConfigFile).string());
   config.write(run.value("model", nlohmann::json::object()).dump(2) + "\n");

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <ranges>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace contraflow::checkpoint {
@@ -151,6 +152,19 @@ void Folder::setAside() {
 
 std::string Folder::fileOf(int64_t step) const {
   return (fs::path(path) / abi::stepFolder(step) / abi::kCheckpointFile).string();
+}
+
+void Folder::requireRoom(const std::vector<abi::NamedTensor> &tensors) const {
+  // The header has a few bytes more.
+  uint64_t needed = 0;
+  for (const auto &[name, tensor] : tensors)
+    needed += uint64_t(tensor.bytes());
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < needed)
+    throw Error(message<ErrorId::CheckpointNoRoom>(
+        path, needed, text("files of this process may have ", uint64_t(limit.rlim_cur), " (ulimit -f)")));
+  if (std::optional<uint64_t> free = base::freeBytes(path); free && *free < needed)
+    throw Error(message<ErrorId::CheckpointNoRoom>(path, needed, text(*free, " are free")));
 }
 
 void Folder::save(const std::vector<abi::NamedTensor> &tensors, const abi::Metadata &metadata, int64_t step,

@@ -41,6 +41,9 @@ public:
   /// here and stays empty goes away with this object.
   void claim();
 
+  /// After claim(): throws where not even one checkpoint with these tensors fits.
+  void requireRoom(const std::vector<abi::NamedTensor> &tensors) const;
+
   /// After claim(): writes a checkpoint; then deletes what `retention` does not keep. When it throws, those
   /// that were there still are.
   void save(const std::vector<abi::NamedTensor> &tensors, const abi::Metadata &metadata, int64_t step,

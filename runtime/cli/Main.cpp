@@ -51,14 +51,8 @@ train::Settings settingsOf(const Options &options, const abi::Manifest &manifest
   return settings;
 }
 
-/// Threads of a region spin while they wait, so many more than processors make a step slower by orders of
-/// magnitude.
 int threadsOf(const Options &options) {
-  int processors = device::availableThreads(), most = 8 * processors;
-  if (options.threads > most)
-    throw base::Error(base::message<base::ErrorId::ThreadsBeyondProcessors>(
-        options.threads, most, base::text(processors, processors == 1 ? " processor" : " processors")));
-  return options.threads > 0 ? options.threads : processors;
+  return options.threads > 0 ? options.threads : device::availableThreads();
 }
 
 /// The arena is taken page by page, and a machine that runs out of memory ends a process without a word.
@@ -211,7 +205,7 @@ int run(int argc, char **argv) {
   try {
     int result = 0;
     if (options.command == Command::Help)
-      base::print(helpText(argc > 0 ? argv[0] : "trainer"));
+      base::print(helpText(argc > 0 ? argv[0] : "trainer", options.helpTopic));
     else
       result = runCommand(options);
     base::requireOutput();

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <type_traits>
 
 namespace contraflow::cli {
 
@@ -51,17 +52,29 @@ struct Option {
 template <typename T> T numberOf(const std::string &option, const std::string &value, T least) {
   T result{};
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
-  if (error != std::errc() || end != value.data() + value.size() || !(result >= least) ||
-      !std::isfinite(double(result)))
-    throw Error(message<ErrorId::OptionNumber>(option, value, least));
-  return result;
+  if (error == std::errc() && end == value.data() + value.size() && result >= least &&
+      std::isfinite(double(result)))
+    return result;
+  std::string what = std::is_integral_v<T> ? "a whole number of " : "a number of ";
+  bool isTooLarge = error == std::errc::result_out_of_range && !value.starts_with('-');
+  if (std::is_integral_v<T> && isTooLarge)
+    what += text("at most ", std::numeric_limits<T>::max());
+  else
+    what += text(least, " or more");
+  throw Error(message<ErrorId::OptionNumber>(option, value, what));
 }
 
 int threadsOf(const std::string &value) {
-  int threads = numberOf<int>("--threads", value, 1);
+  int64_t threads = numberOf<int64_t>("--threads", value, 1);
   if (threads > device::Pool::kMaxThreads)
     throw Error(message<ErrorId::ThreadsTooMany>(threads, device::Pool::kMaxThreads));
-  return threads;
+  // Threads of a region spin while they wait, so many more than processors make a step slower by orders of
+  // magnitude.
+  int processors = device::availableThreads(), most = 8 * processors;
+  if (threads > most)
+    throw Error(message<ErrorId::ThreadsBeyondProcessors>(
+        threads, most, text(processors, processors == 1 ? " processor" : " processors")));
+  return int(threads);
 }
 
 template <typename T>
@@ -99,7 +112,9 @@ const std::vector<Option> &table() {
        list([](Options &o) -> Values & { return o.include; })},
       {"--held-out", "SHARE", kTrain, "share of the documents that is kept for validation",
        [](Options &o, const Values &v) { o.heldOut = numberOf<double>("--held-out", v.front(), 0); }},
-      {"--steps", "N", kTrain | kProbe, "steps altogether, those of a resumed run included",
+      {"--steps", "N", kTrain, "steps altogether, those of a resumed run included",
+       [](Options &o, const Values &v) { o.steps = numberOf<int64_t>("--steps", v.front(), 0); }},
+      {"--steps", "N", kProbe, "steps to run on the ids",
        [](Options &o, const Values &v) {
          o.steps = o.probe.steps = numberOf<int64_t>("--steps", v.front(), 0);
        }},
@@ -147,25 +162,32 @@ const std::vector<Option> &table() {
       {"--set", "KEY=VALUE...", kTrain | kProbe, "override a key of the run file, see below",
        list([](Options &o) -> Values & { return o.assignments; })},
       {"--threads", "N", kTrain | kGenerate | kProbe,
-       "threads to use (default: one per processor); results do not depend on it",
+       "threads to use, at most 8 per processor (default: 1); results do not depend on it",
        [](Options &o, const Values &v) { o.threads = threadsOf(v.front()); }},
       {"--profile", "", kTrain | kGenerate | kProbe, "print the time of every function and kernel at the end",
        [](Options &o, const Values &) { o.profile = true; }},
       {"--json", "", kInfo, "the whole manifest", [](Options &o, const Values &) { o.json = true; }},
       {"--version", "", kAll, "the version", command(Command::Version)},
       {"--info", "", kAll, "the command info", command(Command::Info)},
-      {"--help", "", kAll, "this text", command(Command::Help)},
+      {"--help", "", kAll, "this text (also -h); after a command what it takes", command(Command::Help)},
   };
   return options;
 }
 
-const Option &findOption(const std::string &name) {
+/// An option of the command with this bit.
+const Option &findOption(std::string name, unsigned bit) {
+  if (name == "-h")
+    name = "--help";
   std::vector<std::string> names;
+  bool isOfOther = false;
   for (const Option &option : table()) {
-    if (name == option.name || (name == "-h" && std::string_view(option.name) == "--help"))
+    if (name == option.name && (option.commands & bit))
       return option;
+    isOfOther |= name == option.name;
     names.push_back(option.name);
   }
+  if (isOfOther)
+    throw Error(message<ErrorId::OptionOfOtherCommand>(name));
   throw Error(message<ErrorId::OptionUnknown>(name, base::suggest(name, names)));
 }
 
@@ -175,10 +197,10 @@ Values takeValues(const Option &option, const std::vector<std::string> &argument
   size_t most = kind.empty() ? 0 : kind.ends_with("...") ? std::numeric_limits<size_t>::max() : 1;
   Values values;
   auto isValue = [&] {
-    // "-" alone and negative numbers are values; a single required value may be anything.
+    // "-" alone and negative numbers are values; a single required value may be all but an option.
     const std::string &argument = arguments[at];
     bool required = most == 1 && kind.front() != '[';
-    return required ? !argument.starts_with("--") : !argument.starts_with("-");
+    return required ? !argument.starts_with("--") && argument != "-h" : !argument.starts_with("-");
   };
   while (values.size() < most && at < arguments.size() && isValue())
     values.push_back(arguments[at++]);
@@ -187,7 +209,32 @@ Values takeValues(const Option &option, const std::vector<std::string> &argument
   return values;
 }
 
+/// A variable of a shell that is not set makes an empty value, which names nothing. Text may be empty.
+void requireNoneEmpty(const Option &option, const Values &values) {
+  if (std::string_view(option.value) != "TEXT" && std::ranges::find(values, "") != values.end())
+    throw Error(message<ErrorId::OptionWantsValue>(option.name, option.value));
+}
+
+/// An option and the key that it stands for: neither may be left unread.
+void checkKeysOfOptions(const Options &options, base::ErrorList &errors) {
+  struct Pair {
+    const char *option;
+    std::string key;
+    bool isGiven;
+  };
+  const Pair pairs[] = {{"--data", "data.paths", !options.data.empty()},
+                        {"--include", "data.include", !options.include.empty()},
+                        {"--held-out", "data.held_out", options.heldOut.has_value()},
+                        {"--steps", "train.steps", options.steps.has_value()},
+                        {"--seed", "seed", options.seed.has_value()}};
+  for (const auto &[option, key, isGiven] : pairs)
+    for (const std::string &assignment : options.assignments)
+      if (isGiven && assignment.starts_with(key + "="))
+        errors.add(message<ErrorId::OptionsExclude>(option, "--set " + key));
+}
+
 void check(const Options &options, base::ErrorList &errors) {
+  checkKeysOfOptions(options, errors);
   if (options.command == Command::Probe && options.probe.ids.empty())
     errors.add(message<ErrorId::ProbeIds>());
   if (options.command == Command::Probe && options.probe.out.empty())
@@ -195,7 +242,7 @@ void check(const Options &options, base::ErrorList &errors) {
   if (options.command == Command::Export && options.exportFolder.empty())
     errors.add(message<ErrorId::ExportFolder>());
   if (options.train.initialize && options.resume)
-    errors.add(message<ErrorId::ResumeAndInitialize>());
+    errors.add(message<ErrorId::OptionsExclude>("--resume", "--initialize"));
 }
 
 /// Reads the option at `at`, and moves `at` behind it and its values. `bit` is that of the command.
@@ -206,14 +253,14 @@ void readOption(Options &options, unsigned &bit, const std::vector<std::string> 
   // --name=value is --name value.
   size_t equals = name.find('=');
   std::string attached = equals == std::string::npos ? "" : name.substr(equals + 1);
-  const Option &option = findOption(name.substr(0, equals));
-  if (!(option.commands & bit))
-    throw Error(message<ErrorId::OptionOfOtherCommand>(option.name));
+  const Option &option = findOption(name.substr(0, equals), bit);
   if (equals != std::string::npos && *option.value == '\0')
     throw Error(message<ErrorId::OptionTakesNoValue>(option.name));
   if (std::string_view(option.name) == "--info")
     bit |= kInfo;
-  option.assign(options, equals != std::string::npos ? Values{attached} : takeValues(option, arguments, at));
+  Values values = equals != std::string::npos ? Values{attached} : takeValues(option, arguments, at);
+  requireNoneEmpty(option, values);
+  option.assign(options, values);
 }
 
 } // namespace
@@ -226,6 +273,7 @@ Options parseOptions(const std::vector<std::string> &arguments) {
     if (arguments.empty() || arguments[0] != command.name)
       continue;
     options.command = command.command;
+    options.helpTopic = command.command;
     bit = command.bit;
     at = 1;
   }
@@ -245,25 +293,35 @@ Options parseOptions(const std::vector<std::string> &arguments) {
   return options;
 }
 
-std::string helpText(const std::string &program) {
-  std::string result = text("usage: ", program, " [COMMAND] [OPTION...]\n\ncommands:\n");
+std::string helpText(const std::string &program, std::optional<Command> topic) {
+  std::string result;
   auto line = [&](std::string left, const char *help) {
     left.resize(std::max<size_t>(left.size() + 2, 28), ' ');
     result += "  " + left + help + "\n";
   };
-  for (const CommandInfo &command : kCommands)
-    line(command.name, command.help);
-  for (const CommandInfo &command : kCommands) {
-    result += text("\noptions of ", command.name, ":\n");
+  auto listOptions = [&](const auto &isListed) {
     for (const Option &option : table())
-      if ((option.commands & command.bit) && option.commands != kAll)
+      if (isListed(option))
         line(text(option.name, *option.value ? " " : "", option.value), option.help);
+  };
+  auto isAsked = [&](const CommandInfo &command) { return !topic || *topic == command.command; };
+  const CommandInfo *only = topic ? std::ranges::find_if(kCommands, isAsked) : nullptr;
+  result = only ? text("usage: ", program, " ", only->name, " [OPTION...]\n\n", only->help, "\n")
+                : text("usage: ", program, " [COMMAND] [OPTION...]\n\ncommands:\n");
+  for (const CommandInfo &command : kCommands)
+    if (!only)
+      line(command.name, command.help);
+  for (const CommandInfo &command : kCommands) {
+    if (!isAsked(command))
+      continue;
+    result += text("\noptions of ", command.name, ":\n");
+    listOptions(
+        [&](const Option &option) { return (option.commands & command.bit) && option.commands != kAll; });
   }
   result += "\noptions of every command:\n";
-  for (const Option &option : table())
-    if (option.commands == kAll)
-      line(option.name, option.help);
-  return result + "\nkeys of the run file for --set:\n" + train::Settings::help();
+  listOptions([](const Option &option) { return option.commands == kAll; });
+  bool takesKeys = !only || (only->bit & (kTrain | kProbe));
+  return takesKeys ? result + "\nkeys of the run file for --set:\n" + train::Settings::help() : result;
 }
 
 } // namespace contraflow::cli

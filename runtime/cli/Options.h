@@ -18,6 +18,8 @@ enum class Command { Train, Generate, Export, Probe, Info, Version, Help };
 
 struct Options {
   Command command = Command::Train;
+  /// The one whose help is asked for; nothing: all of them.
+  std::optional<Command> helpTopic;
 
   int threads = 0; // 0: as many as processors.
   bool profile = false;
@@ -46,8 +48,8 @@ struct Options {
 /// Throws base::Error on an unknown option, a missing or a bad value.
 Options parseOptions(const std::vector<std::string> &arguments);
 
-/// What --help prints, made from the table that parses.
-std::string helpText(const std::string &program);
+/// What --help prints, of one command or all of them, made from the table that parses.
+std::string helpText(const std::string &program, std::optional<Command> topic);
 
 } // namespace contraflow::cli
 

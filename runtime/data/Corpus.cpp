@@ -28,13 +28,15 @@ public:
   Reader(const CorpusOptions &options, Corpus &corpus) : options(options), corpus(corpus) {}
 
   std::vector<Document> readAll() {
+    base::ErrorList errors;
     for (const std::string &path : options.paths) {
       std::error_code error;
       if (fs::is_directory(path, error))
         readDirectory(path);
       else
-        add(path, base::readFile(path));
+        errors.collect([&] { add(path, base::readFile(path)); });
     }
+    errors.raise();
     return std::move(documents);
   }
 
@@ -47,8 +49,7 @@ private:
       return;
     std::error_code error;
     std::vector<fs::path> entries;
-    for (fs::directory_iterator it(folder, fs::directory_options::skip_permission_denied, error), end;
-         !error && it != end; it.increment(error))
+    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
       entries.push_back(it->path());
     if (error)
       ++corpus.unreadable;
@@ -155,16 +156,27 @@ std::string megabytes(int64_t bytes) {
 
 } // namespace
 
+/// What is named is there, and a folder can be listed: below it, what cannot be read is left out.
+static void checkPath(const std::string &path) {
+  std::error_code error;
+  fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found)
+    throw Error(message<ErrorId::DataPathMissing>(path));
+  if (fs::is_directory(status))
+    fs::directory_iterator(path, error);
+  if (error)
+    throw Error(message<ErrorId::DataPathUnreadable>(path, error.message()));
+}
+
 void checkOptions(const CorpusOptions &options) {
+  base::ErrorList errors;
   if (options.paths.empty())
-    throw Error(message<ErrorId::DataMissing>());
+    errors.add(message<ErrorId::DataMissing>());
   if (!(options.heldOut >= 0 && options.heldOut < 1))
-    throw Error(message<ErrorId::HeldOutShare>(options.heldOut));
-  for (const std::string &path : options.paths) {
-    std::error_code error;
-    if (!fs::exists(path, error))
-      throw Error(message<ErrorId::DataPathMissing>(path));
-  }
+    errors.add(message<ErrorId::HeldOutShare>(options.heldOut));
+  for (const std::string &path : options.paths)
+    errors.collect([&] { checkPath(path); });
+  errors.raise();
 }
 
 Corpus readCorpus(const CorpusOptions &options) {

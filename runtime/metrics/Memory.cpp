@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/metrics/Memory.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <fcntl.h>
@@ -11,6 +12,8 @@
 namespace contraflow::metrics {
 
 /// The second number of /proc/self/statm counts pages.
+namespace {
+
 int64_t residentBytes() {
   char buffer[128];
   int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
@@ -26,10 +29,18 @@ int64_t residentBytes() {
   return pages * sysconf(_SC_PAGESIZE);
 }
 
+/// The system brings it up to date now and then only: what is resident may be more.
 int64_t peakResidentBytes() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
   return int64_t(usage.ru_maxrss) * 1024;
+}
+
+} // namespace
+
+void Memory::look() {
+  resident = residentBytes();
+  peak = std::max({peak, resident, peakResidentBytes()});
 }
 
 } // namespace contraflow::metrics

@@ -7,10 +7,14 @@
 
 namespace contraflow::metrics {
 
-/// Bytes of this process that are in RAM, now and at most so far. Neither allocates; 0 where the system does
-/// not say.
-int64_t residentBytes();
-int64_t peakResidentBytes();
+/// Bytes of this process that are in RAM, at the last look and at most so far; 0 where the system does not
+/// say.
+struct Memory {
+  int64_t resident = 0, peak = 0;
+
+  /// Allocates nothing.
+  void look();
+};
 
 } // namespace contraflow::metrics
 

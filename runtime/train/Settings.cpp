@@ -58,6 +58,8 @@ template <> void assign(const Source &source, const Json &value, int64_t &member
 }
 
 template <> void assign(const Source &source, const Json &value, uint64_t &member) {
+  if (value.is_number_float() && value.get<double>() >= 0x1p64)
+    refuse(source, value, text("a whole number of at most ", std::numeric_limits<uint64_t>::max()));
   if (!value.is_number_unsigned())
     refuse(source, value, "a whole number that is not negative");
   member = value.get<uint64_t>();
@@ -223,8 +225,9 @@ std::vector<std::string> Settings::changesSince(const std::string &runText) cons
   for (const Key &key : keys()) {
     std::string_view path = key.path;
     bool matters = path.starts_with("optimizer.") || (path == "train.steps" && schedule == "cosine");
+    const char *meaning = path == "train.steps" ? ", over which the learning rate falls," : "";
     if (Json now = key.read(*this), then = key.read(before); matters && now != then)
-      changes.push_back(text(path, " is ", now.dump(), ", it was ", then.dump()));
+      changes.push_back(text(path, meaning, " is ", now.dump(), ", it was ", then.dump()));
   }
   return changes;
 }

@@ -8,7 +8,6 @@
 #include "runtime/base/Output.h"
 #include "runtime/metrics/EventFile.h"
 #include "runtime/metrics/JsonLines.h"
-#include "runtime/metrics/Memory.h"
 #include "runtime/metrics/Progress.h"
 #include "runtime/train/Generator.h"
 #include "runtime/train/Initialize.h"
@@ -18,6 +17,7 @@
 #include <cerrno>
 #include <cmath>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <unistd.h>
 
@@ -102,14 +102,18 @@ std::pair<std::string, std::string> choosePrompt(const std::vector<data::Documen
   return {bytes.substr(begin, end - begin), document.path};
 }
 
-/// The folder takes files, or can be made.
-bool isWritable(fs::path folder) {
+/// Why the folder takes no files and cannot be made; nothing where it is sound.
+std::optional<std::string> whyUnwritable(fs::path folder) {
   std::error_code error;
   folder = fs::absolute(folder, error);
   // A link to nothing is there, and no folder can be made of it.
   while (!fs::exists(fs::symlink_status(folder, error)) && folder.has_relative_path())
     folder = folder.parent_path();
-  return fs::is_directory(folder, error) && access(folder.c_str(), W_OK | X_OK) == 0;
+  if (!fs::is_directory(folder, error))
+    return text("'", folder.string(), "' is no folder");
+  if (access(folder.c_str(), W_OK | X_OK) != 0)
+    return text("'", folder.string(), "': ", std::strerror(errno));
+  return std::nullopt;
 }
 
 /// Whether `file` would be the folder or one above it.
@@ -142,7 +146,7 @@ bool Trainer::run() {
     bool validated = validateWhenDue(number);
     report(number, validated);
     if (divides(settings.checkpointEvery, number) || divides(settings.keepEvery, number))
-      save();
+      saveUnlessItFails();
   }
   if (savedStep != state.step && state.step > firstStep)
     save();
@@ -169,23 +173,32 @@ void Trainer::begin() {
   installStopHandler();
 }
 
+void Trainer::checkPaths() {
+  base::ErrorList errors;
+  errors.collect([&] { data::checkOptions(corpusOptions(settings)); });
+  if (liesAt(options.metrics, options.checkpoint))
+    errors.add(message<ErrorId::MetricsOverFolder>(options.metrics, "--checkpoint"));
+  if (liesAt(options.metrics, options.tensorboard))
+    errors.add(message<ErrorId::MetricsOverFolder>(options.metrics, "--tensorboard"));
+  if (std::optional<std::string> reason = whyUnwritable(options.checkpoint))
+    errors.add(message<ErrorId::CheckpointUnwritable>(options.checkpoint, *reason));
+  if (std::optional<std::string> reason = whyUnwritable(options.tensorboard);
+      reason && !options.tensorboard.empty())
+    errors.add(message<ErrorId::EventsUnwritable>(options.tensorboard, *reason));
+  errors.raise();
+}
+
 /// Reading text and parameters may take minutes: a slip in an argument is an error before that.
 void Trainer::checkArguments() {
-  data::checkOptions(corpusOptions(settings));
-  if (liesAt(options.metrics, options.checkpoint))
-    throw Error(message<ErrorId::MetricsOverFolder>(options.metrics, "--checkpoint"));
-  if (liesAt(options.metrics, options.tensorboard))
-    throw Error(message<ErrorId::MetricsOverFolder>(options.metrics, "--tensorboard"));
-  if (!isWritable(options.checkpoint))
-    throw Error(message<ErrorId::CheckpointUnwritable>(options.checkpoint));
-  if (!options.tensorboard.empty() && !isWritable(options.tensorboard))
-    throw Error(message<ErrorId::EventsUnwritable>(options.tensorboard));
+  checkPaths();
   if (options.resume || options.initialize)
     openSource();
+  bool willSave = settings.steps > (options.resume ? abi::stateOf(*source)->step : 0);
   // A run that has nothing left to do takes away what it left when it was killed.
-  if (settings.steps > (options.resume ? abi::stateOf(*source)->step : 0) ||
-      fs::is_directory(options.checkpoint))
+  if (willSave || fs::is_directory(options.checkpoint))
     folder.claim();
+  if (willSave)
+    folder.requireRoom(checkpoint::tensorsOfRun(executor));
   if (!options.metrics.empty())
     sinks.push_back(std::make_unique<metrics::JsonLines>(options.metrics, say));
   if (!options.tensorboard.empty())
@@ -323,6 +336,10 @@ void Trainer::refuseNonFinite(int64_t number) {
 }
 
 std::string Trainer::advice() const {
+  if (state.step == 0)
+    return text("no update was made yet: ",
+                options.initialize ? "initialize with another file or lower" : "lower init.std or",
+                " the weights in loss");
   return text("lower optimizer.lr or lengthen optimizer.warmup_steps",
               savedStep >= 0 ? text("; the checkpoint of step ", savedStep, " is whole") : "");
 }
@@ -419,8 +436,9 @@ void Trainer::writeMetrics(int64_t number, bool validated) {
   if (manifest.flopsPerStep > 0)
     report.set(Number::GigaflopsPerSecond, manifest.flopsPerStep / lastStepSeconds * 1e-9);
   report.set(Number::ArenaBytes, double(manifest.arenaBytes));
-  report.set(Number::ResidentBytes, double(metrics::residentBytes()));
-  report.set(Number::PeakResidentBytes, double(metrics::peakResidentBytes()));
+  memory.look();
+  report.set(Number::ResidentBytes, double(memory.resident));
+  report.set(Number::PeakResidentBytes, double(memory.peak));
   for (const std::unique_ptr<metrics::Sink> &sink : sinks)
     sink->write(report);
 }
@@ -429,8 +447,23 @@ void Trainer::writeMetrics(int64_t number, bool validated) {
 // Checkpoint and end
 //===----------------------------------------------------------------------===//
 
+/// A disk may have room again when the next checkpoint is due, and older ones are whole. At the end save()
+/// throws.
+void Trainer::saveUnlessItFails() {
+  requireSoundModel();
+  try {
+    write();
+  } catch (const Error &error) {
+    say(text("warning: step ", state.step, " has no checkpoint: ", error.what(), "; the run goes on"));
+  }
+}
+
 void Trainer::save() {
   requireSoundModel();
+  write();
+}
+
+void Trainer::write() {
   std::vector<abi::NamedTensor> tensors = checkpoint::tensorsOfRun(executor);
   abi::Metadata metadata = abi::checkpointMetadata(tensors, state, checkpoint::forEachOn(executor));
   folder.save(tensors, metadata, state.step, {settings.keepLast, settings.keepEvery});

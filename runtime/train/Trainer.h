@@ -5,6 +5,7 @@
 
 #include "runtime/checkpoint/Folder.h"
 #include "runtime/data/Sequences.h"
+#include "runtime/metrics/Memory.h"
 #include "runtime/metrics/Sink.h"
 #include "runtime/train/Settings.h"
 #include "runtime/train/Step.h"
@@ -42,6 +43,7 @@ public:
 
 private:
   void begin();
+  void checkPaths();
   void checkArguments();
   void openSource();
   void loadParameters();
@@ -66,7 +68,9 @@ private:
   double meanTokensPerSecond() const {
     return double(tokensPerStep()) * double(stepsSinceLine) / stepSeconds;
   }
+  void saveUnlessItFails();
   void save();
+  void write();
   void finish();
   void writeSample();
   int64_t tokensPerStep() const { return manifest.microBatches * manifest.batch * manifest.seq; }
@@ -88,6 +92,7 @@ private:
   abi::TrainingState state;
   checkpoint::Folder folder;
   metrics::Report metricReport;
+  metrics::Memory memory;
   std::vector<std::unique_ptr<metrics::Sink>> sinks;
   std::vector<int32_t> unusedStarts;
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains with dropout. Runs on one to three threads and a run that was resumed have the same losses and the same
 checkpoint, bit for bit. A step that is cut into other micro-batches drops the same elements: its losses differ by
-rounding only, where another seed of the masks changes them by far more. Validation drops nothing.
+rounding only, where those of a step without dropout differ by far more. Validation drops nothing.
 
 usage: dropout.py CONTRAFLOW MODELS FOLDER
 """
@@ -12,7 +12,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 STEPS = 8
-# Losses of equal masks differ by the order of sums; those of other masks by the noise of dropout.
+# Losses of equal masks differ by the order of sums; those of no mask by the noise of dropout.
 ROUNDING, NOISE = 2e-5, 1e-3
 contraflow, models, folder = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
 
@@ -75,9 +75,9 @@ def check_same_bits(architecture):
     return wanted[0]
 
 
-def first_loss(trainer, seed=None):
-    options = ["--steps", "1", "--initialize", f"{trainer.rsplit('-', 1)[0]}-threads-1"]
-    rows = train(trainer, f"{trainer}-first-{seed}", *options, *(["--seed", str(seed)] if seed else []))
+def first_loss(trainer):
+    initial = f"{trainer.rsplit('-', 1)[0]}-threads-1"
+    rows = train(trainer, f"{trainer}-first", "--steps", "1", "--initialize", initial)
     return rows[0]["loss"], rows[0]["gradient_norm"]
 
 

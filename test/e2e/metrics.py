@@ -127,6 +127,8 @@ def check_numbers(rows, document):
             balance += row[f"balance_loss/{of_layer}"]
         if not math.isclose(balance, row["losses/balance"], rel_tol=1e-6):
             fail(f"step {row['step']}: balance losses of layers add up to {balance}, not {row['losses/balance']}")
+        if row["peak_resident_bytes"] < row["resident_bytes"]:
+            fail(f"step {row['step']}: more memory is resident than the most so far: {row}")
         if not 0 < row["arena_bytes"] < row["peak_resident_bytes"] + 2 ** 26 or row["step_seconds"] <= 0:
             fail(f"step {row['step']}: memory or time is odd: {row}")
     if rows[-1]["accuracy"] <= rows[0]["accuracy"] or not 0 < rows[-1]["validation_accuracy"] < 1:

@@ -19,8 +19,9 @@ SANITIZER_HOOK __asan_default_options(void) {
 
 SANITIZER_HOOK __ubsan_default_options(void) { return "halt_on_error=1:abort_on_error=1:print_stacktrace=1"; }
 
-// Debian's libMLIR publishes what it allocates through atomics that are not instrumented, so locks and memory that it
-// touches seem to race: ignore_noninstrumented_modules=1. Calls of libraries count only where our code makes them.
+// Debian's libMLIR publishes what it allocates through atomics that are not instrumented, so locks and memory
+// that it touches seem to race: ignore_noninstrumented_modules=1. Calls of libraries count only where our
+// code makes them.
 SANITIZER_HOOK __tsan_default_options(void) {
   return "halt_on_error=1:abort_on_error=1:second_deadlock_stack=1:ignore_noninstrumented_modules=1";
 }

@@ -14,6 +14,13 @@ using namespace mlir;
 
 namespace contraflow::cpu {
 
+char IsaError::ID = 0;
+
+void IsaError::log(llvm::raw_ostream &stream) const {
+  stream << "instruction set '" << isa << "' "
+         << (reason == Reason::Unknown ? "is unknown" : "has no 64-bit instructions");
+}
+
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>> CpuMachine::createTargetMachine() const {
   static bool initialized = [] {
     llvm::InitializeAllTargetInfos();
@@ -57,8 +64,7 @@ llvm::Expected<CpuMachine> CpuMachine::get(llvm::StringRef isa) {
   if (!unnamed)
     return unnamed.takeError();
   if (!(*unnamed)->getMCSubtargetInfo()->isCPUStringValid(machine.cpu))
-    return llvm::createStringError("unknown instruction set '" + isa +
-                                   "', expected native or a processor such as x86-64-v3");
+    return llvm::make_error<IsaError>(isa, IsaError::Reason::Unknown);
   auto created = machine.createTargetMachine();
   if (!created)
     return created.takeError();
@@ -69,9 +75,7 @@ llvm::Expected<CpuMachine> CpuMachine::get(llvm::StringRef isa) {
   machine.target = CpuTarget::forFeatures(machine.enabled);
   llvm::Triple triple(machine.triple);
   if (triple.isX86() && !llvm::is_contained(machine.enabled, "64bit"))
-    return llvm::createStringError(
-        "instruction set '" + isa +
-        "' has no 64-bit instructions, expected native or a processor such as x86-64-v3");
+    return llvm::make_error<IsaError>(isa, IsaError::Reason::No64Bit);
   machine.hasFma = !triple.isX86() || llvm::is_contained(machine.enabled, "fma");
   return machine;
 }

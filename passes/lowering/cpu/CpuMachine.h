@@ -16,6 +16,19 @@ class TargetMachine;
 
 namespace contraflow::cpu {
 
+/// Why there is no code for a processor. Whoever took the name from somebody says what to do about it.
+struct IsaError : llvm::ErrorInfo<IsaError> {
+  enum class Reason { Unknown, No64Bit };
+  static char ID;
+
+  IsaError(llvm::StringRef isa, Reason reason) : isa(isa), reason(reason) {}
+  void log(llvm::raw_ostream &stream) const override;
+  std::error_code convertToErrorCode() const override { return llvm::inconvertibleErrorCode(); }
+
+  std::string isa;
+  Reason reason;
+};
+
 /// A processor as LLVM names it, and how kernels are cut for it.
 struct CpuMachine {
   std::string triple;
@@ -28,6 +41,7 @@ struct CpuMachine {
   bool hasFma = false;
 
   /// `isa`: "native" for the machine that we are on, or a processor name of LLVM ("x86-64-v3", "znver5").
+  /// Else an IsaError.
   static llvm::Expected<CpuMachine> get(llvm::StringRef isa);
   /// The machine that the module is for, as `nn.isa` says; "native" where it says nothing.
   static llvm::Expected<CpuMachine> get(mlir::ModuleOp module);

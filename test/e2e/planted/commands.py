@@ -30,6 +30,10 @@ for option, command in (("--output", "compile run.json -o ./run.json"), ("--outp
     plain(COMMAND, command, f"{option} names '{command.split()[-1]}', which is read; name another file")
 plain(COMMAND, "compile run.json -o fifo", "cannot write 'fifo': it is not a regular file", prefix=False,
       shell="mkfifo fifo; {command}; status=$?; rm fifo; exit $status")
+usage(COMMAND, "inspect run.json --svg --json", "'--svg': expected FILE, found '--json'; see contraflow inspect --help")
+usage(COMMAND, "compile run.json -o --timing",
+      "'--output': expected FILE, found '--timing'; see contraflow compile --help")
+usage(COMMAND, "train run.json --chekced", "unknown option '--chekced'; did you mean '--checked'?")
 plain(COMMAND, "compile none.json", "there is no file 'none.json'")
 plain(COMMAND, "compile loop.json", "cannot read 'loop.json': Too many levels of symbolic links",
       links={"loop.json": "loop.json"})
@@ -56,10 +60,12 @@ plain(COMMAND, "compile ir.mlir --stop-after=fusion",
 plain(COMMAND, "verify none", "there is no folder 'none'")
 plain(COMMAND, "verify text", "folder 'text' has no config.json",
       also=["contraflow: error: folder 'text' has no model.safetensors"])
-plain(COMMAND, f"verify {LLAMA_ODD} --threads 4000", "the trainer ended with status 1")
+plain(COMMAND, f"verify {LLAMA_ODD} --threads 4000", "the trainer ended with status 2")
 case(COMMAND, [], "no nn.graph '@train' in the module", command="inspect ir.mlir", place="ir.mlir:1:1",
      files={"ir.mlir": b'module attributes {nn.phase = "frontend"} {}'})
 plain(COMMAND, "compile folder.mlir", "cannot read 'folder.mlir': Is a directory", links={"folder.mlir": "."})
+case(COMMAND, [], "brackets are nested too deeply, expected at most 200 levels", command="compile deep.mlir",
+     files={"deep.mlir": b"module {\n" + b"scf.if %x {" * 5000}, place="deep.mlir:2:2200")
 plain(COMMAND, "compile fifo.mlir", "cannot read 'fifo.mlir': it is not a regular file",
       shell="mkfifo fifo.mlir; {command}; status=$?; rm fifo.mlir; exit $status")
 plain(COMMAND, "inspect copy --set seed=2",

@@ -55,6 +55,23 @@ case(CONFIG, [('"num_experts_per_tok": 2', '^"num_experts_per_tok": 9')],
      "model.num_experts_per_tok: expected an integer of 1 to 8, found 9")
 case(CONFIG, [('"n_group": 4', '^"n_group": 3')],
      "model.n_group = 3: 'nn.route' op (C3) columns of logits must be a multiple of groups, found 8 and 3")
+# Relations of the run file, and of sizes, in one go.
+case(CONFIG, [('"n_group": 4, "topk_group": 2', '"n_group": 3, "topk_group": 9'),
+              ('"rope_theta": 1', '"rope_theta": -1'), ('"qk_rope_head_dim": 16', '"qk_rope_head_dim": 15'),
+              ('"tokens": 256', '^"tokens": 250')],
+     "batch.tokens: expected a multiple of sequence * micro_batches = 64, found 250",
+     also=["run.json:9:29: error: model.qk_rope_head_dim = 15: 'nn.rope' op (C1) head_dim must be a multiple of 2, "
+           "found 15 and 2",
+           "run.json:13:5: error: model.rope_theta = -10000.0: 'nn.rope' op (C4) theta must be positive, "
+           "found -10000.0",
+           "run.json:11:5: error: model.n_group = 3: 'nn.route' op (C3) columns of logits must be a multiple of "
+           "groups, found 8 and 3",
+           "run.json:11:19: error: model.topk_group = 9: 'nn.route' op (C3) group_limit must be at most groups, "
+           "found 9 and 3"])
+case(CONFIG, [('"sequence": 64, "tokens": 256', '^"sequence": 16777216, "tokens": 16777216')],
+     "batch.sequence = 16777216: 'nn.rope' op (C7) the angles for seq 16777216 must take at most 256 MiB, found "
+     "1536 MiB",
+     shell="ulimit -v 4000000; {command}", command="compile run.json -o x")
 case(CONFIG, [('"topk_group": 2', '^"topk_group": 5')],
      "model.topk_group = 5: 'nn.route' op (C3) group_limit must be at most groups, found 5 and 4")
 case(CONFIG, [('"topk_group": 2', '^"topk_group": null')],
@@ -125,12 +142,23 @@ case(FILE, [], "syntax error", config="", place="config.json:1:1", prefix=True)
 case(FILE, [], "expected a JSON object", config="[1]", place="config.json:1:1")
 case(FILE, [('"config.json"', '"none.json"'), ('"model"', '^"model"')], "model: there is no file 'none.json'",
      config=[])
-case(FILE, [('"config.json"', '"."'), ('"model"', '^"model"')], "model: there is no file '.'", config=[], prefix=True)
-case(FILE, [('"config.json"', '"loop.json"'), ('"model"', '^"model"')], "model: there is no file 'loop.json'",
-     config=[],
+case(FILE, [('"config.json"', '"."'), ('"model"', '^"model"')],
+     "model: expected a config.json, found the folder '.'; did you mean './config.json'?", config=[])
+case(FILE, [('"config.json"', '"text"'), ('"model"', '^"model"')],
+     "model: expected a config.json, found the folder 'text'", config=[])
+case(FILE, [('"config.json"', '"loop.json"'), ('"model"', '^"model"')],
+     "model: 'loop.json' cannot be read: Too many levels of symbolic links", config=[],
      links={"loop.json": "loop.json"})
+case(FILE, [('"config.json"', '"/dev/zero"'), ('"model"', '^"model"')],
+     "model: '/dev/zero' cannot be read: it is not a regular file", config=[])
 case(FILE, [('"config.json"', '"config.json", ^"architecture": "none.mlir"')],
      "architecture: there is no file 'none.mlir'",
      config=[])
 case(FILE, [('"config.json"', '"config.json", ^"architecture": "."')],
      "architecture: expected a .mlir file, found the folder '.'", config=[])
+case(FILE, [('"config.json"', '"config.json", ^"architecture": "loop.mlir"')],
+     "architecture: 'loop.mlir' cannot be read: Too many levels of symbolic links", config=[],
+     links={"loop.mlir": "loop.mlir"})
+case(FILE, [('"config.json"', '"config.json", ^"architecture": "fifo"')],
+     "architecture: 'fifo' cannot be read: it is not a regular file", config=[],
+     shell="mkfifo fifo; {command}; status=$?; rm fifo; exit $status")

@@ -52,7 +52,6 @@ ELSEWHERE = {
     "trainer.StateNegative": "nobody writes one with a checksum",
     "trainer.CheckpointVersion": (FORMAT, "is a checkpoint of version"),
     "trainer.CheckpointsUnusable": (CHECKPOINTS, "checkpoints in"),
-    "trainer.CheckpointFolder": "that the folder can be made is checked before, so that this wants a change meanwhile",
     "trainer.CheckpointMove": "wants a change of rights while the run goes on",
     "trainer.CheckpointInUse": (CHECKPOINTS, "another trainer writes checkpoints to"),
     "trainer.ProbeCount": (TRAINER, "ids, a step of this trainer has"),

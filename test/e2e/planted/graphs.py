@@ -47,6 +47,45 @@ graph([('%n = nn.call @norm<hidden, eps>(%h) prefix("model.norm")',
 graph([("nn.block @embed(%ids: <tokens : i32>, %table: <vocab x hidden> param)",
         "nn.block @embed(%ids: <tokens : i32>, %table: <vocab x hidden>)"), ("%h0 = nn.call", "%h0 = ^nn.call")],
       "'nn.call' op operand 1 is a parameter, argument 'table' of '@embed' is not marked 'param'")
+# What is wrong as it is written, whatever the configuration says.
+graph([("nn.let latent_eps = 1.0e-6", "nn.let latent_eps = ^min(hidden)")],
+      "custom op 'nn.let' 'min' takes 2 arguments, found 1")
+graph([("nn.let latent_eps = 1.0e-6", "nn.let latent_eps = ^true*hidden")],
+      "custom op 'nn.let' '*' needs numbers, found true")
+graph([("nn.let latent_eps = 1.0e-6", "nn.let latent_eps = ^if(hidden, not 1, 2)")],
+      "custom op 'nn.let' expected a condition, found 1")
+graph([("nn.let latent_eps = 1.0e-6", "nn.let latent_eps = ^sin(hidden)")],
+      "custom op 'nn.let' unknown function 'sin'")
+graph([('"interleaved", "half")', '"interleave", "half")'), ("%y = nn.rope", "%y = ^nn.rope")],
+      "'nn.rope' op (C5) style must be \"interleaved\" or \"half\", found \"interleave\"")
+graph([("%h1 = nn.repeat i = 0 to", '%h1 = ^nn.repeat i = "x" to')],
+      "'nn.repeat' op needs an integer, '\"x\"' is \"x\"")
+graph([('nn.config layers = "num_hidden_layers"   : int min(1)',
+        '^nn.config layers = "num_hidden_layers"   : int min(9) max(5)')], "range of 'layers': nothing is of 9 to 5")
+graph([('nn.model @deepseek for ["deepseek_v3", "deepseek_v2"]', "^nn.model @deepseek for []")],
+      "'@deepseek' serves no model_type, expected one or more")
+graph([('nn.config moe_every      = "moe_layer_freq" : one_of[1]',
+        '^nn.config moe_every = "moe_layer_freq" : one_of[]')],
+      "'nn.config' op (C2) 'one_of' lists values, other kinds do not")
+# All of one text, in its order.
+graph([("nn.let v3 =", "nn.let v4 ="), ("nn.config experts ", "^nn.config experts "),
+       ('nn.config hidden = "hidden_size"', 'nn.config hidden = ""'), ("scale(softmax_scale)", "scale(softmax_skale)"),
+       ('@norm<hidden, eps>(%c)', '@norm<hidden>(%c)'), ('@norm<hidden, eps>(%h)', '@norm<eps>(%h)')],
+      "'nn.config' op (C3) uses 'v3', which is not declared; did you mean 'v4'?",
+      also=["model.mlir:12:3: error: 'nn.config' op (C1) needs key paths that are not empty",
+            "model.mlir:163:18: error: 'nn.attention' op (C3) uses 'softmax_skale', which is not declared; did you "
+            "mean 'softmax_scale'?",
+            "model.mlir:259:10: error: 'nn.call' op (C2) '@norm' takes 2 dimensions and 0 blocks, found 1 and 0",
+            "model.mlir:273:10: error: 'nn.call' op (C2) '@norm' takes 2 dimensions and 0 blocks, found 1 and 0"])
+# The frontend would leave out what is not its own.
+graph([(ADD, "%n = ^arith.constant 1 : i32\n    " + ADD),
+       ("nn.graph(", "func.func private @beside()\n  nn.graph(")],
+      "expected an operation of nn, found 'arith.constant'",
+      also=["model.mlir:308:3: error: expected an operation of nn, found 'func.func'"])
+graph([(ADD, "nn.if true { " * 198 + "^{\n    " + ADD)], "brackets are nested too deeply, expected at most 200 levels")
+graph([(ADD, "// " + "{ ( [ <" * 100 + "\n    " + ADD),
+       ('%table = nn.param "model.embed_tokens.weight"', '%table = ^nn.param "ema.{{{' + "{<([" * 100 + '"')],
+      "'nn.param' op (C3) ", prefix=True)
 graph([('prefix("up_proj")', 'prefix("gate_proj")'),
        ('%w = nn.param "weight" : <out x in>', '%w = ^nn.param "weight" : <out x in>')],
       "'nn.param' op names 'mlp.gate_proj.weight' a second time in '@layer_mlp_256'; calls of a block in one block "

@@ -11,6 +11,8 @@ case(RUN, [('"batch":', '^"btach":')], "unknown key 'btach'; did you mean 'batch
      also=["run.json:1:1: error: key 'batch' is missing"])
 case(RUN, [('"model":', '^"modell":')], "unknown key 'modell'; did you mean 'model'?",
      also=["run.json:1:1: error: key 'model' is missing"])
+case(RUN, [('"seed": 1', '^"seed": 18446744073709551616')],
+     "seed: expected an integer of 0 to 18446744073709551615, found 1.8446744073709552e+19")
 case(RUN, [('"seed": 1', '"seed": 1, ^"sead": 2')], "unknown key 'sead'; did you mean 'seed'?")
 case(RUN, [('"lr": 0.003', '^"learning": 0.003')],
      "optimizer: unknown key 'learning', expected one of betas, clip_norm, eps, lr, min_lr, schedule, warmup_steps, "

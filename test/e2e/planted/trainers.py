@@ -55,6 +55,12 @@ def reshape(header, data):
     header["model.norm.weight"]["shape"] = [2, header["model.norm.weight"]["shape"][0] // 2]
 
 
+def flatten(header, data):
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            tensor["shape"] = [1, *tensor["shape"]]
+
+
 def retype(header, data):
     header["model.norm.weight"]["dtype"] = "I32"
 
@@ -67,16 +73,20 @@ def unknown_type(header, data):
     header["model.norm.weight"]["dtype"] = "F13"
 
 
+# The command as somebody who may not read and write everything, which root may.
+WITHOUT_RIGHTS = ("if [ $(id -u) = 0 ]; then setpriv --inh-caps=-all --bounding-set=-dac_override,-dac_read_search "
+                  "{command}; else {command}; fi")
+
 INITIALIZE = f"{TRAIN} --initialize edited.safetensors"
 FILE = "'edited.safetensors'"
 LINE = "command line of a trainer"
-trainer(LINE, "trian", "unexpected argument 'trian'; see --help", status=2)
+trainer(LINE, "trian", "unexpected argument 'trian'; see --help of the trainer", status=2)
 trainer(LINE, "train --stps 3", "unknown option '--stps'; did you mean '--steps'?", status=2)
-trainer(LINE, "train --steps many --threads 0", "--steps is 'many', expected a number of 0 or more",
-        also=["contraflow: error: --threads is '0', expected a number of 1 or more"], status=2)
-trainer(LINE, "train --steps -1", "--steps is '-1', expected a number of 0 or more", status=2)
-trainer(LINE, "train --data", "'--data': expected PATH...; see --help", status=2)
-trainer(LINE, "train --prompt x", "'--prompt' is no option of this command; see --help", status=2)
+trainer(LINE, "train --steps many --threads 0", "--steps is 'many', expected a whole number of 0 or more",
+        also=["contraflow: error: --threads is '0', expected a whole number of 1 or more"], status=2)
+trainer(LINE, "train --steps -1", "--steps is '-1', expected a whole number of 0 or more", status=2)
+trainer(LINE, "train --data", "'--data': expected PATH...; see --help of the trainer", status=2)
+trainer(LINE, "train --prompt x", "'--prompt' is no option of this command; see --help of the trainer", status=2)
 trainer(LINE, "train --profile=1", "'--profile' takes no value", status=2)
 trainer(LINE, "train --resume --initialize x", "--resume and --initialize exclude each other", status=2)
 trainer(LINE, "train --threads 5000", "--threads is 5000, expected 4096 at most", status=2)
@@ -105,10 +115,26 @@ trainer(LINE, f"{TRAIN} --set optimizer.schedule=sine",
 trainer(LINE, f"{TRAIN} --set data.held_out=1", "run file: data.held_out is 1, expected less than 1")
 trainer(LINE, f"{TRAIN} --held-out 1.5", "the held-out share is 1.5, expected 0 or more and less than 1")
 
+trainer(LINE, "train --data a --set data.paths=b seed=2 --seed 1", "--data and --set data.paths exclude each other",
+        also=["contraflow: error: --seed and --set seed exclude each other"], status=2)
+trainer(LINE, "train --metrics '' --tensorboard= --checkpoint --steps 3",
+        "'--metrics': expected FILE; see --help of the trainer",
+        also=["contraflow: error: '--tensorboard': expected DIR; see --help of the trainer",
+              "contraflow: error: '--checkpoint': expected DIR; see --help of the trainer"], status=2)
+
 DATA = "data"
 trainer(DATA, "train --steps 2", "there is no training text; name files or directories with --data")
 trainer(DATA, "train --data none.txt", "data path 'none.txt' does not exist")
-trainer(DATA, "train --data loop", "data path 'loop' does not exist", links={"loop": "loop"})
+trainer(DATA, "train --data n1 text n2 n3", "data path 'n1' does not exist",
+        also=[f"contraflow: error: data path '{name}' does not exist" for name in ("n2", "n3")])
+trainer(DATA, "train --data loop", "cannot read the data path 'loop': Too many levels of symbolic links",
+        links={"loop": "loop"})
+trainer(DATA, "train --data secret", "cannot read the data path 'secret': Permission denied",
+        files={"secret/a.txt": b"text"},
+        shell=f"chmod 0 secret; {WITHOUT_RIGHTS}; status=$?; chmod 700 secret; exit $status")
+trainer(DATA, "train --data below", "no text remains: 0 files; left out: 1 unreadable; name text files with --data",
+        files={"below/secret/a.txt": b"text"},
+        shell=f"chmod 0 below/secret; {WITHOUT_RIGHTS}; status=$?; chmod 700 below/secret; exit $status")
 trainer(DATA, "train --data empty.txt", "no text remains: 1 file; left out: 1 empty; name text files with --data",
         files={"empty.txt": b""})
 trainer(DATA, "train --data binary", "no text remains: 1 file; left out: 1 binary; name text files with --data",
@@ -141,7 +167,7 @@ trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --checkpoint kept",
 trainer(CHECKPOINT, f"{TRAIN} --resume text",
         "there is no checkpoint in 'text'; expected a folder step-<number> or a file "
         "model.safetensors in it")
-trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --checkpoint kept --set train.steps=1 --steps 1",
+trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --checkpoint kept --steps 1",
         "the checkpoint is at step 2, --steps is 1; ask for more steps, or begin a new run from its parameters with "
         "--initialize",
         files=raw(lambda b: b), made=("kept",))
@@ -152,11 +178,12 @@ trainer(CHECKPOINT, f"{TRAIN} --resume edited.safetensors --checkpoint kept --se
         "the checkpoint has seed 1, not 9; leave the seed out",
         files=raw(lambda b: b), made=("kept",))
 trainer(CHECKPOINT, f"train --data run.json --steps 3 --threads 1 --resume edited.safetensors --checkpoint kept",
-        "the training text is not the text of the checkpoint; name the same --data and --include, or begin a new run "
-        "from its "
-        "parameters with --initialize", files=raw(lambda b: b), made=("kept",))
+        "the training text is not the text of the checkpoint; name the same --data, --include and --held-out, or "
+        "begin a new run from its parameters with --initialize", files=raw(lambda b: b), made=("kept",))
 trainer(CHECKPOINT, INITIALIZE, f"{FILE} lacks 1 of ", files=edit(rename), prefix=True)
 trainer(CHECKPOINT, INITIALIZE, f"{FILE}: tensor 'model.norm.weight' has shape [2, 32], ", files=edit(reshape),
+        prefix=True)
+trainer(CHECKPOINT, INITIALIZE, f"{FILE}: tensor 'model.embed_tokens.weight' has shape [1, ", files=edit(flatten),
         prefix=True)
 trainer(CHECKPOINT, INITIALIZE, f"{FILE}: tensor 'model.norm.weight' has type I32, expected floating point",
         files=edit(retype))
@@ -217,12 +244,12 @@ CASES.append(Case(CHECKPOINT, [], f"--run: {LACKS} run file; {ASK}", place="cont
                   command="inspect edited.safetensors --run", files=edit(lambda h, d: None)))
 
 MACHINE = "machine"
-trainer(MACHINE, f"{TRAIN} --threads 4000", "--threads is 4000, expected ", prefix=True)
+trainer(MACHINE, f"{TRAIN} --threads 4000", "--threads is 4000, expected ", prefix=True, status=2)
 trainer(MACHINE, TRAIN, "the trainer needs ", shell="ulimit -v 40000; {command}", prefix=True, program="{large}")
 trainer(MACHINE, f"{TRAIN} --metrics out/of/here", "cannot write 'out/of/here': No such file or directory")
 trainer(MACHINE, f"{TRAIN} --metrics text/a.txt",
         "'text/a.txt' is no file of metrics: line 1 has no step; name another file with --metrics")
-trainer(MACHINE, f"{TRAIN} --checkpoint text/a.txt/below", "cannot write checkpoints to 'text/a.txt/below'; ",
+trainer(MACHINE, f"{TRAIN} --checkpoint text/a.txt/below", "cannot write checkpoints to 'text/a.txt/below': '",
         prefix=True)
 CASES.append(Case(MACHINE, [], "cannot write 'full.mlir': File too large",
                   command="compile run.json --stop-after=frontend -o full.mlir",
@@ -249,9 +276,15 @@ CASES.append(Case(MACHINE, [], "cannot write 'run.json/01-frontend.mlir': Not a 
                   prefix=True,
                   command="compile run.json --stop-after=frontend --dump-phases=run.json"))
 
-trainer(MACHINE, f"{TRAIN} --checkpoint kept", "cannot write 'kept/", program="{large}",
-        shell="ulimit -f 8000; {command}", prefix=True,
-        made=("kept",))
+trainer(MACHINE, f"{TRAIN} --checkpoint kept", "a checkpoint in 'kept' needs ", program="{large}",
+        shell="ulimit -f 8000; {command}", prefix=True)
+# A file in the way of the first checkpoint: it is tried again when the next one is due, and has to be there at the end.
+IN_THE_WAY = {"kept/step-00000001.partial": b"", "kept/step-00000002.partial": b""}
+trainer(MACHINE, f"{TRAIN} --checkpoint kept --set train.checkpoint_every=1",
+        "cannot make the checkpoint folder 'kept/step-00000002.partial': ", prefix=True, files=IN_THE_WAY)
+for what, folder in (("checkpoints", "--checkpoint kept/a"), ("event files", "--tensorboard kept/a")):
+    trainer(MACHINE, f"{TRAIN} {folder}", f"cannot write {what} to 'kept/a': '", prefix=True, files={"kept/b": b""},
+            shell=f"chmod 500 kept; {WITHOUT_RIGHTS}; status=$?; chmod 700 kept; exit $status")
 CASES.append(Case(MACHINE, [], "cannot write '", command="compile run.json -o text/a.txt --set " + " ".join(SMALL),
                   place="contraflow",
                   shell="ulimit -f 60; {command}", prefix=True))

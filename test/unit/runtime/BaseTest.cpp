@@ -49,6 +49,21 @@ TEST(Error, SaysWhatToDo) {
   EXPECT_STREQ(Error("the loss is nan", "lower the rate").what(), "the loss is nan; lower the rate");
 }
 
+TEST(ListText, NamesAllOfFewAndSomeOfMany) {
+  EXPECT_EQ(listText({}), "");
+  EXPECT_EQ(listText({"a"}), "a");
+  EXPECT_EQ(listText({"a", "b", "c", "d", "e"}), "a, b, c, d, e");
+  EXPECT_EQ(listText({"a", "b", "c", "d", "e", "f", "g"}), "a, b, c, d, e and 2 more");
+}
+
+TEST(FreeBytes, AreThoseOfTheFileSystem) {
+  Folder folder;
+  EXPECT_GT(freeBytes(folder.path.string()).value_or(1), 0u);
+  EXPECT_FALSE(freeBytes(folder / "none").has_value());
+  // Has no blocks, which says nothing of its room.
+  EXPECT_FALSE(freeBytes("/proc/self").has_value());
+}
+
 TEST(AtomicFile, ReplacesWholeFilesOnly) {
   Folder folder;
   std::string path = folder.write("x", "old");

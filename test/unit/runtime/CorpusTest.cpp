@@ -99,6 +99,14 @@ TEST(Corpus, SaysWhyThereIsNoText) {
                   "look at --data and --include");
   EXPECT_CONTAINS(errorOf([&] { readCorpus({{folder.path.string()}, {}, 1.5}); }), "held-out share is 1.5");
   EXPECT_CONTAINS(errorOf([&] { readCorpus({{"/dev/null"}, {}, 0}); }), "not a regular file");
+  EXPECT_EQ(errorOf([&] { readCorpus({{"/dev/null", folder / "binary", "/dev/zero"}, {}, 0}); }),
+            "cannot read '/dev/null': it is not a regular file\n"
+            "contraflow: error: cannot read '/dev/zero': it is not a regular file");
+  EXPECT_EQ(errorOf([&] { readCorpus({{"none-1", folder / "binary", "none-2", "none-3"}, {}, 2}); }),
+            "the held-out share is 2, expected 0 or more and less than 1\n"
+            "contraflow: error: data path 'none-1' does not exist\n"
+            "contraflow: error: data path 'none-2' does not exist\n"
+            "contraflow: error: data path 'none-3' does not exist");
 }
 
 } // namespace

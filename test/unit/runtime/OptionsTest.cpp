@@ -1,14 +1,17 @@
 //===- OptionsTest.cpp - the command line ---------------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/cli/Options.h"
+#include "runtime/base/Error.h"
 #include "test/unit/runtime/Support.h"
 
+#include <cstring>
 #include <regex>
 
 namespace contraflow::cli {
 
 namespace {
 
+using base::text;
 using test::errorOf;
 
 std::string errorFor(const std::vector<std::string> &arguments) {
@@ -18,7 +21,7 @@ std::string errorFor(const std::vector<std::string> &arguments) {
 TEST(Options, ReadsATrainingRun) {
   Options options =
       parseOptions({"--data", "a", "b", "--include", "*.h", "--data", "c", "--steps=30", "--seed", "7",
-                    "--held-out", "0.25", "--set", "optimizer.lr=1", "train.steps=3", "--profile"});
+                    "--held-out", "0.25", "--set", "optimizer.lr=1", "train.log_every=3", "--profile"});
   EXPECT_EQ(options.command, Command::Train);
   EXPECT_EQ(options.data, (std::vector<std::string>{"a", "b", "c"}));
   EXPECT_EQ(options.include, (std::vector<std::string>{"*.h"}));
@@ -73,10 +76,15 @@ TEST(Options, RefusesWhatItDoesNotKnow) {
   EXPECT_CONTAINS(errorFor({"--steps"}), "'--steps': expected N");
   EXPECT_CONTAINS(errorFor({"--data", "--steps", "3"}), "'--data': expected PATH...");
   EXPECT_CONTAINS(errorFor({"--steps", "three"}), "--steps is 'three'");
-  EXPECT_CONTAINS(errorFor({"--steps", "-3"}), "expected a number of 0 or more");
-  EXPECT_CONTAINS(errorFor({"--threads", "0"}), "expected a number of 1 or more");
+  EXPECT_CONTAINS(errorFor({"--steps", "-3"}), "expected a whole number of 0 or more");
+  EXPECT_CONTAINS(errorFor({"--threads", "0"}), "expected a whole number of 1 or more");
   EXPECT_CONTAINS(errorFor({"--threads", "4097"}), "--threads is 4097, expected 4096 at most");
-  EXPECT_CONTAINS(errorFor({"--threads", "99999999999"}), "--threads is '99999999999'");
+  EXPECT_CONTAINS(errorFor({"--threads", "99999999999"}), "--threads is 99999999999, expected 4096 at most");
+  EXPECT_CONTAINS(errorFor({"--steps", "9223372036854775808"}),
+                  "--steps is '9223372036854775808', expected a whole number of at most 9223372036854775807");
+  EXPECT_CONTAINS(errorFor({"--seed", "18446744073709551616"}), "of at most 18446744073709551615");
+  EXPECT_CONTAINS(errorFor({"--steps", "-9223372036854775809"}), "expected a whole number of 0 or more");
+  EXPECT_CONTAINS(errorFor({"--steps", "1.5"}), "--steps is '1.5', expected a whole number of 0 or more");
   EXPECT_CONTAINS(errorFor({"--temperature", "nan"}), "--temperature is 'nan'");
   EXPECT_CONTAINS(errorFor({"--profile=yes"}), "'--profile' takes no value");
   EXPECT_EQ(errorFor({"probe", "--stesp"}), "unknown option '--stesp'; did you mean '--steps'?\n"
@@ -84,13 +92,63 @@ TEST(Options, RefusesWhatItDoesNotKnow) {
                                             "contraflow: error: probe: expected --out FILE");
 }
 
+TEST(Options, TakesNoEmptyValueAndNoOptionForAValue) {
+  for (const char *option : {"--metrics", "--tensorboard", "--checkpoint", "--initialize", "--resume",
+                             "--data", "--include", "--steps", "--set"}) {
+    std::string wanted = text("'", option, "': expected ");
+    EXPECT_CONTAINS(errorFor({option, ""}), wanted);
+    EXPECT_CONTAINS(errorFor({text(option, "=")}), wanted);
+  }
+  EXPECT_CONTAINS(errorFor({"--data", "a", ""}), "'--data': expected PATH...");
+  EXPECT_CONTAINS(errorFor({"--metrics", "--tensorboard", "x"}), "'--metrics': expected FILE");
+  EXPECT_CONTAINS(errorFor({"--metrics", "-h"}), "'--metrics': expected FILE");
+  EXPECT_EQ(parseOptions({"generate", "--prompt", ""}).prompt, "");
+}
+
+TEST(Options, TakesAValueFromOnePlaceOnly) {
+  struct Pair {
+    const char *option, *value, *assignment;
+  };
+  for (auto [option, value, assignment] :
+       {Pair{"--data", "a", "data.paths=b"}, Pair{"--include", "*.h", "data.include=*.c"},
+        Pair{"--held-out", "0.1", "data.held_out=0.2"}, Pair{"--steps", "3", "train.steps=4"},
+        Pair{"--seed", "1", "seed=2"}}) {
+    std::string key(assignment, std::strchr(assignment, '='));
+    EXPECT_EQ(errorFor({option, value, "--set", assignment}),
+              text(option, " and --set ", key, " exclude each other"));
+    parseOptions({option, value, "--set", "optimizer.lr=1"});
+    parseOptions({"--set", assignment});
+  }
+}
+
 // The command line is frozen: a change of options or of settings shows in help.txt.
 TEST(Options, HelpIsTheOneThatPeopleKnow) {
-  EXPECT_EQ(helpText("trainer"), test::read(SOURCE_DIR "/test/unit/runtime/help.txt"));
+  EXPECT_EQ(helpText("trainer", std::nullopt), test::read(SOURCE_DIR "/test/unit/runtime/help.txt"));
+}
+
+TEST(Options, HelpOfACommandIsOfItAlone) {
+  EXPECT_EQ(parseOptions({"--help"}).helpTopic, std::nullopt);
+  for (Command topic : {Command::Train, Command::Generate, Command::Export, Command::Probe, Command::Info}) {
+    std::string help = helpText("./trainer", topic);
+    for (auto [name, option] : {std::pair{Command::Train, "--sample-length"},
+                                {Command::Generate, "--prompt"},
+                                {Command::Export, "--folder"},
+                                {Command::Probe, "--ids"},
+                                {Command::Info, "--json"}})
+      EXPECT_EQ(help.find(option) != std::string::npos, name == topic) << option << "\n" << help;
+    bool takesKeys = topic == Command::Train || topic == Command::Probe;
+    EXPECT_EQ(help.find("optimizer.warmup_steps") != std::string::npos, takesKeys);
+    EXPECT_CONTAINS(help, "--version");
+  }
+  Options generate = parseOptions({"generate", "-h"});
+  EXPECT_EQ(generate.command, Command::Help);
+  EXPECT_EQ(generate.helpTopic, Command::Generate);
+  EXPECT_TRUE(
+      helpText("./trainer", Command::Generate).starts_with("usage: ./trainer generate [OPTION...]\n"));
 }
 
 TEST(Options, HelpListsWhatTheParserTakes) {
-  std::string help = helpText("trainer");
+  std::string help = helpText("trainer", std::nullopt);
   std::regex option("\n  (--[a-z-]+)");
   int found = 0;
   for (std::sregex_iterator it(help.begin(), help.end(), option), end; it != end; ++it, ++found)

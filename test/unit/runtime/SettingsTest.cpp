@@ -57,7 +57,8 @@ TEST(Settings, WritesWhatARunReallyHad) {
   EXPECT_EQ(settings.changesSince(run), std::vector<std::string>{"optimizer.lr is 0.25, it was 0.002"});
   // The number of steps shapes a cosine and nothing else.
   settings.schedule = "cosine";
-  EXPECT_EQ(settings.changesSince(run).back(), "train.steps is 9, it was 7");
+  EXPECT_EQ(settings.changesSince(run).back(),
+            "train.steps, over which the learning rate falls, is 9, it was 7");
 }
 
 TEST(Settings, ReadsTheRunFileThenAssignments) {

@@ -76,6 +76,7 @@ TEST(Step, AllocatesNothingToReport) {
   events.begin(0);
   std::vector<std::pair<std::string, double>> losses = {{"main", 0.1}};
   std::vector<double> sums(9, 1.0 / 3);
+  metrics::Memory memory;
   int64_t before = 0;
   for (int64_t number = 1; number <= 20; ++number) {
     // The first reports make room for those that follow.
@@ -83,7 +84,8 @@ TEST(Step, AllocatesNothingToReport) {
       before = allocations;
     report.begin(number);
     report.set(metrics::Number::Loss, 0.1 * double(number));
-    report.set(metrics::Number::ResidentBytes, double(metrics::residentBytes()));
+    memory.look();
+    report.set(metrics::Number::ResidentBytes, double(memory.resident));
     report.setLosses(losses);
     report.setMetrics(sums, 2);
     lines.write(report);

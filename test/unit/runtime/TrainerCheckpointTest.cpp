@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 
 namespace contraflow {
 
@@ -242,7 +243,8 @@ TEST_F(TrainerCheckpoints, MakesTheCheckpointFolderWhenItSaves) {
   EXPECT_EQ(run("--data text --steps 1 --sample-length 0 --checkpoint new/a").code, 0);
   EXPECT_EQ(stepsIn("new/a"), "1");
   CommandResult result = run("--data text --checkpoint trainer/a");
-  EXPECT_CONTAINS(result.text, "cannot write checkpoints to 'trainer/a'");
+  EXPECT_CONTAINS(result.text, "cannot write checkpoints to 'trainer/a': '");
+  EXPECT_CONTAINS(result.text, "/trainer' is no folder; name another");
   EXPECT_EQ(result.text.find("data: "), std::string::npos) << result.text;
 }
 
@@ -278,8 +280,16 @@ TEST_F(TrainerCheckpoints, BeginsWithGivenParameters) {
   EXPECT_CONTAINS(run("--data text --initialize wrong").text,
                   "'table.weight' has shape [258], expected [258, 258]");
   abi::writeSafetensors(folder / "few", {{"items.0.count", {abi::ElementType::F32, {4}, wrong.data()}}}, {});
+  abi::writeSafetensors(folder / "unfit",
+                        {{"table.weight", {abi::ElementType::F32, {258}, wrong.data()}},
+                         {"items.0.count", {abi::ElementType::F32, {4}, wrong.data()}},
+                         {"items.1.count", {abi::ElementType::F32, {2, 2}, wrong.data()}}},
+                        {});
+  EXPECT_CONTAINS(run("--data text --initialize unfit").text,
+                  "'unfit': tensor 'table.weight' has shape [258], expected [258, 258], tensor "
+                  "'items.1.count' has shape [2, 2], expected [4]; use");
   EXPECT_CONTAINS(run("--data text --initialize few").text,
-                  "lacks 2 of 3 tensors, the first is 'table.weight'");
+                  "lacks 2 of 3 tensors: 'table.weight', 'items.1.count'");
   EXPECT_CONTAINS(run("generate --checkpoint few").text, "lacks 2 of 3 tensors");
 }
 
@@ -340,16 +350,60 @@ TEST_F(TrainerCheckpoints, LeavesAWholeCheckpointWhereverItIsKilled) {
   EXPECT_EQ(train("b", "--steps " + std::to_string(step)).first, numbersIn(newest("a")));
 }
 
-TEST_F(TrainerCheckpoints, KeepsTheOldFileWhenTheDiskIsFull) {
+TEST_F(TrainerCheckpoints, TrainsNothingThatCannotBeSaved) {
   auto first = train("a", "--steps 2");
   CommandResult result = test::runCommand("cd " + folder.path.string() +
                                           " && ulimit -f 100 && ./trainer --data text --steps 4 --resume a");
   EXPECT_EQ(result.code, 1) << result.text;
-  EXPECT_CONTAINS(result.text, "error: cannot write 'a/step-00000004.partial/model.safetensors': File too "
-                               "large; it needs ");
+  EXPECT_CONTAINS(result.text,
+                  "error: a checkpoint in 'a' needs 798800 bytes, files of this process may have ");
+  EXPECT_EQ(result.text.find("step 3"), std::string::npos) << result.text;
   EXPECT_EQ(stepsIn("a"), "2");
   EXPECT_EQ(numbersIn(newest("a")), first.first);
-  EXPECT_FALSE(std::filesystem::exists(folder / "a/step-00000004.partial"));
+  // Nothing is left to save.
+  result =
+      test::runCommand("cd " + folder.path.string() +
+                       " && ulimit -f 100 && ./trainer --data text --steps 2 --sample-length 0 --resume a");
+  EXPECT_EQ(result.code, 0) << result.text;
+}
+
+TEST_F(TrainerCheckpoints, GoesOnWhenACheckpointDoesNotFit) {
+  auto limitFiles = [](pid_t process, rlim_t bytes) {
+    rlimit limit = {bytes, RLIM_INFINITY};
+    EXPECT_EQ(prlimit(process, RLIMIT_FSIZE, &limit, nullptr), 0);
+  };
+  auto waitFor = [](const std::function<bool()> &isThere) {
+    auto begin = std::chrono::steady_clock::now();
+    while (!isThere() && std::chrono::steady_clock::now() - begin < std::chrono::seconds(60))
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_TRUE(isThere());
+  };
+  auto hasWarnedTwice = [&] {
+    std::string text = test::read(folder / "out"), warning = "has no checkpoint: cannot write 'a/step-";
+    return text.find(warning) != text.rfind(warning);
+  };
+  pid_t child = start("--data text --steps 10000000 --set train.checkpoint_every=20");
+  waitFor([&] { return !stepsIn("a").empty(); });
+  limitFiles(child, 100 << 10);
+  waitFor(hasWarnedTwice);
+  std::string kept = stepsIn("a"), bytes = test::read(newest("a"));
+  EXPECT_NO_THROW(abi::verifyChecksums(abi::SafetensorsFile(newest("a"))));
+  // There is room again.
+  limitFiles(child, RLIM_INFINITY);
+  waitFor([&] { return stepsIn("a") != kept; });
+  // The last one has to be written.
+  limitFiles(child, 100 << 10);
+  kill(child, SIGTERM);
+  EXPECT_EQ(exitStatusOf(child), 1);
+  std::string text = test::read(folder / "out");
+  EXPECT_CONTAINS(text, "model.safetensors': File too large; it needs ");
+  EXPECT_CONTAINS(text, "; the run goes on\n");
+  EXPECT_CONTAINS(text, "contraflow: error: cannot write 'a/step-");
+  for (int64_t step : abi::stepsIn(folder / "a"))
+    EXPECT_NO_THROW(abi::verifyChecksums(
+        abi::SafetensorsFile(folder / ("a/" + abi::stepFolder(step) + "/model.safetensors"))));
+  for (const auto &entry : std::filesystem::directory_iterator(folder / "a"))
+    EXPECT_NE(entry.path().extension(), ".partial");
 }
 
 } // namespace

@@ -134,6 +134,26 @@ TEST_F(Trainer, StopsAtALossThatIsNotFinite) {
   }
 }
 
+TEST_F(Trainer, BlamesNoUpdateBeforeTheFirst) {
+  CommandResult result = run("--data text --held-out 0 --steps 2 --set init.std=1e38");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_CONTAINS(result.text, " at step 1");
+  EXPECT_CONTAINS(result.text,
+                  "; no update was made yet: lower init.std or the weights in loss; the batch holds");
+  EXPECT_EQ(result.text.find("optimizer.lr"), std::string::npos) << result.text;
+  using abi::ElementType;
+  std::vector<float> large(258 * 258, 3e38f), count(4);
+  for (size_t i = 0; i < large.size(); i += 2)
+    large[i] = -large[i];
+  abi::writeSafetensors(folder / "large",
+                        {{"table.weight", {ElementType::F32, {258, 258}, large.data()}},
+                         {"items.0.count", {ElementType::F32, {4}, count.data()}},
+                         {"items.1.count", {ElementType::F32, {4}, count.data()}}},
+                        {});
+  EXPECT_CONTAINS(run("--data text --held-out 0 --steps 2 --initialize large").text,
+                  "; no update was made yet: initialize with another file or lower the weights in loss");
+}
+
 TEST_F(Trainer, ChecksArgumentsBeforeItReadsText) {
   train("a", "--steps 2");
   auto errorOf = [&](const std::string &arguments) {
@@ -149,11 +169,16 @@ TEST_F(Trainer, ChecksArgumentsBeforeItReadsText) {
                   "error: there is no checkpoint in 'text'; expected a folder step-");
   EXPECT_FALSE(std::filesystem::exists(folder / "new"));
   EXPECT_CONTAINS(errorOf("--metrics none/x"), "cannot write 'none/x'");
-  EXPECT_CONTAINS(errorOf("--tensorboard trainer"), "cannot write event files to 'trainer'; name another");
+  EXPECT_CONTAINS(errorOf("--tensorboard trainer"), "cannot write event files to 'trainer': '");
   EXPECT_CONTAINS(errorOf("--data nowhere --tensorboard board"), "data path 'nowhere' does not exist");
   EXPECT_FALSE(std::filesystem::exists(folder / "board"));
   EXPECT_CONTAINS(errorOf("--data nowhere --metrics x"), "data path 'nowhere' does not exist");
   EXPECT_FALSE(std::filesystem::exists(folder / "x"));
+  std::string all = errorOf("--data none nowhere --metrics new --tensorboard trainer --held-out 2");
+  for (const char *message :
+       {"data path 'none' does not", "data path 'nowhere' does not", "--metrics names 'new'",
+        "cannot write event files to 'trainer'", "the held-out share is 2"})
+    EXPECT_CONTAINS(all, std::string("contraflow: error: ") + message);
   folder.write("trailing", test::read(newest("a")) + "four");
   for (std::string use : {"--initialize trailing", "--resume trailing"})
     EXPECT_CONTAINS(errorOf(use), "error: 'trailing': 4 bytes follow the last tensor");
@@ -351,7 +376,7 @@ TEST_F(Trainer, RefusesBadInputClearly) {
       {"--data nowhere", 1, "'nowhere' does not exist"},
       {"--data text --checkpoint trainer", 1, "cannot write checkpoints to 'trainer'"},
       {"--data text --metrics none/x", 1, "cannot write 'none/x'"},
-      {"--data text --threads 4096", 1, "error: --threads is 4096, expected "},
+      {"--data text --threads 4096", 2, "error: --threads is 4096, expected "},
       {"generate --checkpoint text/0.h", 1, "'text/0.h' is no safetensors file"},
       {"--data text --set optimizer.lr=fast", 1, "optimizer.lr is \"fast\""},
       {"--what", 2, "unknown option '--what'"},

@@ -153,6 +153,26 @@ func.func @rope_c6(%x: !nn.tensor<4 x 6>) {
 
 // -----
 
+func.func @rope_c7(%x: !nn.tensor<16777216 x 16>) {
+  // expected-error @below {{'nn.rope' op (C7) the angles for seq 16777216 must take at most 256 MiB, found 1536 MiB}}
+  %y = nn.rope %x head_dim(16) seq(16777216) theta(10000.0) : <16777216 x 16>
+  return
+}
+
+// -----
+
+func.func @rope_all(%x: !nn.tensor<4 x 6>) {
+  // expected-error @below {{'nn.rope' op (C1) head_dim must be a multiple of 2, found 3 and 2}}
+  // expected-error @below {{'nn.rope' op (C3) the number of rows must be a multiple of seq, found 4 and 3}}
+  // expected-error @below {{'nn.rope' op (C4) theta must be greater than 1, found 0.5}}
+  // expected-error @below {{'nn.rope' op (C5) style must be "interleaved" or "half", found "whole"}}
+  // expected-error @below {{'nn.rope' op (C6) factor must be positive, found 0.0}}
+  %y = nn.rope %x head_dim(3) seq(3) theta(0.5) style("whole") yarn(factor = 0.0, beta_fast = 32, beta_slow = 1, original_length = 64, attention_factor = 1) : <4 x 6>
+  return
+}
+
+// -----
+
 func.func @attention_c1(%q: !nn.tensor<4 x 6>, %k: !nn.tensor<4 x 4>, %v: !nn.tensor<4 x 4>) {
   // expected-error @below {{'nn.attention' op (C1) heads must be a multiple of kv_heads, found 3 and 2}}
   %o, %l = nn.attention %q, %k, %v heads(3) kv_heads(2) seq(4) scale(1.0) : (<4 x 6>, <4 x 4>, <4 x 4>) -> (<4 x 6>, <4 x 3>)

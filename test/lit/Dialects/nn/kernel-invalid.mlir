@@ -385,6 +385,14 @@ func.func @angles_positions() {
 
 // -----
 
+func.func @angles_size() {
+  // expected-error @below {{expected at most 256 MiB of angles, found 33554432 positions and 1 pairs}}
+  %t = nn.constant_table #nn.angles<positions = 33554432, factor = 1.0 : f64, frequencies = dense<[1.0]> : tensor<1xf64>> -> <3 x 33554432 x 1>
+  return
+}
+
+// -----
+
 func.func @angles_types() {
   // expected-error @below {{expected an f64 factor and a vector of f64 frequencies, found 'f32' and 'tensor<1xf64>'}}
   %t = nn.constant_table #nn.angles<positions = 8, factor = 1.0 : f32, frequencies = dense<[1.0]> : tensor<1xf64>> -> <3 x 8 x 1>
