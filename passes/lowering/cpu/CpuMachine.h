@@ -19,7 +19,7 @@ namespace contraflow::cpu {
 /// Why there is no code for a processor. Whoever took the name from somebody says what to do about it.
 struct IsaError : llvm::ErrorInfo<IsaError> {
   enum class Reason { Unknown, No64Bit };
-  static char ID;
+  static char ID; // NOLINT(readability-identifier-naming): the name that llvm::ErrorInfo asks for
 
   IsaError(llvm::StringRef isa, Reason reason) : isa(isa), reason(reason) {}
   void log(llvm::raw_ostream &stream) const override;
