@@ -18,7 +18,8 @@ char IsaError::ID = 0;
 
 void IsaError::log(llvm::raw_ostream &stream) const {
   stream << "instruction set '" << isa << "' "
-         << (reason == Reason::Unknown ? "is unknown" : "has no 64-bit instructions");
+         << (reason == Reason::Unknown ? "is unknown" : "has no 64-bit instructions")
+         << ", expected native or a processor such as x86-64-v3";
 }
 
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>> CpuMachine::createTargetMachine() const {
