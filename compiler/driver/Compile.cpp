@@ -81,8 +81,12 @@ int compile(const Options &options, const std::string &executable) {
   }
 
   Compilation compilation(getCompileOptions(options));
-  if (!compilation.load(options.input) || !checkOutput("--output", output, compilation.getInputs()) ||
-      (links && !resolveOutput(output)) || !compilation.run())
+  if (!compilation.load(options.input))
+    return 1;
+  // The programs that work here are read, too.
+  std::vector<std::string> inputs = compilation.getInputs();
+  inputs.insert(inputs.end(), {stub, executable});
+  if (!checkOutput("--output", output, inputs) || (links && !resolveOutput(output)) || !compilation.run())
     return 1;
   bool written = links ? compilation.link(stub, output) : writeModule(compilation, options);
   return written ? 0 : 1;

@@ -19,6 +19,8 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <filesystem>
+
 #include <nlohmann/json.hpp>
 
 using namespace mlir;
@@ -31,6 +33,16 @@ namespace {
 // Pictures
 //===----------------------------------------------------------------------===//
 
+/// Whether two files are one, be it there already or not: of what is not, only an absolute path is resolved.
+bool isSameFile(const std::string &first, const std::string &second) {
+  std::error_code ofFirst, ofSecond;
+  std::filesystem::path a = std::filesystem::weakly_canonical(std::filesystem::absolute(first, ofFirst),
+                                                              ofFirst),
+                        b = std::filesystem::weakly_canonical(std::filesystem::absolute(second, ofSecond),
+                                                              ofSecond);
+  return ofFirst || ofSecond ? first == second : a == b;
+}
+
 /// `inputs` are the files that were read. False after an error.
 bool draw(const abi::Manifest &manifest, const InspectOptions &options, llvm::ArrayRef<std::string> inputs) {
   constexpr const char *kProgram = "train";
@@ -40,6 +52,8 @@ bool draw(const abi::Manifest &manifest, const InspectOptions &options, llvm::Ar
     return fail(message<ErrorId::ProgramMissing>(kProgram));
   if (!checkOutput("--svg", options.svg, inputs) || !checkOutput("--program-svg", options.programSvg, inputs))
     return false;
+  if (!options.svg.empty() && !options.programSvg.empty() && isSameFile(options.svg, options.programSvg))
+    return fail(message<ErrorId::OutputOfTwo>("--program-svg", options.programSvg, "--svg"));
   if (!options.svg.empty() &&
       !writeText(options.svg, drawMemoryMap(inspect::MemoryMap(manifest, kProgram), manifest.model)))
     return false;

@@ -21,6 +21,7 @@
 #include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -253,6 +254,8 @@ bool Compilation::loadModule() {
   module = frontend::parseModule(*context, std::move(*text));
   if (!module || failed(mlir::verify(*module)))
     return false;
+  if (!module->getOps<nn::ModelOp>().empty())
+    return fail(message<ErrorId::InputIsModel>(input));
   auto last = nn::getAttr<nn::NNDialect::PhaseAttrHelper>(*module);
   const Phase *phase = last ? findPhase(last.str()) : nullptr;
   if (last && !phase)
@@ -310,14 +313,20 @@ struct DefectInstrumentation : PassInstrumentation {
       : isDefect(isDefect) {
     PassManager passes(context);
     phase.buildVerifier(passes);
-    llvm::raw_string_ostream stream(verifiers);
+    std::string text;
+    llvm::raw_string_ostream stream(text);
     passes.printAsTextualPipeline(stream);
+    // Names stand between brackets and commas.
+    for (StringRef rest = text; !rest.empty();) {
+      size_t end = rest.find_first_of("(){},");
+      verifiers.insert(rest.take_front(end));
+      rest = rest.drop_front(std::min(end, rest.size() - 1) + 1);
+    }
   }
   void runAfterPassFailed(Pass *pass, Operation *) override {
-    isDefect |= !pass->getArgument().empty() && StringRef(verifiers).contains(pass->getArgument());
+    isDefect |= !pass->getArgument().empty() && verifiers.contains(pass->getArgument());
   }
-  /// The passes that verify, as text.
-  std::string verifiers;
+  llvm::StringSet<> verifiers;
   bool &isDefect;
 };
 

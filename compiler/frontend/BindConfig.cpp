@@ -198,7 +198,7 @@ private:
       std::optional<JsonValue> &kept = value->get().is_null() ? null : found;
       if (!kept)
         kept = value;
-      else if (kept->get() != value->get())
+      else if (kept->get() != value->get() && contradicted.insert(value->getKeyPath()).second)
         note(error(*value, message<ErrorId::KeysContradict>(describe(value->get()), kept->getKeyPath(),
                                                             describe(kept->get()))),
              config);
@@ -532,6 +532,8 @@ private:
   llvm::StringSet<> unknown;
   /// Keys whose values were reported to be wrong, here or by the run file.
   llvm::StringSet<> refused;
+  /// Paths of values that contradict an other one, which more than one nn.config may read.
+  llvm::StringSet<> contradicted;
   bool failed = false;
 };
 

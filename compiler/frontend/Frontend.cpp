@@ -65,16 +65,15 @@ LogicalResult checkOperations(ModuleOp module) {
 
 /// Names end up in manifests, JSON and event files, which are UTF-8; MLIR's "\FF" can be any byte.
 LogicalResult checkNames(ModuleOp module) {
-  WalkResult result = module.walk([](Operation *op) {
+  LogicalResult result = success();
+  module.walk([&](Operation *op) {
     WalkResult names = op->getAttrDictionary().walk([](StringAttr name) {
       return llvm::json::isUTF8(name.getValue()) ? WalkResult::advance() : WalkResult::interrupt();
     });
-    if (!names.wasInterrupted())
-      return WalkResult::advance();
-    op->emitOpError() << message<ErrorId::TextNoUtf8>();
-    return WalkResult::interrupt();
+    if (names.wasInterrupted())
+      result = op->emitOpError() << message<ErrorId::TextNoUtf8>();
   });
-  return failure(result.wasInterrupted());
+  return result;
 }
 
 /// The architecture that `run` names; null after a diagnostic.
@@ -88,12 +87,30 @@ OwningOpRef<ModuleOp> readArchitecture(MLIRContext &context, const RunFile &run)
   return module;
 }
 
-/// Columns of the output "logits", which the model has.
-int64_t getVocabulary(ModuleOp module) {
+/// The output "logits", which the model has.
+nn::OutputOp getLogits(ModuleOp module) {
   for (auto output : module.lookupSymbol<nn::GraphOp>("train").getBody().getOps<nn::OutputOp>())
     if (output.getName() == "logits")
-      return cast<nn::TensorType>(output.getValue().getType()).getStaticShape().back();
+      return output;
   llvm_unreachable("pruneGraphs refuses a graph without logits");
+}
+
+/// One column for each id, as the configuration counts them where it does.
+LogicalResult checkLogits(ModuleOp module, const RunFile &run) {
+  nn::OutputOp logits = getLogits(module);
+  auto type = cast<nn::TensorType>(logits.getValue().getType());
+  std::optional<JsonValue> size = run.config.find("vocab_size");
+  bool isMatrix = type.getRank() == 2 && type.getElementType().isF32();
+  bool isCounted = !size || size->get() == type.getStaticShape().back();
+  if (isMatrix && isCounted)
+    return success();
+  return logits.emitOpError() << message<ErrorId::LogitsType>(
+             type, size ? "vocab_size = " + describe(size->get()) : "the vocabulary");
+}
+
+/// Columns of the output "logits".
+int64_t getVocabulary(ModuleOp module) {
+  return cast<nn::TensorType>(getLogits(module).getValue().getType()).getStaticShape().back();
 }
 
 /// Ids that a configuration names are ids of its vocabulary. Hugging Face allows null, and lists of ids.
@@ -177,7 +194,8 @@ OwningOpRef<ModuleOp> buildModel(ModuleOp source, const RunFile &run) {
     return {};
   ErrorNotes notes(model, *config);
   OwningOpRef<ModuleOp> module = instantiate(model, config->environment);
-  if (!module || failed(checkVocabulary(*module, run, getVocabulary(*module))) ||
+  if (!module || failed(checkLogits(*module, run)) ||
+      failed(checkVocabulary(*module, run, getVocabulary(*module))) ||
       failed(checkTokenIds(*source.getContext(), run, getVocabulary(*module))))
     return {};
   setAttributes(*module, run);

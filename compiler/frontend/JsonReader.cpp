@@ -93,9 +93,11 @@ private:
         JsonPosition keyPosition = position;
         std::string key = nlohmann::json::parse(scanString()).get<std::string>();
         std::string child = pointer + "/" + escape(key);
-        // The last one counts.
-        if (!positions.insert_or_assign(child, keyPosition).second)
+        // The last one counts, with what is in it.
+        if (!positions.insert_or_assign(child, keyPosition).second) {
           duplicates.push_back({key, keyPosition});
+          positions.erase(positions.lower_bound(child + "/"), positions.lower_bound(child + char('/' + 1)));
+        }
         skipSpace();
         advance(); // the colon
         skipSpace();

@@ -185,6 +185,19 @@ LogicalResult verifyMetricNames(nn::GraphOp train) {
   return success();
 }
 
+LogicalResult verifyOutputNames(nn::GraphOp train) {
+  llvm::StringMap<nn::OutputOp> names;
+  for (auto output : train.getBody().getOps<nn::OutputOp>()) {
+    auto [it, isNew] = names.try_emplace(output.getName(), output);
+    if (isNew)
+      continue;
+    InFlightDiagnostic diagnostic = output.emitOpError() << message<ErrorId::OutputTwice>(output.getName());
+    diagnostic.attachNote(it->second.getLoc()) << "the first output of this name";
+    return diagnostic;
+  }
+  return success();
+}
+
 } // namespace
 
 std::string getGenerateName(StringRef trainName) { return (trainName + "_generate").str(); }
@@ -215,7 +228,7 @@ LogicalResult pruneGraphs(ModuleOp module) {
   mergeShifts(trainBody);
   eraseDeadCode(trainBody);
   dropUnusedParameters(trainBody);
-  if (failed(verifyFullNames(train)) || failed(verifyMetricNames(train)))
+  if (failed(verifyFullNames(train)) || failed(verifyMetricNames(train)) || failed(verifyOutputNames(train)))
     return failure();
 
   for (Operation *op : getKinds(generate)) {

@@ -7,6 +7,8 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/SourceMgr.h"
 #include <algorithm>
 
@@ -19,25 +21,36 @@ namespace {
 /// Regions, types and attributes in each other: the parser recurses, and no text that is meant has as many.
 constexpr size_t kMaxNesting = 200;
 
-/// Finds where brackets are nested too deeply. What is wrong with them otherwise is said by the parser.
+/// The parser recurses for every operator of an affine map, too.
+constexpr size_t kMaxMapLength = 4096;
+
+/// Finds where a text would take the parser too deep. What is wrong with it otherwise is said by the parser.
+///
+/// Brackets nest, and so do aliases: one that names another one is as deep as what it stands for.
 class NestingScanner {
 public:
   explicit NestingScanner(StringRef text) : text(text) {}
 
-  /// The offset of the first bracket that is too deep.
+  /// The offset of what is too deep.
   std::optional<size_t> find() {
     while (at < text.size()) {
-      if (text[at] == '"')
+      StringRef rest = text.substr(at);
+      if (rest.front() == '"')
         skipString();
-      else if (text.substr(at).starts_with("//"))
+      else if (rest.starts_with("//"))
         at = std::min(text.find('\n', at), text.size());
-      else if (!visit(text[at]))
+      else if (rest.starts_with("->"))
+        at += 2;
+      else if (!visit(rest))
         return at;
       else
-        ++at;
+        at += std::max<size_t>(countName(rest), 1);
     }
     return std::nullopt;
   }
+
+  /// What is wrong there.
+  const std::string &getFault() const { return fault; }
 
 private:
   /// A string ends with its line where its end is missing.
@@ -47,13 +60,50 @@ private:
     ++at;
   }
 
-  /// False where a bracket is too deep. `<` and `>` compare, too, and `->` is an arrow: another bracket that
-  /// closes closes what is open in it.
-  bool visit(char c) {
+  /// Of a name, or of an alias with its mark.
+  static size_t countName(StringRef rest) {
+    size_t mark = rest.front() == '#' || rest.front() == '!';
+    return mark + rest.drop_front(mark)
+                      .take_while([](char c) { return llvm::isAlnum(c) || c == '_' || c == '$' || c == '.'; })
+                      .size();
+  }
+
+  /// False where what begins here is too deep.
+  bool visit(StringRef rest) {
+    if (rest.front() == '#' || rest.front() == '!')
+      return visitAlias(rest.take_front(countName(rest)), rest.drop_front(countName(rest)).ltrim());
+    if (mapEnds && at > mapEnds) {
+      fault = message<ErrorId::MapTooLong>(kMaxMapLength);
+      return false;
+    }
+    StringRef name = rest.take_front(countName(rest));
+    if (name == "affine_map" || name == "affine_set") {
+      mapEnds = at + kMaxMapLength;
+      mapLevel = open.size();
+    }
+    return visitBracket(rest.front());
+  }
+
+  /// `#name = ...` begins what an alias stands for, which goes on to the next one.
+  bool visitAlias(StringRef name, StringRef behind) {
+    if (open.empty() && behind.starts_with("=") && !behind.starts_with("==")) {
+      defined = name;
+      depths[defined] = 0;
+      return true;
+    }
+    // None stands for itself: what comes now is the text behind the aliases.
+    if (name == defined)
+      defined = {};
+    auto alias = depths.find(name);
+    return alias == depths.end() || reach(open.size() + alias->second + 1);
+  }
+
+  /// `<` and `>` compare, too: a bracket of another kind closes what they left open.
+  bool visitBracket(char c) {
     constexpr StringLiteral opening = "([{<", closing = ")]}>";
     if (opening.contains(c)) {
       open.push_back(c);
-      return open.size() <= kMaxNesting;
+      return reach(open.size());
     }
     size_t kind = closing.find(c);
     if (kind == StringRef::npos || (c == '>' && (open.empty() || open.back() != '<')))
@@ -61,23 +111,39 @@ private:
     size_t partner = open.rfind(opening[kind]);
     if (partner != std::string::npos)
       open.resize(partner);
+    if (open.size() <= mapLevel)
+      mapEnds = 0;
     return true;
+  }
+
+  bool reach(size_t depth) {
+    if (!defined.empty())
+      depths[defined] = std::max(depths[defined], depth);
+    if (depth > kMaxNesting)
+      fault = message<ErrorId::TextTooDeep>(kMaxNesting);
+    return fault.empty();
   }
 
   StringRef text;
   size_t at = 0;
-  std::string open;
+  std::string open, fault;
+  /// Where the map that is open must have ended, 0 without one; how much is open around it.
+  size_t mapEnds = 0, mapLevel = 0;
+  /// Levels of what an alias stands for, and the alias that was defined last.
+  llvm::StringMap<size_t> depths;
+  StringRef defined;
 };
 
 LogicalResult checkNesting(MLIRContext &context, const llvm::MemoryBuffer &file) {
   StringRef text = file.getBuffer();
-  std::optional<size_t> offset = NestingScanner(text).find();
+  NestingScanner scanner(text);
+  std::optional<size_t> offset = scanner.find();
   if (!offset)
     return success();
   StringRef before = text.take_front(*offset);
   size_t column = before.size() - (before.rfind('\n') + 1) + 1;
   return emitError(FileLineColLoc::get(&context, file.getBufferIdentifier(), before.count('\n') + 1, column))
-         << message<ErrorId::TextTooDeep>(kMaxNesting);
+         << scanner.getFault();
 }
 
 /// Whether an operation has the attributes and regions that its definition asks for, and breaks a numbered

@@ -107,13 +107,8 @@ void readBetas(RunFile::Optimizer &optimizer, ObjectReader &reader, const std::o
   optimizer.beta2 = betas[1];
 }
 
-/// `key` of `reader` is a count that the trainer takes, too.
-void readCount(ObjectReader &reader, const std::optional<JsonValue> &object, const std::string &key,
-               int64_t &count, JsonDiagnostics &diagnostics) {
-  if (reader.read(key, count) && count > abi::kMaxCount)
-    diagnostics.push_back(object->find(key)->makeDiagnostic(
-        message<ErrorId::ValueUnexpected>("an integer of at most " + std::to_string(abi::kMaxCount), count)));
-}
+/// Of counts that the trainer takes, too.
+constexpr Range<int64_t> kCounts = {0, abi::kMaxCount};
 
 void readOptimizer(RunFile::Optimizer &optimizer, std::optional<JsonValue> value,
                    JsonDiagnostics &diagnostics) {
@@ -125,7 +120,7 @@ void readOptimizer(RunFile::Optimizer &optimizer, std::optional<JsonValue> value
   reader.read("weight_decay", optimizer.weightDecay);
   reader.read("clip_norm", optimizer.clipNorm);
   reader.readOneOf("schedule", optimizer.schedule, {"constant", "cosine"});
-  readCount(reader, value, "warmup_steps", optimizer.warmupSteps, diagnostics);
+  reader.read("warmup_steps", optimizer.warmupSteps, kCounts);
   reader.finish();
 }
 
@@ -160,13 +155,13 @@ void readEma(RunFile::Ema &ema, std::optional<JsonValue> value, JsonDiagnostics 
 
 void readTrain(RunFile::Train &train, std::optional<JsonValue> value, JsonDiagnostics &diagnostics) {
   ObjectReader reader(value, diagnostics);
-  readCount(reader, value, "steps", train.steps, diagnostics);
-  readCount(reader, value, "validate_every", train.validateEvery, diagnostics);
-  readCount(reader, value, "validation_tokens", train.validationTokens, diagnostics);
-  readCount(reader, value, "checkpoint_every", train.checkpointEvery, diagnostics);
-  readCount(reader, value, "keep_last", train.keepLast, diagnostics);
-  readCount(reader, value, "keep_every", train.keepEvery, diagnostics);
-  readCount(reader, value, "log_every", train.logEvery, diagnostics);
+  reader.read("steps", train.steps, kCounts);
+  reader.read("validate_every", train.validateEvery, kCounts);
+  reader.read("validation_tokens", train.validationTokens, kCounts);
+  reader.read("checkpoint_every", train.checkpointEvery, kCounts);
+  reader.read("keep_last", train.keepLast, kCounts);
+  reader.read("keep_every", train.keepEvery, kCounts);
+  reader.read("log_every", train.logEvery, kCounts);
   reader.finish();
 }
 

@@ -50,6 +50,10 @@ def VerifyProgramPass : Pass<"schedule-verify-program", "::mlir::ModuleOp"> {
     - (C4) what a forward saved is read by the backwards of the same instance and micro-batch only
     - (C5) every forward is followed by the backwards that its block has, once, for every micro-batch
     - (C6) no run changes a gradient after `clip`, and parameters change at the end, by `optimizer` and `update`; only `ema` comes after them
+    - (C7) inputs, logits and micro-batches are as many as `nn.batch`, `nn.seq`, `nn.micro_batches` and `nn.vocab` say, by which the runtime goes
+    - (C8) a program exposes nothing twice; metrics share their names
+    - (C9) parameters have names that differ, and an `init` that the runtime knows
+    - (C10) no parameter reaches into the next one
   }];
 }
 

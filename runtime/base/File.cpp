@@ -134,8 +134,13 @@ void syncFolder(const std::string &path) {
     fail("sync the folder", path);
 }
 
-AtomicFile::AtomicFile(const std::string &path, unsigned mode) : path(path), temporary(path + ".partial") {
-  descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+constexpr const char *kPartial = ".partial";
+
+AtomicFile::AtomicFile(const std::string &path, unsigned mode) : path(path), temporary(path + kPartial) {
+  requireTarget(path, {});
+  // What a process that was killed left. Not opened: it may be a link to something, or a pipe.
+  unlink(temporary.c_str());
+  descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   if (descriptor < 0)
     fail("create", temporary);
   if (fchmod(descriptor, mode) != 0) {
@@ -145,6 +150,16 @@ AtomicFile::AtomicFile(const std::string &path, unsigned mode) : path(path), tem
     errno = reason;
     fail("set the mode of", temporary);
   }
+}
+
+void AtomicFile::requireTarget(const std::string &path, const std::vector<std::string> &inputs) {
+  struct stat status;
+  if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+    throw Error(message<ErrorId::FileUnwritable>(path, "it is not a regular file"));
+  std::error_code error;
+  for (const std::string &input : inputs)
+    if (std::filesystem::equivalent(input, path + kPartial, error))
+      throw Error(message<ErrorId::FileOverInput>(input, path));
 }
 
 AtomicFile::~AtomicFile() {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace contraflow::base {
 
@@ -44,13 +45,18 @@ std::optional<uint64_t> freeBytes(const std::string &path);
 void syncFolder(const std::string &path);
 
 /// Writes beside the target and replaces it in one step: after a crash at any moment the old or
-/// the new file is there, whole. Without commit() the target stays as it was.
+/// the new file is there, whole. Without commit() the target stays as it was. Only a regular file is
+/// replaced, no folder, device or pipe.
 class AtomicFile {
 public:
   explicit AtomicFile(const std::string &path, unsigned mode = 0644);
   ~AtomicFile();
   AtomicFile(const AtomicFile &) = delete;
   AtomicFile &operator=(const AtomicFile &) = delete;
+
+  /// Throws where `path` is no regular file, or where one of the files that a command reads has the name
+  /// beside it under which it is written: what is there is deleted.
+  static void requireTarget(const std::string &path, const std::vector<std::string> &inputs);
 
   /// Takes the space of the whole file, so that a full disk is an error before anything is written. Does
   /// nothing where the file system cannot.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/checkpoint/Export.h"
 #include "runtime/base/Error.h"
+#include "runtime/base/File.h"
 #include "runtime/checkpoint/Checkpoint.h"
 
 #include <nlohmann/json.hpp>
@@ -28,7 +29,7 @@ bool isExport(const std::string &file) {
 
 } // namespace
 
-void requireExportFolder(const std::string &folder) {
+void requireExportFolder(const std::string &folder, const std::string &source) {
   fs::path path = fs::absolute(folder).lexically_normal();
   if (!path.has_filename())
     path = path.parent_path();
@@ -45,6 +46,8 @@ void requireExportFolder(const std::string &folder) {
   for (const std::string &file : {model, config})
     if (isThere(file) && !isOurs)
       throw base::Error(message<ErrorId::ExportOverFile>(file));
+  for (const std::string &file : {model, config})
+    base::AtomicFile::requireTarget(file, abi::findCheckpoints(source));
 }
 
 void exportModel(executor::Executor &executor, const std::string &folder) {

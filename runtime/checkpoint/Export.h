@@ -9,8 +9,9 @@
 
 namespace contraflow::checkpoint {
 
-/// Throws base::Error where an export to the folder would hit a checkpoint or a file that is no export.
-void requireExportFolder(const std::string &folder);
+/// Throws base::Error where an export of the checkpoint `source` to the folder would hit a checkpoint, this
+/// one included, or a file that is no export.
+void requireExportFolder(const std::string &folder, const std::string &source);
 
 /// Writes <folder>/config.json, the configuration that the model was compiled from, and
 /// <folder>/model.safetensors, the parameters of the arena under their published names: what Hugging Face

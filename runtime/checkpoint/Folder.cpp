@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <ranges>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace contraflow::checkpoint {
@@ -27,13 +29,14 @@ constexpr const char *kPartial = ".partial";
 
 /// Makes a folder and those above it, and adds them to `made`; their names outlive a power cut.
 void makeFolder(const fs::path &path, std::vector<fs::path> &made) {
-  if (path.empty() || fs::is_directory(path))
+  std::error_code error;
+  if (path.empty() || fs::is_directory(path, error))
     return;
   makeFolder(path.parent_path(), made);
-  std::error_code error;
   if (fs::create_directory(path, error))
     made.push_back(path);
-  if (error && !fs::is_directory(path))
+  std::error_code none;
+  if (error && !fs::is_directory(path, none))
     throw Error(message<ErrorId::CheckpointFolder>(path.string(), error.message()));
   base::syncFolder(path.parent_path().string());
 }
@@ -92,7 +95,6 @@ Folder::~Folder() {
 }
 
 void Folder::claim() {
-  makeFolder(path, made);
   lock();
   removeLeftovers();
   if (std::vector<int64_t> foreign = foreignSteps(); !foreign.empty())
@@ -100,11 +102,41 @@ void Folder::claim() {
              foreign.back(), "; they move to '", nextEarlierFolder(), "' when it saves its first"));
 }
 
+/// A trainer that ends takes away a folder that it made, whoever has opened it by then: a lock counts only
+/// when the folder still has its name.
 void Folder::lock() {
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries; ++i) {
+    makeFolder(path, made);
+    if (tryLock())
+      return;
+  }
+  throw Error(message<ErrorId::CheckpointInUse>(path));
+}
+
+/// False where the folder went away in between.
+bool Folder::tryLock() {
+  auto refuse = [&] { throw Error(message<ErrorId::CheckpointUnwritable>(path, std::strerror(errno))); };
+  if (descriptor >= 0)
+    close(descriptor);
   descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  // File systems without locks are no reason to refuse a run.
-  if (descriptor >= 0 && flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-    throw Error(message<ErrorId::CheckpointInUse>(path));
+  if (descriptor < 0 && errno != ENOENT)
+    refuse();
+  if (descriptor < 0)
+    return false;
+  if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) {
+      // Made here, but the other's now.
+      made.clear();
+      throw Error(message<ErrorId::CheckpointInUse>(path));
+    }
+    // File systems without locks are no reason to refuse a run.
+    if (errno != EOPNOTSUPP && errno != ENOLCK && errno != ENOSYS)
+      refuse();
+  }
+  struct stat locked, named;
+  return fstat(descriptor, &locked) == 0 && stat(path.c_str(), &named) == 0 &&
+         locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
 }
 
 void Folder::removeLeftovers() {
@@ -117,7 +149,7 @@ void Folder::removeLeftovers() {
   }
   for (const fs::path &leftover : leftovers) {
     bool isRemoved = removeCheckpoint(leftover, error);
-    if (!isRemoved || !fs::exists(leftover))
+    if (std::error_code ignored; !isRemoved || !fs::exists(leftover, ignored))
       say(text(isRemoved ? "removed '" : "warning: cannot remove '", leftover.string(),
                "', which a run that was killed left"));
   }
@@ -132,7 +164,8 @@ std::vector<int64_t> Folder::foreignSteps() const {
 std::string Folder::nextEarlierFolder() const {
   for (int64_t number = 1;; ++number) {
     fs::path folder = fs::path(path) / text("earlier-", number);
-    if (!fs::exists(fs::symlink_status(folder)))
+    std::error_code error;
+    if (!fs::exists(fs::symlink_status(folder, error)))
       return folder.string();
   }
 }
@@ -175,14 +208,16 @@ void Folder::save(const std::vector<abi::NamedTensor> &tensors, const abi::Metad
   abi::writeSafetensors((partial.path / abi::kCheckpointFile).string(), tensors, metadata);
   setAside();
   // What holds files of somebody else stayed when its checkpoint went.
-  if (fs::is_directory(target) && !fs::is_empty(target)) {
+  std::error_code error;
+  bool isThere = fs::is_directory(target, error) && !fs::is_empty(target, error);
+  if (isThere)
     move(partial.path / abi::kCheckpointFile, target / abi::kCheckpointFile);
-    base::syncFolder(target.string());
-  } else {
+  else
     move(partial.path, target);
-  }
-  base::syncFolder(path);
   ownUntil = step;
+  if (isThere)
+    base::syncFolder(target.string());
+  base::syncFolder(path);
   removeOld(retention);
 }
 

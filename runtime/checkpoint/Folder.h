@@ -44,16 +44,21 @@ public:
   /// After claim(): throws where not even one checkpoint with these tensors fits.
   void requireRoom(const std::vector<abi::NamedTensor> &tensors) const;
 
-  /// After claim(): writes a checkpoint; then deletes what `retention` does not keep. When it throws, those
-  /// that were there still are.
+  /// After claim(): writes a checkpoint; then deletes what `retention` does not keep. When it throws, a
+  /// std::exception, those that were there still are.
   void save(const std::vector<abi::NamedTensor> &tensors, const abi::Metadata &metadata, int64_t step,
             const Retention &retention);
+
+  /// The step of the newest checkpoint of this run, -1 where there is none. After an error of save() it may
+  /// be the one that was written: what failed then is to make it outlive a power cut.
+  int64_t getNewest() const { return ownUntil; }
 
   /// The file of the checkpoint of a step.
   std::string fileOf(int64_t step) const;
 
 private:
   void lock();
+  bool tryLock();
   void removeLeftovers();
   std::vector<int64_t> foreignSteps() const;
   std::string nextEarlierFolder() const;

@@ -123,7 +123,7 @@ void loadModel(executor::Executor &executor, const Options &options) {
 }
 
 void exportModel(executor::Executor &executor, const Options &options) {
-  checkpoint::requireExportFolder(options.exportFolder);
+  checkpoint::requireExportFolder(options.exportFolder, options.train.checkpoint);
   loadModel(executor, options);
   checkpoint::exportModel(executor, options.exportFolder);
 }

@@ -1,6 +1,7 @@
 //===- Options.cpp - the command line of a trainer ------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/cli/Options.h"
+#include "runtime/abi/Manifest.h"
 #include "runtime/base/Error.h"
 #include "runtime/base/Nearest.h"
 
@@ -49,18 +50,26 @@ struct Option {
   std::function<void(Options &, const Values &)> assign;
 };
 
+/// The largest value of an option. Those of keys have the same bounds, and both end in the run file of a
+/// checkpoint; a seed is no count.
+template <typename T> constexpr T kMost = std::numeric_limits<T>::max();
+template <> constexpr int64_t kMost<int64_t> = abi::kMaxCount;
+template <> constexpr double kMost<double> = std::numeric_limits<float>::max();
+
 template <typename T> T numberOf(const std::string &option, const std::string &value, T least) {
   T result{};
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
-  if (error == std::errc() && end == value.data() + value.size() && result >= least &&
-      std::isfinite(double(result)))
+  bool isRead = error == std::errc() && end == value.data() + value.size();
+  if (isRead && result >= least && result <= kMost<T>)
     return result;
-  std::string what = std::is_integral_v<T> ? "a whole number of " : "a number of ";
-  bool isTooLarge = error == std::errc::result_out_of_range && !value.starts_with('-');
-  if (std::is_integral_v<T> && isTooLarge)
-    what += text("at most ", std::numeric_limits<T>::max());
+  bool isBeyond = error == std::errc::result_out_of_range
+                      ? !value.starts_with('-')
+                      : isRead && std::isfinite(double(result)) && result >= least;
+  std::string what;
+  if (std::is_integral_v<T>)
+    what = "a whole number of " + (isBeyond ? text("at most ", kMost<T>) : text(least, " or more"));
   else
-    what += text(least, " or more");
+    what = isBeyond ? "a number that single precision holds" : text("a finite number of ", least, " or more");
   throw Error(message<ErrorId::OptionNumber>(option, value, what));
 }
 
@@ -227,10 +236,13 @@ void checkKeysOfOptions(const Options &options, base::ErrorList &errors) {
                         {"--held-out", "data.held_out", options.heldOut.has_value()},
                         {"--steps", "train.steps", options.steps.has_value()},
                         {"--seed", "seed", options.seed.has_value()}};
-  for (const auto &[option, key, isGiven] : pairs)
-    for (const std::string &assignment : options.assignments)
-      if (isGiven && assignment.starts_with(key + "="))
-        errors.add(message<ErrorId::OptionsExclude>(option, "--set " + key));
+  for (const auto &[option, key, isGiven] : pairs) {
+    auto isOfKey = [&](const std::string &assignment) {
+      return assignment.starts_with(key + "=") || assignment.starts_with(key + "[");
+    };
+    if (isGiven && std::ranges::any_of(options.assignments, isOfKey))
+      errors.add(message<ErrorId::OptionsExclude>(option, "--set " + key));
+  }
 }
 
 void check(const Options &options, base::ErrorList &errors) {

@@ -48,6 +48,27 @@ std::string linesUntil(int64_t step, std::string_view content, const std::string
   return kept;
 }
 
+/// The file behind links: it is what must not be written over, and what a run goes on with. A stream
+/// (/dev/stdout, /dev/fd/63) keeps its name, whatever file it goes to: the run does not own what is in that.
+std::string behindLinks(const std::string &path) {
+  // As many as Linux follows.
+  constexpr int kMostLinks = 40;
+  fs::path at = path;
+  for (int i = 0; i < kMostLinks; ++i) {
+    std::error_code error;
+    fs::path folder = fs::weakly_canonical(fs::absolute(at, error).parent_path(), error);
+    std::string top = (folder / "").string();
+    if (error || top.starts_with("/dev/") || top.starts_with("/proc/"))
+      return path;
+    if (!fs::is_symlink(at, error))
+      return at.string();
+    at = at.parent_path() / fs::read_symlink(at, error);
+    if (error)
+      return path;
+  }
+  return path;
+}
+
 std::string nextFreeName(const std::string &path) {
   for (int64_t number = 1;; ++number) {
     std::string name = base::text(path, '.', number);
@@ -72,9 +93,9 @@ void appendNumber(std::string &line, double value) {
 
 } // namespace
 
-JsonLines::JsonLines(const std::string &path, Say say) : path(path), say(std::move(say)) {
-  linesUntil(0, read(), path);
-  file = std::make_unique<RecordFile>(path);
+JsonLines::JsonLines(const std::string &path, Say say) : path(behindLinks(path)), say(std::move(say)) {
+  linesUntil(0, read(), this->path);
+  file = std::make_unique<RecordFile>(this->path);
 }
 
 std::string JsonLines::read() const {

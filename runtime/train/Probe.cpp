@@ -3,6 +3,7 @@
 #include "runtime/train/Probe.h"
 #include "runtime/abi/Safetensors.h"
 #include "runtime/base/Error.h"
+#include "runtime/base/File.h"
 #include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/train/Initialize.h"
 #include "runtime/train/Step.h"
@@ -121,7 +122,8 @@ void requireOutput(const ProbeOptions &options) {
   for (const std::string &input : inputs)
     if (fs::equivalent(input, options.out, error))
       throw Error(message<ErrorId::ProbeOverInput>(options.out));
-  if (fs::exists(options.out, error) && abi::isCheckpoint(options.out))
+  base::AtomicFile::requireTarget(options.out, inputs);
+  if (fs::is_regular_file(options.out, error) && abi::isCheckpoint(options.out))
     throw Error(message<ErrorId::ProbeOverCheckpoint>(options.out));
 }
 

@@ -220,13 +220,18 @@ std::string Settings::writeInto(const std::string &runText) const {
 }
 
 std::vector<std::string> Settings::changesSince(const std::string &runText) const {
-  Settings before = parse(runText, {});
+  Json before = Json::parse(runText, nullptr, /*allow_exceptions=*/false);
+  if (!before.is_object())
+    throw Error(message<ErrorId::SettingNoObject>());
+  Settings defaults;
   std::vector<std::string> changes;
   for (const Key &key : keys()) {
     std::string_view path = key.path;
     bool matters = path.starts_with("optimizer.") || (path == "train.steps" && schedule == "cosine");
     const char *meaning = path == "train.steps" ? ", over which the learning rate falls," : "";
-    if (Json now = key.read(*this), then = key.read(before); matters && now != then)
+    // Not parsed: a bound that is newer than a checkpoint is no reason to lose the run.
+    const Json *value = lookUp(before, key.path);
+    if (Json now = key.read(*this), then = value ? *value : key.read(defaults); matters && now != then)
       changes.push_back(text(path, meaning, " is ", now.dump(), ", it was ", then.dump()));
   }
   return changes;

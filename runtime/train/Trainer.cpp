@@ -48,33 +48,34 @@ void stop(int signal) {
   errno = reason;
 }
 
+struct Handler {
+  int signal;
+  void (*handler)(int);
+  struct sigaction before = {};
+};
+
 /// Of who listened to the run: a closed terminal, a pipe without a reader. They may come any number of times.
 void stopQuietly(int) { stopRequested = true; }
 
+Handler handlers[] = {{SIGINT, stop}, {SIGTERM, stop}, {SIGHUP, stopQuietly}, {SIGPIPE, stopQuietly}};
+
 void installStopHandler() {
-  auto install = [](int signal, void (*handler)(int)) {
-    struct sigaction action = {}, before = {};
-    action.sa_handler = handler;
+  for (Handler &handler : handlers) {
+    struct sigaction action = {};
+    action.sa_handler = handler.handler;
     // The save that a signal asks for must not fail of it.
     action.sa_flags = SA_RESTART;
+    sigaction(handler.signal, nullptr, &handler.before);
     // nohup makes a process ignore the end of its terminal.
-    bool ignored = sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
-    if (!ignored || handler == stop)
-      sigaction(signal, &action, nullptr);
-  };
-  install(SIGINT, stop);
-  install(SIGTERM, stop);
-  install(SIGHUP, stopQuietly);
-  install(SIGPIPE, stopQuietly);
+    if (handler.before.sa_handler != SIG_IGN || handler.handler == stop)
+      sigaction(handler.signal, &action, nullptr);
+  }
 }
 
-/// What was ignored when the process began stays so.
+/// What was ignored when the process began is so again.
 void removeStopHandler() {
-  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) {
-    struct sigaction current = {};
-    if (sigaction(signal, nullptr, &current) == 0 && current.sa_handler != SIG_IGN)
-      std::signal(signal, SIG_DFL);
-  }
+  for (const Handler &handler : handlers)
+    sigaction(handler.signal, &handler.before, nullptr);
 }
 
 void say(const std::string &line) { base::print(line + "\n"); }
@@ -120,10 +121,11 @@ std::optional<std::string> whyUnwritable(fs::path folder) {
 bool liesAt(const std::string &file, const std::string &folder) {
   if (file.empty() || folder.empty())
     return false;
-  std::error_code error;
-  fs::path path = fs::weakly_canonical(file, error), below = fs::weakly_canonical(folder, error);
-  // What cannot be resolved is an error where it is opened.
-  return !error && std::mismatch(path.begin(), path.end(), below.begin(), below.end()).first == path.end();
+  std::error_code fileError, folderError;
+  fs::path path = fs::weakly_canonical(file, fileError), below = fs::weakly_canonical(folder, folderError);
+  // What cannot be resolved is a pipe, or an error where it is opened.
+  return !fileError && !folderError &&
+         std::mismatch(path.begin(), path.end(), below.begin(), below.end()).first == path.end();
 }
 
 } // namespace
@@ -453,8 +455,10 @@ void Trainer::saveUnlessItFails() {
   requireSoundModel();
   try {
     write();
-  } catch (const Error &error) {
-    say(text("warning: step ", state.step, " has no checkpoint: ", error.what(), "; the run goes on"));
+  } catch (const std::exception &error) {
+    const char *what = folder.getNewest() == state.step ? " has a checkpoint that a power cut may destroy: "
+                                                        : " has no checkpoint: ";
+    say(text("warning: step ", state.step, what, error.what(), "; the run goes on"));
   }
 }
 

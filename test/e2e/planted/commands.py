@@ -28,6 +28,14 @@ for option, command in (("--output", "compile run.json -o ./run.json"), ("--outp
                         ("--output", "train run.json -o run.json"), ("--svg", "inspect run.json --svg run.json"),
                         ("--program-svg", "inspect run.json --program-svg model.mlir")):
     plain(COMMAND, command, f"{option} names '{command.split()[-1]}', which is read; name another file")
+plain(COMMAND, "compile run.json -o folder/contraflow-stub",
+      "--output names 'folder/contraflow-stub', which is read; name another file",
+      shell="mkdir folder; ln -s $(dirname $(command -v contraflow))/contraflow-stub folder; {command}; "
+            "status=$?; rm -r folder; exit $status")
+plain(COMMAND, "inspect run.json --svg picture --program-svg ./picture",
+      "--program-svg names './picture', as --svg does; name another file")
+for command in ("compile model.mlir", "inspect model.mlir", "compile model.mlir --start-from=memory"):
+    plain(COMMAND, command, "'model.mlir' is a model; name the run file (.json) that uses it")
 plain(COMMAND, "compile run.json -o fifo", "cannot write 'fifo': it is not a regular file", prefix=False,
       shell="mkfifo fifo; {command}; status=$?; rm fifo; exit $status")
 usage(COMMAND, "inspect run.json --svg --json", "'--svg': expected FILE, found '--json'; see contraflow inspect --help")
@@ -64,8 +72,13 @@ plain(COMMAND, f"verify {LLAMA_ODD} --threads 4000", "the trainer ended with sta
 case(COMMAND, [], "no nn.graph '@train' in the module", command="inspect ir.mlir", place="ir.mlir:1:1",
      files={"ir.mlir": b'module attributes {nn.phase = "frontend"} {}'})
 plain(COMMAND, "compile folder.mlir", "cannot read 'folder.mlir': Is a directory", links={"folder.mlir": "."})
-case(COMMAND, [], "brackets are nested too deeply, expected at most 200 levels", command="compile deep.mlir",
+case(COMMAND, [], "is nested too deeply, expected at most 200 levels", command="compile deep.mlir",
      files={"deep.mlir": b"module {\n" + b"scf.if %x {" * 5000}, place="deep.mlir:2:2200")
+case(COMMAND, [], "is nested too deeply, expected at most 200 levels", command="compile deep.mlir",
+     files={"deep.mlir": b"#a0 = 1\n" + b"".join(b"#a%d = [#a%d]\n" % (i + 1, i) for i in range(20000))},
+     place="deep.mlir:102:10")
+case(COMMAND, [], "an affine map is too long, expected at most 4096 characters", command="compile long.mlir",
+     files={"long.mlir": b"#a = affine_map<(d0) -> (" + b"-" * 200000 + b"d0)>"}, place="long.mlir:1:4103")
 plain(COMMAND, "compile fifo.mlir", "cannot read 'fifo.mlir': it is not a regular file",
       shell="mkfifo fifo.mlir; {command}; status=$?; rm fifo.mlir; exit $status")
 plain(COMMAND, "inspect copy --set seed=2",

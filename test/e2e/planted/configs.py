@@ -112,6 +112,10 @@ case(CONFIG, [('"rope_theta": 10000.0', '"rope_scaling": {"rope_type": "yarn", ^
 case(CONFIG, [('"rope_theta": 10000.0', '"rope_theta": 10000.0, "rope_parameters": {^"rope_theta": 5000}')],
      "model.rope_parameters.rope_theta: found 5000, which contradicts model.rope_theta = 10000.0; "
      "leave out one of them")
+# Two configurations read the factor: it is said once.
+case(CONFIG, [('"rope_theta": 10000.0', '"rope_theta": 10000.0, "rope_scaling": {"rope_type": "yarn", "factor": 4}, '
+               '"rope_parameters": {"rope_type": "yarn", ^"factor": 8}')],
+     "model.rope_parameters.factor: found 8, which contradicts model.rope_scaling.factor = 4; leave out one of them")
 warning(CONFIG, [('"rope_theta": 10000.0', '"rope_scaling": {"type": "yarn", "factor": 2, ^"beta_fst": 3}')],
         "nothing reads key 'rope_scaling.beta_fst'; did you mean 'rope_scaling.beta_fast'?")
 

@@ -82,7 +82,13 @@ graph([(ADD, "%n = ^arith.constant 1 : i32\n    " + ADD),
        ("nn.graph(", "func.func private @beside()\n  nn.graph(")],
       "expected an operation of nn, found 'arith.constant'",
       also=["model.mlir:308:3: error: expected an operation of nn, found 'func.func'"])
-graph([(ADD, "nn.if true { " * 198 + "^{\n    " + ADD)], "brackets are nested too deeply, expected at most 200 levels")
+graph([(ADD, "nn.if true { " * 198 + "^{\n    " + ADD)], "is nested too deeply, expected at most 200 levels")
+graph([("nn.model @deepseek for", "nn.model attributes {a = " + "tuple<() -> " * 198 + "tuple<^() -> @deepseek for")],
+      "is nested too deeply, expected at most 200 levels")
+graph([('nn.output "logits" %logits : <tokens x vocab>', '^nn.output "logits" %h2 : <tokens x hidden>')],
+      "'nn.output' op output \"logits\" is '!nn.tensor<256 x 128>', expected f32 rows of vocab_size = 264 numbers")
+graph([('nn.output "mtp_logits_{k}"', '^nn.output "logits"')],
+      "'nn.output' op names an output 'logits' that is there already; give it another name")
 graph([(ADD, "// " + "{ ( [ <" * 100 + "\n    " + ADD),
        ('%table = nn.param "model.embed_tokens.weight"', '%table = ^nn.param "ema.{{{' + "{<([" * 100 + '"')],
       "'nn.param' op (C3) ", prefix=True)
@@ -145,7 +151,9 @@ graph([('%w = nn.param "weight" : <out x in>', '%w = ^nn.param "weight{" : <out 
       "'nn.param' op (C3) braces must hold expressions, found \"weight{\"")
 graph([("nn.model @deepseek for", "nn.model @deepseek ^fr")], "custom op 'nn.model' expected 'for'",
       place="model.mlir:5:20")
-graph([('nn.metric load "load"', '^nn.metric load "lo\\FFad"')], "'nn.metric' op holds a text that is no UTF-8")
+graph([('nn.metric load "load"', '^nn.metric load "lo\\FFad"'), ('nn.loss "mtp"', 'nn.loss "m\\FFtp"')],
+      "'nn.metric' op holds a text that is no UTF-8",
+      also=["model.mlir:299:5: error: 'nn.loss' op holds a text that is no UTF-8"])
 graph("", "expected one nn.model, found 0", place="model.mlir:1:1")
 graph("module {}\n", "expected one nn.model, found 0", place="model.mlir:1:1")
 graph("\0\0\0", "expected one nn.model, found 0", place="model.mlir:1:1")

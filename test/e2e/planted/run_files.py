@@ -47,13 +47,13 @@ case(RUN, [('"lr": 0.003', '^"lr": null')], "optimizer.lr: expected a number of 
 case(RUN, [('"lr": 0.003', '^"lr": "0.003"')], 'optimizer.lr: expected a number of 0 or more, found "0.003"')
 case(RUN, [('"lr": 0.003', '^"lr": [0.003]')], "optimizer.lr: expected a number of 0 or more, found [0.003]")
 case(RUN, [('"lr": 0.003', '^"lr": {"value": 1}')], "optimizer.lr: expected a number of 0 or more, found an object")
-case(RUN, [('"steps": 200', '^"steps": 200.0')], "train.steps: expected an integer of 0 or more, found 200.0")
-case(RUN, [('"steps": 200', '^"steps": "200"')], 'train.steps: expected an integer of 0 or more, found "200"')
+case(RUN, [('"steps": 200', '^"steps": 200.0')], "train.steps: expected an integer of 0 to 1000000000000000, found 200.0")
+case(RUN, [('"steps": 200', '^"steps": "200"')], 'train.steps: expected an integer of 0 to 1000000000000000, found "200"')
 for key, value in (("steps", 200), ("warmup_steps", 10)):
     section = "train" if key == "steps" else "optimizer"
     case(RUN, [(f'"{key}": {value}', f'^"{key}": 9223372036854775807')],
-         f"{section}.{key}: expected an integer of at most 1000000000000000, found 9223372036854775807")
-case(RUN, [('"steps": 200', '^"steps": true')], "train.steps: expected an integer of 0 or more, found true")
+         f"{section}.{key}: expected an integer of 0 to 1000000000000000, found 9223372036854775807")
+case(RUN, [('"steps": 200', '^"steps": true')], "train.steps: expected an integer of 0 to 1000000000000000, found true")
 case(RUN, [('"tokens": 256', '^"tokens": 2.5e2')], "batch.tokens: expected an integer of 1 or more, found 250.0")
 case(RUN, [('"seed": 1', '^"seed": -1')], "seed: expected an integer of 0 or more, found -1")
 case(RUN, [('"seed": 1', '^"seed": 1.5')], "seed: expected an integer of 0 or more, found 1.5")
@@ -94,9 +94,9 @@ case(RUN, [('"lr": 0.003', '^"lr": 1e300')],
 case(RUN, [('"lr": 0.003', '"lr": ^1e999')], "number 1e999 is too large")
 case(RUN, [('"eps": 1e-08', '^"eps": 0')], "optimizer.eps: expected a number of 1e-30 or more, found 0")
 case(RUN, [('"warmup_steps": 10', '^"warmup_steps": -10')],
-     "optimizer.warmup_steps: expected an integer of 0 or more, found -10")
+     "optimizer.warmup_steps: expected an integer of 0 to 1000000000000000, found -10")
 case(RUN, [('"steps": 200', '^"steps": 18446744073709551615')],
-     "train.steps: expected an integer of 0 to 9223372036854775807, found 18446744073709551615")
+     "train.steps: expected an integer of 0 to 1000000000000000, found 18446744073709551615")
 case(RUN, [('"sequence": 64', '^"sequence": 0')], "batch.sequence: expected an integer of 1 to 2147483647, found 0")
 case(RUN, [('"sequence": 64', '^"sequence": 1099511627776')],
      "batch.sequence: expected an integer of 1 to 2147483647, found 1099511627776")
@@ -124,7 +124,7 @@ warning(RUN, [('"sequence": 64', '^"sequence": 128')],
 # All errors of a file at once, those of the configuration in it too.
 case(RUN, [('"lr": 0.003', '^"lr": "x"'), ('"steps": 200', '"steps": -1'), ('"hidden_size": 128', '"hidden_size": 0')],
      'optimizer.lr: expected a number of 0 or more, found "x"',
-     also=["run.json:22:14: error: train.steps: expected an integer of 0 or more, found -1",
+     also=["run.json:22:14: error: train.steps: expected an integer of 0 to 1000000000000000, found -1",
            "run.json:6:5: error: model.hidden_size: expected an integer of 1 or more, found 0"])
 
 # JSON.

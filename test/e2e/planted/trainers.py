@@ -210,6 +210,12 @@ for name, option in (("kept", "--checkpoint kept"), ("events", "--tensorboard ev
     trainer(LINE, f"{TRAIN} --metrics {name} {option}", f"--metrics names '{name}', where the folder of "
             f"{option.split()[0]} goes; name another file with --metrics")
 
+trainer(LINE, f"{TRAIN} --metrics loop", "cannot write 'loop': Too many levels of symbolic links",
+        links={"loop": "loop"})
+for option in ("steps", "sample-length"):
+    trainer(LINE, f"train --{option} 1000000000000001", f"--{option} is '1000000000000001', expected a whole number of "
+            "at most 1000000000000000", status=2)
+
 # What a command writes must not take the place of what somebody needs.
 STEP = {"run/step-00000002/model.safetensors": lambda tensors: tensors.read_bytes()}
 EXPORT = "export --checkpoint run --folder "
@@ -231,6 +237,15 @@ trainer(CHECKPOINT, "probe --ids ids.safetensors --parameters run --out run/step
 trainer(CHECKPOINT, "probe --ids ids.safetensors --out kept.safetensors",
         "--out names 'kept.safetensors', which is a checkpoint; name another file",
         files={**IDS, "kept.safetensors": lambda tensors: tensors.read_bytes()})
+BESIDE = "stands there until it is whole; name another file to write"
+trainer(CHECKPOINT, "probe --ids out.partial --out out",
+        f"'out.partial' is read by this command, and 'out' {BESIDE}",
+        files={"out.partial": IDS["ids.safetensors"]})
+trainer(CHECKPOINT, "export --checkpoint out/config.json.partial --folder out",
+        f"'out/config.json.partial' is read by this command, and 'out/config.json' {BESIDE}",
+        files={"out/config.json.partial": lambda tensors: tensors.read_bytes()})
+trainer(CHECKPOINT, "probe --ids ids.safetensors --out fifo", "cannot write 'fifo': it is not a regular file",
+        files=IDS, shell="mkfifo fifo; {command}; status=$?; test -p fifo && rm fifo; exit $status")
 trainer(CHECKPOINT, f"{TRAIN} --initialize .", "there is no checkpoint in '.'; ", prefix=True)
 
 LACKS = f"{FILE} is a checkpoint and holds no"
@@ -282,6 +297,9 @@ trainer(MACHINE, f"{TRAIN} --checkpoint kept", "a checkpoint in 'kept' needs ", 
 IN_THE_WAY = {"kept/step-00000001.partial": b"", "kept/step-00000002.partial": b""}
 trainer(MACHINE, f"{TRAIN} --checkpoint kept --set train.checkpoint_every=1",
         "cannot make the checkpoint folder 'kept/step-00000002.partial': ", prefix=True, files=IN_THE_WAY)
+trainer(MACHINE, f"{TRAIN} --checkpoint kept", "cannot write checkpoints to 'kept': Permission denied; name another "
+        "folder with --checkpoint", files={"kept/b": b""},
+        shell=f"chmod 300 kept; {WITHOUT_RIGHTS}; status=$?; chmod 700 kept; exit $status")
 for what, folder in (("checkpoints", "--checkpoint kept/a"), ("event files", "--tensorboard kept/a")):
     trainer(MACHINE, f"{TRAIN} {folder}", f"cannot write {what} to 'kept/a': '", prefix=True, files={"kept/b": b""},
             shell=f"chmod 500 kept; {WITHOUT_RIGHTS}; status=$?; chmod 700 kept; exit $status")

@@ -7,6 +7,7 @@
 #include "test/unit/runtime/Support.h"
 
 #include <set>
+#include <sys/stat.h>
 
 namespace contraflow::base {
 
@@ -88,9 +89,29 @@ TEST(AtomicFile, ReportsWhatItCannotWrite) {
   EXPECT_CONTAINS(errorOf([&] { AtomicFile file(folder / "missing/x"); }), "cannot create");
   std::filesystem::create_directory(folder / "directory");
   std::filesystem::create_directory(folder / "directory/inside");
-  AtomicFile file(folder / "directory");
+  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
+  for (const char *name : {"directory", "pipe"})
+    EXPECT_EQ(errorOf([&] { AtomicFile file(folder / name); }),
+              "cannot write '" + (folder / name) + "': it is not a regular file");
+  AtomicFile file(folder / "late");
   file.write("x");
+  std::filesystem::create_directories(folder / "late/inside");
   EXPECT_CONTAINS(errorOf([&] { file.commit(); }), "cannot replace");
+}
+
+TEST(AtomicFile, SpoilsNothingThroughWhatStandsBesideIt) {
+  Folder folder;
+  std::string notes = folder.write("notes", "mine");
+  std::filesystem::create_symlink("notes", folder / "x.partial");
+  AtomicFile file(folder / "x");
+  file.write("new");
+  file.commit();
+  EXPECT_EQ(test::read(notes), "mine");
+  EXPECT_EQ(test::read(folder / "x"), "new");
+  std::filesystem::create_hard_link(notes, folder / "x.partial");
+  EXPECT_CONTAINS(errorOf([&] { AtomicFile::requireTarget(folder / "x", {notes}); }),
+                  "is read by this command, and '");
+  AtomicFile::requireTarget(folder / "x", {folder / "x"});
 }
 
 TEST(ReadFile, RefusesWhatIsNoFile) {

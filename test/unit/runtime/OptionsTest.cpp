@@ -81,7 +81,19 @@ TEST(Options, RefusesWhatItDoesNotKnow) {
   EXPECT_CONTAINS(errorFor({"--threads", "4097"}), "--threads is 4097, expected 4096 at most");
   EXPECT_CONTAINS(errorFor({"--threads", "99999999999"}), "--threads is 99999999999, expected 4096 at most");
   EXPECT_CONTAINS(errorFor({"--steps", "9223372036854775808"}),
-                  "--steps is '9223372036854775808', expected a whole number of at most 9223372036854775807");
+                  "--steps is '9223372036854775808', expected a whole number of at most 1000000000000000");
+  for (std::vector<std::string> before : {std::vector<std::string>{"--steps"},
+                                          {"--sample-length"},
+                                          {"generate", "--length"},
+                                          {"probe", "--steps"}}) {
+    before.push_back("1000000000000001");
+    EXPECT_CONTAINS(errorFor(before), "expected a whole number of at most 1000000000000000");
+  }
+  EXPECT_EQ(parseOptions({"--steps", "1000000000000000"}).steps, 1000000000000000);
+  for (const char *value : {"1e999", "1e-999", "1e39"})
+    EXPECT_CONTAINS(errorFor({"--temperature", value}), "expected a number that single precision holds");
+  for (const char *value : {"inf", "-1e999", "-1", "x"})
+    EXPECT_CONTAINS(errorFor({"--temperature", value}), "expected a finite number of 0 or more");
   EXPECT_CONTAINS(errorFor({"--seed", "18446744073709551616"}), "of at most 18446744073709551615");
   EXPECT_CONTAINS(errorFor({"--steps", "-9223372036854775809"}), "expected a whole number of 0 or more");
   EXPECT_CONTAINS(errorFor({"--steps", "1.5"}), "--steps is '1.5', expected a whole number of 0 or more");
@@ -116,6 +128,9 @@ TEST(Options, TakesAValueFromOnePlaceOnly) {
     std::string key(assignment, std::strchr(assignment, '='));
     EXPECT_EQ(errorFor({option, value, "--set", assignment}),
               text(option, " and --set ", key, " exclude each other"));
+    EXPECT_EQ(errorFor({option, value, "--set", assignment, text(key, "[0]=1"), assignment}),
+              text(option, " and --set ", key, " exclude each other"));
+    EXPECT_CONTAINS(errorFor({option, value, "--set", text(key, "[0]=1")}), "exclude each other");
     parseOptions({option, value, "--set", "optimizer.lr=1"});
     parseOptions({"--set", assignment});
   }

@@ -55,6 +55,9 @@ TEST(Settings, WritesWhatARunReallyHad) {
 
   EXPECT_EQ(settings.changesSince(written), std::vector<std::string>());
   EXPECT_EQ(settings.changesSince(run), std::vector<std::string>{"optimizer.lr is 0.25, it was 0.002"});
+  // Written before there was such a bound.
+  EXPECT_EQ(settings.changesSince(R"({"optimizer": {"lr": 1e300}})").front(),
+            "optimizer.lr is 0.25, it was 1e+300");
   // The number of steps shapes a cosine and nothing else.
   settings.schedule = "cosine";
   EXPECT_EQ(settings.changesSince(run).back(),

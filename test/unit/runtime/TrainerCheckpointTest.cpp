@@ -1,10 +1,11 @@
 //===- TrainerCheckpointTest.cpp - what a trainer saves and goes on from --===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/checkpoint/Folder.h"
 #include "test/unit/runtime/TrainerFixture.h"
 
+#include <atomic>
 #include <cmath>
 #include <csignal>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -14,7 +15,6 @@ namespace contraflow {
 namespace {
 
 using test::CommandResult;
-using test::Folder;
 
 class TrainerCheckpoints : public test::TrainerFixture {};
 
@@ -179,6 +179,41 @@ TEST_F(TrainerCheckpoints, SharesNoCheckpointFolder) {
   EXPECT_CONTAINS(result.text, "removed 'a/step-00000007.partial', which a run that was killed left");
   EXPECT_FALSE(std::filesystem::exists(folder / "a/step-00000007.partial"));
   EXPECT_TRUE(std::filesystem::exists(folder / "a/step-7.partial/mine"));
+}
+
+// Those that end take their folders away.
+TEST_F(TrainerCheckpoints, LocksTheFolderThatHasTheName) {
+  std::atomic<int> holders{0}, claims{0};
+  auto claimOften = [&] {
+    for (int i = 0; i < 300; ++i) {
+      checkpoint::Folder shared(folder / "shared", [](const std::string &) {});
+      std::string error = test::errorOf([&] { shared.claim(); });
+      if (error.find("another trainer") != std::string::npos)
+        continue;
+      EXPECT_EQ(error, "no error");
+      ++claims;
+      EXPECT_EQ(++holders, 1);
+      EXPECT_TRUE(std::filesystem::exists(folder / "shared"));
+      --holders;
+    }
+  };
+  std::thread first(claimOften), second(claimOften);
+  claimOften();
+  first.join();
+  second.join();
+  EXPECT_GT(claims, 0);
+}
+
+TEST_F(TrainerCheckpoints, ResumesARunOfAsManyStepsAsThereMayBe) {
+  const std::string most = std::to_string(abi::kMaxCount), arguments = "--data text --sample-length 0 ";
+  EXPECT_CONTAINS(run("--data none --steps " + std::to_string(abi::kMaxCount + 1)).text,
+                  "expected a whole number of at most " + most);
+  pid_t child = start("--data text --steps " + most);
+  kill(child, SIGTERM);
+  EXPECT_EQ(exitStatusOf(child), 130);
+  std::string step = std::to_string(abi::stateOf(abi::SafetensorsFile(newest("a")))->step);
+  CommandResult result = run(arguments + "--resume a --steps " + step);
+  EXPECT_EQ(result.code, 0) << result.text;
 }
 
 TEST_F(TrainerCheckpoints, TakesANewCheckpointFolderWhenItStarts) {
@@ -372,12 +407,6 @@ TEST_F(TrainerCheckpoints, GoesOnWhenACheckpointDoesNotFit) {
     rlimit limit = {bytes, RLIM_INFINITY};
     EXPECT_EQ(prlimit(process, RLIMIT_FSIZE, &limit, nullptr), 0);
   };
-  auto waitFor = [](const std::function<bool()> &isThere) {
-    auto begin = std::chrono::steady_clock::now();
-    while (!isThere() && std::chrono::steady_clock::now() - begin < std::chrono::seconds(60))
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    EXPECT_TRUE(isThere());
-  };
   auto countWarnings = [&] {
     std::string text = test::read(folder / "out"), warning = "has no checkpoint: cannot write 'a/step-";
     int count = 0;
@@ -385,18 +414,24 @@ TEST_F(TrainerCheckpoints, GoesOnWhenACheckpointDoesNotFit) {
       ++count;
     return count;
   };
-  pid_t child = start("--data text --steps 10000000 --set train.checkpoint_every=20");
+  // A checkpoint has some bytes more. The limit is that of `out`, too, which must not be full of lines by
+  // then.
+  constexpr rlim_t kTooFew = 790'000;
+  pid_t child = start("--data text --steps 10000000 --set train.checkpoint_every=20 train.log_every=100000");
   waitFor([&] { return !stepsIn("a").empty(); });
-  limitFiles(child, 100 << 10);
+  limitFiles(child, kTooFew);
   waitFor([&] { return countWarnings() >= 2; });
   std::string kept = stepsIn("a"), bytes = test::read(newest("a"));
+  waitFor([&] { return countWarnings() >= 4; });
+  EXPECT_EQ(stepsIn("a"), kept);
+  EXPECT_TRUE(test::read(newest("a")) == bytes);
   EXPECT_NO_THROW(abi::verifyChecksums(abi::SafetensorsFile(newest("a"))));
   // There is room again.
   limitFiles(child, RLIM_INFINITY);
   waitFor([&] { return stepsIn("a") != kept; });
   // The last one has to be written; a warning says that there are steps to lose.
   int warnings = countWarnings();
-  limitFiles(child, 100 << 10);
+  limitFiles(child, kTooFew);
   waitFor([&] { return countWarnings() > warnings; });
   kill(child, SIGTERM);
   EXPECT_EQ(exitStatusOf(child), 1);

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
+#include <functional>
 #include <regex>
 #include <thread>
 
@@ -60,19 +61,23 @@ protected:
     if (child == 0) {
       // Where the tests began ignoring it, as nohup makes them, a trainer would too.
       std::signal(SIGHUP, SIG_DFL);
-      std::string command = "cd " + folder.path.string() +
-                            " && exec ./trainer --sample-length 0 --checkpoint a --metrics a.json " +
-                            arguments + " > out 2>&1";
+      std::string command =
+          "cd " + folder.path.string() + " && exec ./trainer --checkpoint a --metrics a.json " + arguments +
+          (arguments.find("--sample-length") == std::string::npos ? " --sample-length 0" : "") +
+          " > out 2>&1";
       execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
       _exit(99);
     }
-    auto begin = std::chrono::steady_clock::now();
-    auto isBegun = [&] {
-      return std::filesystem::exists(folder / "a.json") && !read(folder / "a.json").empty();
-    };
-    while (!isBegun() && std::chrono::steady_clock::now() - begin < std::chrono::seconds(60))
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    waitFor([&] { return std::filesystem::exists(folder / "a.json") && !read(folder / "a.json").empty(); });
     return child;
+  }
+
+  /// Fails where it is not so within a minute.
+  static void waitFor(const std::function<bool()> &isThere) {
+    auto begin = std::chrono::steady_clock::now();
+    while (!isThere() && std::chrono::steady_clock::now() - begin < std::chrono::seconds(60))
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_TRUE(isThere());
   }
 
   /// As a shell tells it.

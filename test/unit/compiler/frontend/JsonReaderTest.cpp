@@ -46,6 +46,9 @@ TEST(JsonReader, NamesANumberThatNoDoubleHolds) {
 
 TEST(JsonReader, RefusesAKeyThatIsThereTwice) {
   EXPECT_EQ(getError("{\"a\": 1,\n \"a\": 2}"), "x.json:2:2: error: key 'a' is there twice");
+  // What is in the first is not in the second.
+  EXPECT_EQ(getError("{\"a\": {\"b\": 1},\n \"a\": {\"b\": 2}}"),
+            "x.json:2:2: error: key 'a' is there twice");
   // A slash in a key is no path.
   JsonDiagnostics diagnostics;
   EXPECT_TRUE(JsonDocument::parse("x.json", "{\"a/b\": 1, \"a\": {\"b\": 2}}", diagnostics));

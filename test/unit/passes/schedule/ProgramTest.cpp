@@ -57,8 +57,9 @@ protected:
   }
 
   OwningOpRef<ModuleOp> build(int64_t microBatches) {
-    std::string text = "module attributes {nn.batch = 1 : i64, nn.seq = 4 : i64, nn.micro_batches = " +
-                       std::to_string(microBatches) + " : i64} {" + kModel + "}";
+    std::string text =
+        "module attributes {nn.batch = 1 : i64, nn.seq = 4 : i64, nn.vocab = 8 : i64, nn.micro_batches = " +
+        std::to_string(microBatches) + " : i64} {" + kModel + "}";
     OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, context.get());
     PassManager passes(context.get());
     for (const PhasePipeline &phase : getPhasePipelines())
