@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialects/RegisterAll.h"
 
+#include "dialects/comm/Comm.h"
 #include "dialects/nn/NN.h"
 #include "dialects/pipe/Pipe.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -15,7 +16,8 @@
 #include "mlir/IR/DialectRegistry.h"
 
 void contraflow::registerAllDialects(mlir::DialectRegistry &registry) {
-  registry.insert<nn::NNDialect, pipe::PipeDialect, mlir::arith::ArithDialect, mlir::cf::ControlFlowDialect,
-                  mlir::func::FuncDialect, mlir::LLVM::LLVMDialect, mlir::math::MathDialect,
-                  mlir::memref::MemRefDialect, mlir::scf::SCFDialect, mlir::vector::VectorDialect>();
+  registry.insert<comm::CommDialect, nn::NNDialect, pipe::PipeDialect, mlir::arith::ArithDialect,
+                  mlir::cf::ControlFlowDialect, mlir::func::FuncDialect, mlir::LLVM::LLVMDialect,
+                  mlir::math::MathDialect, mlir::memref::MemRefDialect, mlir::scf::SCFDialect,
+                  mlir::vector::VectorDialect>();
 }

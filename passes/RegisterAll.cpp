@@ -9,10 +9,12 @@
 #include "passes/lowering/common/Passes.h"
 #include "passes/lowering/cpu/Passes.h"
 #include "passes/memory/Passes.h"
+#include "passes/parallel/Passes.h"
 #include "passes/schedule/Passes.h"
 
 void contraflow::registerAllPasses() {
   autodiff::registerAutodiffPasses();
+  parallel::registerParallelPasses();
   fusion::registerFusionPasses();
   schedule::registerSchedulePasses();
   memory::registerMemoryPasses();

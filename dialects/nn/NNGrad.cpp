@@ -46,13 +46,14 @@ Value LinearOp::buildWeightGrad(OpBuilder &builder, unsigned, ValueRange resultG
 
 LogicalResult GroupedLinearOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                                MutableArrayRef<Value> operandGrads) {
-  operandGrads[0] =
-      GroupedLinearInputGradOp::create(builder, getLoc(), resultGrads[0], getWeight(), getRouting());
+  operandGrads[0] = GroupedLinearInputGradOp::create(builder, getLoc(), resultGrads[0], getWeight(),
+                                                     getRouting(), getChoicesAttr());
   return success();
 }
 
 Value GroupedLinearOp::buildWeightGrad(OpBuilder &builder, unsigned, ValueRange resultGrads) {
-  return GroupedLinearWeightGradOp::create(builder, getLoc(), resultGrads[0], getInput(), getRouting());
+  return GroupedLinearWeightGradOp::create(builder, getLoc(), resultGrads[0], getInput(), getRouting(),
+                                           getChoicesAttr());
 }
 
 //===----------------------------------------------------------------------===//
@@ -234,15 +235,16 @@ LogicalResult RouteOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrad
 LogicalResult PermuteOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                          MutableArrayRef<Value> operandGrads) {
   operandGrads[0] = PermuteInputGradOp::create(builder, getLoc(), getInput().getType(), resultGrads[0],
-                                               getRouting(), getTopKAttr());
+                                               getRouting(), getTopKAttr(), getRoomAttr());
   return success();
 }
 
 LogicalResult UnpermuteOp::buildInputGrads(OpBuilder &builder, ValueRange resultGrads,
                                            MutableArrayRef<Value> operandGrads) {
-  operandGrads[0] = UnpermuteRowsGradOp::create(builder, getLoc(), resultGrads[0], getRouting(), getGates());
+  operandGrads[0] =
+      UnpermuteRowsGradOp::create(builder, getLoc(), resultGrads[0], getRouting(), getGates(), getRoomAttr());
   operandGrads[2] = UnpermuteGatesGradOp::create(builder, getLoc(), getGates().getType(), resultGrads[0],
-                                                 getInput(), getRouting());
+                                                 getInput(), getRouting(), getRoomAttr());
   return success();
 }
 

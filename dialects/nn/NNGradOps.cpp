@@ -30,8 +30,8 @@ LogicalResult LinearWeightGradOp::verify() {
 
 LogicalResult GroupedLinearInputGradOp::verify() {
   return verifyGroupedProduct(*this, "columns of grad", getDim(getGrad(), 1), "dimension 1 of weight",
-                              getDim(getWeight(), 1), getDim(getRouting(), 0), getDim(getGrad(), 0),
-                              getDim(getWeight(), 0));
+                              getDim(getWeight(), 1), getDim(getRouting(), 0), getChoicesAttr(),
+                              getDim(getGrad(), 0), getDim(getWeight(), 0));
 }
 
 LogicalResult GroupedLinearWeightGradOp::verify() {
@@ -144,8 +144,9 @@ LogicalResult RouteInputGradOp::verify() {
     return check.error(2) << "the gradient of the scores must have their type, found "
                           << getScoresGrad().getType() << " and " << getScores().getType();
   // route_input_grad_c3
+  ExprAttr choices = multiplyDims(tokens, topK);
   if (failed(check.equal(3, "elements of routing", getDim(getRouting(), 0), "3 * rows + experts + 1",
-                         getRoutingSize(multiplyDims(tokens, topK), experts))))
+                         getRoutingSize(choices, choices, experts))))
     return failure();
   // route_input_grad_c4
   return failure(failed(check.oneOf(4, "score", getScore(), {"sigmoid", "softmax"})) ||
@@ -156,8 +157,8 @@ LogicalResult RouteInputGradOp::verify() {
 LogicalResult PermuteInputGradOp::verify() {
   Check check(*this);
   // permute_input_grad_c1
-  if (failed(check.equal(1, "rows of grad", getDim(getGrad(), 0), "rows of output times top_k",
-                         multiplyDims(getDim(getOutput(), 0), getTopK()))))
+  if (failed(verifyRows(*this, 1, "rows of grad", getDim(getGrad(), 0), "rows of output times top_k",
+                        multiplyDims(getDim(getOutput(), 0), getTopK()), getRoomAttr())))
     return failure();
   // permute_input_grad_c2
   return check.equal(2, "columns of grad", getDim(getGrad(), 1), "columns of output", getDim(getOutput(), 1));
@@ -181,8 +182,8 @@ LogicalResult UnpermuteGatesGradOp::verify() {
   // unpermute_gates_grad_c2
   if (failed(check.equal(2, "rows of output", getDim(getOutput(), 0), "rows of grad", getDim(getGrad(), 0))))
     return failure();
-  return check.equal(2, "rows of rows", getDim(getRows(), 0), "elements of output",
-                     multiplyDims(getDim(getOutput(), 0), getDim(getOutput(), 1)));
+  return verifyRows(*this, 2, "rows of rows", getDim(getRows(), 0), "elements of output",
+                    multiplyDims(getDim(getOutput(), 0), getDim(getOutput(), 1)), getRoomAttr());
 }
 
 LogicalResult BalanceLossInputGradOp::verify() {

@@ -75,10 +75,10 @@ def NN_LinearWeightGradOp : NN_ComputeOp<"linear_weight_grad", ["weight_grad"], 
 }
 
 def NN_GroupedLinearInputGradOp
-    : NN_ComputeOp<"grouped_linear_input_grad", ["input_grad"], [InferTypeOpAdaptor, NN_Cost]> {
+    : NN_ComputeOp<"grouped_linear_input_grad", ["input_grad"], [InferTypeOpAdaptor, NN_Cost, NN_RoutedOp]> {
   let summary = "gradient of the input of nn.grouped_linear";
   let description = [{
-    `output[r, :] = weight[e]^T * grad[r, :]` for the rows r of expert e.
+    `output[r, :] = weight[e]^T * grad[r, :]` for the rows r of expert e. `choices` as in `nn.grouped_linear`.
 
     ```mlir
     %d = nn.grouped_linear_input_grad %grad, %w, %routing
@@ -87,21 +87,23 @@ def NN_GroupedLinearInputGradOp
 
     Constraints:
     - (C1) `dim(grad, 1) == dim(weight, 1)`
-    - (C2) `dim(routing, 0) == 3*dim(grad, 0) + dim(weight, 0) + 1`
+    - (C2) `dim(routing, 0) == 2*choices + dim(grad, 0) + dim(weight, 0) + 1`; choices are `dim(grad, 0)` if left out
     - (C3) output is `<dim(grad, 0) x dim(weight, 2)>`
   }];
-  let arguments = (ins NN_Matrix:$grad, NN_Stack:$weight, NN_Ids:$routing);
+  let arguments = (ins NN_Matrix:$grad, NN_Stack:$weight, NN_Ids:$routing, OptionalAttr<NN_ExprAttr>:$choices);
   let results = (outs NN_Matrix:$output);
-  let assemblyFormat = "$grad `,` $weight `,` $routing " #
+  let assemblyFormat = "$grad `,` $weight `,` $routing " # NN_OptionalArg<"choices">.text #
                        NN_Functional<["grad", "weight", "routing"], ["output"]>.text;
+  let extraClassDeclaration = NN_RoutedDecl<"Choices", "", "", "0", "1">.text;
   let hasVerifier = 1;
 }
 
 def NN_GroupedLinearWeightGradOp
-    : NN_ComputeOp<"grouped_linear_weight_grad", ["weight_grad"], [InferTypeOpAdaptor, NN_Cost]> {
+    : NN_ComputeOp<"grouped_linear_weight_grad", ["weight_grad"], [InferTypeOpAdaptor, NN_Cost, NN_RoutedOp]> {
   let summary = "gradient of the weight of nn.grouped_linear";
   let description = [{
-    `output[e] = sum over the rows r of expert e of grad[r, :]^T * input[r, :]`; zeros for an expert without rows.
+    `output[e] = sum over the rows r of expert e of grad[r, :]^T * input[r, :]`; zeros for an expert without rows. `choices`
+    as in `nn.grouped_linear`.
 
     ```mlir
     %d = nn.grouped_linear_weight_grad %grad, %x, %routing
@@ -110,12 +112,13 @@ def NN_GroupedLinearWeightGradOp
 
     Constraints:
     - (C1) `dim(grad, 0) == dim(input, 0)`
-    - (C2) output is `<dim(routing, 0) - 3*dim(grad, 0) - 1 x dim(grad, 1) x dim(input, 1)>`
+    - (C2) output is `<dim(routing, 0) - 2*choices - dim(grad, 0) - 1 x dim(grad, 1) x dim(input, 1)>`; choices are `dim(grad, 0)` if left out
   }];
-  let arguments = (ins NN_Matrix:$grad, NN_Matrix:$input, NN_Ids:$routing);
+  let arguments = (ins NN_Matrix:$grad, NN_Matrix:$input, NN_Ids:$routing, OptionalAttr<NN_ExprAttr>:$choices);
   let results = (outs NN_Stack:$output);
-  let assemblyFormat = "$grad `,` $input `,` $routing " #
+  let assemblyFormat = "$grad `,` $input `,` $routing " # NN_OptionalArg<"choices">.text #
                        NN_Functional<["grad", "input", "routing"], ["output"]>.text;
+  let extraClassDeclaration = NN_RoutedDecl<"Choices", "", "", "", "", "0">.text;
   let hasVerifier = 1;
 }
 
@@ -404,30 +407,31 @@ def NN_RouteInputGradOp : NN_ComputeOp<"route_input_grad", ["logits_grad"],
   let hasVerifier = 1;
 }
 
-def NN_PermuteInputGradOp : NN_ComputeOp<"permute_input_grad", ["input_grad"], [NN_Cost]> {
+def NN_PermuteInputGradOp : NN_ComputeOp<"permute_input_grad", ["input_grad"], [NN_Cost, NN_RoutedOp]> {
   let summary = "gradient of the input of nn.permute: the sum of a token's rows";
   let description = [{
-    `output[t, :] = sum over k of grad[row of t*K + k, :]`, k from 0 upwards.
+    `output[t, :] = sum over k of grad[row of t*K + k, :]`, k from 0 upwards. `room` as in `nn.permute`.
 
     ```mlir
     %d = nn.permute_input_grad %grad, %routing top_k(2) : (<256 x 16>, <777 : i32>) -> <128 x 16>
     ```
 
     Constraints:
-    - (C1) `dim(grad, 0) == dim(output, 0) * top_k`
+    - (C1) `dim(grad, 0) == dim(output, 0) * top_k`, or `room`
     - (C2) `dim(grad, 1) == dim(output, 1)`
   }];
-  let arguments = (ins NN_Matrix:$grad, NN_Ids:$routing, NN_ExprAttr:$top_k);
+  let arguments = (ins NN_Matrix:$grad, NN_Ids:$routing, NN_ExprAttr:$top_k, OptionalAttr<NN_ExprAttr>:$room);
   let results = (outs NN_Matrix:$output);
-  let assemblyFormat = "$grad `,` $routing " # NN_Arg<"top_k">.text #
+  let assemblyFormat = "$grad `,` $routing " # NN_Arg<"top_k">.text # NN_OptionalArg<"room">.text #
                        NN_Functional<["grad", "routing"], ["output"]>.text;
+  let extraClassDeclaration = NN_RoutedDecl<"Room", "", "0">.text;
   let hasVerifier = 1;
 }
 
-def NN_UnpermuteRowsGradOp : NN_ComputeOp<"unpermute_rows_grad", ["rows_grad"], [InferTypeOpAdaptor, NN_Cost]> {
+def NN_UnpermuteRowsGradOp : NN_ComputeOp<"unpermute_rows_grad", ["rows_grad"], [InferTypeOpAdaptor, NN_Cost, NN_RoutedOp]> {
   let summary = "gradient of the rows of nn.unpermute";
   let description = [{
-    `output[row of t*K + k, :] = gates[t, k] * grad[t, :]`.
+    `output[row of t*K + k, :] = gates[t, k] * grad[t, :]`. `room` as in `nn.permute`.
 
     ```mlir
     %d = nn.unpermute_rows_grad %grad, %routing, %gates : (<128 x 16>, <777 : i32>, <128 x 2>) -> <256 x 16>
@@ -435,19 +439,20 @@ def NN_UnpermuteRowsGradOp : NN_ComputeOp<"unpermute_rows_grad", ["rows_grad"], 
 
     Constraints:
     - (C1) `dim(grad, 0) == dim(gates, 0)`
-    - (C2) output is `<dim(gates, 0)*dim(gates, 1) x dim(grad, 1)>`
+    - (C2) output is `<dim(gates, 0)*dim(gates, 1) x dim(grad, 1)>`, or `<room x dim(grad, 1)>`
   }];
-  let arguments = (ins NN_Matrix:$grad, NN_Ids:$routing, NN_Matrix:$gates);
+  let arguments = (ins NN_Matrix:$grad, NN_Ids:$routing, NN_Matrix:$gates, OptionalAttr<NN_ExprAttr>:$room);
   let results = (outs NN_Matrix:$output);
-  let assemblyFormat = "$grad `,` $routing `,` $gates " #
+  let assemblyFormat = "$grad `,` $routing `,` $gates " # NN_OptionalArg<"room">.text #
                        NN_Functional<["grad", "routing", "gates"], ["output"]>.text;
+  let extraClassDeclaration = NN_RoutedDecl<"Room", "0, 2", "", "0">.text;
   let hasVerifier = 1;
 }
 
-def NN_UnpermuteGatesGradOp : NN_ComputeOp<"unpermute_gates_grad", ["gates_grad"], [NN_Cost]> {
+def NN_UnpermuteGatesGradOp : NN_ComputeOp<"unpermute_gates_grad", ["gates_grad"], [NN_Cost, NN_RoutedOp]> {
   let summary = "gradient of the gates of nn.unpermute";
   let description = [{
-    `output[t, k] = sum over columns of grad[t, :] * rows[row of t*K + k, :]`.
+    `output[t, k] = sum over columns of grad[t, :] * rows[row of t*K + k, :]`. `room` as in `nn.permute`: zero for choices without a row.
 
     ```mlir
     %d = nn.unpermute_gates_grad %grad, %rows, %routing : (<128 x 16>, <256 x 16>, <777 : i32>) -> <128 x 2>
@@ -455,12 +460,13 @@ def NN_UnpermuteGatesGradOp : NN_ComputeOp<"unpermute_gates_grad", ["gates_grad"
 
     Constraints:
     - (C1) `dim(grad, 1) == dim(rows, 1)`
-    - (C2) `dim(output, 0) == dim(grad, 0)` and `dim(rows, 0) == dim(output, 0) * dim(output, 1)`
+    - (C2) `dim(output, 0) == dim(grad, 0)` and `dim(rows, 0) == dim(output, 0) * dim(output, 1)`, or `room`
   }];
-  let arguments = (ins NN_Matrix:$grad, NN_Matrix:$rows, NN_Ids:$routing);
+  let arguments = (ins NN_Matrix:$grad, NN_Matrix:$rows, NN_Ids:$routing, OptionalAttr<NN_ExprAttr>:$room);
   let results = (outs NN_Matrix:$output);
-  let assemblyFormat = "$grad `,` $rows `,` $routing " #
+  let assemblyFormat = "$grad `,` $rows `,` $routing " # NN_OptionalArg<"room">.text #
                        NN_Functional<["grad", "rows", "routing"], ["output"]>.text;
+  let extraClassDeclaration = NN_RoutedDecl<"Room", "0", "0">.text;
   let hasVerifier = 1;
 }
 

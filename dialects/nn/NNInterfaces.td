@@ -72,6 +72,30 @@ def NN_CostOp : OpInterface<"CostOp"> {
   ];
 }
 
+def NN_RoutedOp : OpInterface<"RoutedOp"> {
+  let cppNamespace = "::contraflow::nn";
+  let description = [{
+    An operation that reads a routing table (`nn.route`): its operands and results lie by token, by row, or by expert. Where experts
+    are spread over ranks, what lies by token travels, what lies by row is as long as there is room, and what lies by expert is this
+    rank's share.
+  }];
+  let methods = [
+    InterfaceMethod<"The routing table.", "::mlir::OpOperand &", "getTable">,
+    InterfaceMethod<"Numbers of operands with a row per token.", "::llvm::SmallVector<unsigned>", "getTokenOperands",
+      (ins), "", "return {};">,
+    InterfaceMethod<"Numbers of results with a row per token.", "::llvm::SmallVector<unsigned>", "getTokenResults",
+      (ins), "", "return {};">,
+    InterfaceMethod<"Numbers of results with a row per choice.", "::llvm::SmallVector<unsigned>", "getRowResults",
+      (ins), "", "return {};">,
+    InterfaceMethod<"Numbers of operands whose first dimension are experts.", "::llvm::SmallVector<unsigned>",
+      "getExpertOperands", (ins), "", "return {};">,
+    InterfaceMethod<"Numbers of results whose first dimension are experts.", "::llvm::SmallVector<unsigned>",
+      "getExpertResults", (ins), "", "return {};">,
+    InterfaceMethod<"Says that the table is one of several ranks', of so many choices, with room for so many rows.", "void",
+      "setLocalTable", (ins "::contraflow::nn::ExprAttr":$choices, "::contraflow::nn::ExprAttr":$room)>,
+  ];
+}
+
 def NN_KernelizableOp : OpInterface<"KernelizableOp"> {
   let cppNamespace = "::contraflow::nn";
   let description = [{ How an operation is said in kernels. }];

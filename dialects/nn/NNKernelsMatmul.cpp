@@ -20,8 +20,10 @@ KernelBuilder groupedMatmul(Operation *op, OpBuilder &builder, RaggedKind ragged
                        GroupedMatmulAnchorAttr::get(op->getContext(), ragged), domain);
 }
 
-/// The offsets of the experts stand at the end of a routing table of `rows` rows.
-void offsets(KernelBuilder &k, Value routing, int64_t rows) { k.input(routing, {k.d(0) + 3 * rows}); }
+/// The offsets of the experts stand at the end of a routing table.
+void offsets(KernelBuilder &k, Value routing, int64_t experts) {
+  k.input(routing, {k.d(0) + (shapeOf(routing)[0] - experts - 1)});
+}
 
 } // namespace
 
@@ -74,7 +76,7 @@ LogicalResult GroupedLinearOp::buildKernels(OpBuilder &builder, Replacements &re
   KernelBuilder k = groupedMatmul(*this, builder, RaggedKind::rows, {weight[0], rows, weight[1], weight[2]});
   k.input(getInput(), {k.d(1), k.d(3)});
   k.input(getWeight(), {k.d(0), k.d(2), k.d(3)});
-  offsets(k, getRouting(), rows);
+  offsets(k, getRouting(), weight[0]);
   k.result({rows, weight[1]}, {k.d(1), k.d(2)});
   replacements.push_back(k.build().getResult(0));
   return success();
@@ -106,7 +108,7 @@ LogicalResult GroupedLinearInputGradOp::buildKernels(OpBuilder &builder, Replace
   KernelBuilder k = groupedMatmul(*this, builder, RaggedKind::rows, {weight[0], rows, weight[2], weight[1]});
   k.input(getGrad(), {k.d(1), k.d(3)});
   k.input(getWeight(), {k.d(0), k.d(3), k.d(2)});
-  offsets(k, getRouting(), rows);
+  offsets(k, getRouting(), weight[0]);
   k.result({rows, weight[2]}, {k.d(1), k.d(2)});
   replacements.push_back(k.build().getResult(0));
   return success();
@@ -119,7 +121,7 @@ LogicalResult GroupedLinearWeightGradOp::buildKernels(OpBuilder &builder, Replac
       groupedMatmul(*this, builder, RaggedKind::reduction, {output[0], output[1], output[2], rows});
   k.input(getGrad(), {k.d(3), k.d(1)});
   k.input(getInput(), {k.d(3), k.d(2)});
-  offsets(k, getRouting(), rows);
+  offsets(k, getRouting(), output[0]);
   k.result(output, {k.d(0), k.d(1), k.d(2)});
   replacements.push_back(k.build().getResult(0));
   return success();

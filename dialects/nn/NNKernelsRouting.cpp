@@ -1,9 +1,10 @@
 //===- NNKernelsRouting.cpp - kernels of mixture-of-experts operations ----===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Rows of a routing table of T * K rows and E experts (see nn.route): [0, TK) expert of t*K + k,
-// [TK, 2TK) row of t*K + k, [2TK, 3TK) t*K + k of a row, then E + 1 offsets. Sums over the K choices of a
-// token are unrolled: each choice is a gathered operand.
+// A routing table of T * K choices, R rows and E experts (see nn.route; there R is T * K): [0, TK) expert of
+// t*K + k, [TK, 2TK) row of t*K + k, [2TK, 2TK + R) t*K + k of a row, then E + 1 offsets. Choices and rows
+// that do not exist are negative, which kernels read as zero. Sums over the K choices of a token are
+// unrolled: each choice is a gathered operand.
 //===----------------------------------------------------------------------===//
 #include "dialects/nn/KernelBuilder.h"
 
@@ -27,8 +28,8 @@ SmallVector<int64_t> choiceRows(KernelBuilder &k, Value routing, int64_t tokens,
 }
 
 /// t*K + k of row d0, an i32 input.
-int64_t sourceOfRow(KernelBuilder &k, Value routing, int64_t rows) {
-  return k.input(routing, {k.d(0) + 2 * rows});
+int64_t sourceOfRow(KernelBuilder &k, Value routing, int64_t choices) {
+  return k.input(routing, {k.d(0) + 2 * choices});
 }
 
 Scalar softmax(Scalar x) {
@@ -118,8 +119,9 @@ LogicalResult RouteInputGradOp::buildKernels(OpBuilder &builder, Replacements &r
 LogicalResult PermuteOp::buildKernels(OpBuilder &builder, Replacements &replacements) {
   SmallVector<int64_t> shape = shapeOf(getOutput());
   KernelBuilder k(builder, getLoc(), "permute", shape);
-  int64_t source = sourceOfRow(k, getRouting(), shape[0]);
-  k.input(getInput(), {k.s(0).floorDiv(getInt(getTopK())), k.d(1)}, {source});
+  int64_t topK = getInt(getTopK());
+  int64_t source = sourceOfRow(k, getRouting(), rowsOf(getInput()) * topK);
+  k.input(getInput(), {k.s(0).floorDiv(topK), k.d(1)}, {source});
   k.result(shape, {k.d(0), k.d(1)});
   KernelOp kernel = k.build([](Region &, ArrayRef<Scalar> in) -> Scalars { return {in[1]}; });
   replacements.push_back(kernel.getResult(0));
@@ -166,7 +168,7 @@ LogicalResult UnpermuteRowsGradOp::buildKernels(OpBuilder &builder, Replacements
   SmallVector<int64_t> shape = shapeOf(getOutput());
   int64_t topK = columnsOf(getGates());
   KernelBuilder k(builder, getLoc(), "unpermute_rows_grad", shape);
-  int64_t source = sourceOfRow(k, getRouting(), shape[0]);
+  int64_t source = sourceOfRow(k, getRouting(), rowsOf(getGates()) * topK);
   k.input(getGrad(), {k.s(0).floorDiv(topK), k.d(1)}, {source});
   k.input(getGates(), {k.s(0).floorDiv(topK), k.s(0) % topK}, {source});
   k.result(shape, {k.d(0), k.d(1)});

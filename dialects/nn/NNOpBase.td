@@ -132,6 +132,22 @@ defvar NN_PartialCost = DeclareOpInterfaceMethods<NN_CostOp, ["getBytesRead"]>;
 defvar NN_Gradient = DeclareOpInterfaceMethods<NN_DifferentiableOp>;
 defvar NN_WeightGradient = DeclareOpInterfaceMethods<NN_DifferentiableOp, ["buildWeightGrad"]>;
 
+/// An operation over a routing table, by where its operands and results lie; lists of numbers as C++ text.
+class NN_RoutedDecl<string attribute, string tokenOperands = "", string tokenResults = "", string rowResults = "",
+                    string expertOperands = "", string expertResults = ""> {
+  string text = [{
+    ::mlir::OpOperand &getTable() { return getRoutingMutable(); }
+    ::llvm::SmallVector<unsigned> getTokenOperands() { return }] # "{" # tokenOperands # "}" # [{; }
+    ::llvm::SmallVector<unsigned> getTokenResults() { return }] # "{" # tokenResults # "}" # [{; }
+    ::llvm::SmallVector<unsigned> getRowResults() { return }] # "{" # rowResults # "}" # [{; }
+    ::llvm::SmallVector<unsigned> getExpertOperands() { return }] # "{" # expertOperands # "}" # [{; }
+    ::llvm::SmallVector<unsigned> getExpertResults() { return }] # "{" # expertResults # "}" # [{; }
+    void setLocalTable(::contraflow::nn::ExprAttr choices, ::contraflow::nn::ExprAttr room) {
+      set}] # attribute # "Attr(" # !tolower(attribute) # ");" # [{
+    }
+  }];
+}
+
 /// Operand 1 is a weight.
 class NN_WeightDecl<bit deferrable> {
   string text = [{

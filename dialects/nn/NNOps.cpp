@@ -157,7 +157,7 @@ CONTRAFLOW_INFER(RouteOp) {
     return failure();
   ExprAttr tokens = logits[0], experts = logits[1], one = ExprAttr::getConstant(context, 1);
   ExprAttr topK = multiplyDims(adaptor.getTopKAttr(), one);
-  ExprAttr routing = getRoutingSize(multiplyDims(tokens, topK), experts);
+  ExprAttr rows = multiplyDims(tokens, topK), routing = getRoutingSize(rows, rows, experts);
   return failure(failed(infer(types, {tokens, topK})) || failed(infer(types, {tokens, experts})) ||
                  failed(infer(types, {routing}, IntegerType::get(context, 32))) ||
                  failed(infer(types, {experts})));
@@ -165,7 +165,10 @@ CONTRAFLOW_INFER(RouteOp) {
 
 CONTRAFLOW_INFER(PermuteOp) {
   ArrayRef<ExprAttr> input = getShape(adaptor.getInput(), 2);
-  return input.empty() ? failure() : infer(types, {multiplyDims(input[0], adaptor.getTopKAttr()), input[1]});
+  if (input.empty())
+    return failure();
+  ExprAttr choices = multiplyDims(input[0], adaptor.getTopKAttr());
+  return infer(types, {adaptor.getRoom().value_or(choices), input[1]});
 }
 
 CONTRAFLOW_INFER(UnpermuteOp) {
@@ -193,14 +196,17 @@ CONTRAFLOW_INFER(GroupedLinearWeightGradOp) {
   ArrayRef<ExprAttr> routing = getShape(adaptor.getRouting(), 1);
   if (grad.empty() || input.empty() || routing.empty())
     return failure();
-  ExprAttr fixed = getRoutingSize(grad[0], ExprAttr::getConstant(context, 0));
+  ExprAttr choices = adaptor.getChoices().value_or(grad[0]);
+  ExprAttr fixed = getRoutingSize(choices, grad[0], ExprAttr::getConstant(context, 0));
   return infer(types, {subtractDims(routing[0], fixed), grad[1], input[1]});
 }
 
 CONTRAFLOW_INFER(UnpermuteRowsGradOp) {
   ArrayRef<ExprAttr> grad = getShape(adaptor.getGrad(), 2), gates = getShape(adaptor.getGates(), 2);
-  return grad.empty() || gates.empty() ? failure()
-                                       : infer(types, {multiplyDims(gates[0], gates[1]), grad[1]});
+  if (grad.empty() || gates.empty())
+    return failure();
+  ExprAttr choices = multiplyDims(gates[0], gates[1]);
+  return infer(types, {adaptor.getRoom().value_or(choices), grad[1]});
 }
 
 #undef CONTRAFLOW_INFER
@@ -221,8 +227,8 @@ LogicalResult LinearOp::verify() {
 
 LogicalResult GroupedLinearOp::verify() {
   return verifyGroupedProduct(*this, "columns of input", getDim(getInput(), 1), "dimension 2 of weight",
-                              getDim(getWeight(), 2), getDim(getRouting(), 0), getDim(getInput(), 0),
-                              getDim(getWeight(), 0));
+                              getDim(getWeight(), 2), getDim(getRouting(), 0), getChoicesAttr(),
+                              getDim(getInput(), 0), getDim(getWeight(), 0));
 }
 
 LogicalResult RmsNormOp::verify() {
@@ -414,10 +420,11 @@ LogicalResult RouteOp::verify() {
   return check.results(7);
 }
 
-/// There are offsets behind the three tables of `rows` entries.
-static LogicalResult verifyRoutingSize(Operation *op, int constraint, ExprAttr routing, ExprAttr rows) {
-  ExprAttr smallest = getRoutingSize(rows, ExprAttr::getConstant(op->getContext(), 1));
-  return Check(op).atMost(constraint, "3 * rows + 2", smallest, "elements of routing", routing);
+/// There are offsets behind the tables of choices and rows.
+static LogicalResult verifyRoutingSize(Operation *op, int constraint, ExprAttr routing, ExprAttr choices,
+                                       ExprAttr rows) {
+  ExprAttr smallest = getRoutingSize(choices, rows, ExprAttr::getConstant(op->getContext(), 1));
+  return Check(op).atMost(constraint, "2 * choices + rows + 2", smallest, "elements of routing", routing);
 }
 
 LogicalResult PermuteOp::verify() {
@@ -425,7 +432,7 @@ LogicalResult PermuteOp::verify() {
   if (failed(Check(*this).integer(1, "top_k", getTopK(), 1)))
     return failure();
   if (failed(verifyRoutingSize(*this, 1, getDim(getRouting(), 0),
-                               multiplyDims(getDim(getInput(), 0), getTopK()))))
+                               multiplyDims(getDim(getInput(), 0), getTopK()), getDim(getOutput(), 0))))
     return failure();
   // permute_c2
   return Check(*this).results(2);
@@ -433,11 +440,11 @@ LogicalResult PermuteOp::verify() {
 
 LogicalResult UnpermuteOp::verify() {
   // unpermute_c1
-  if (failed(Check(*this).equal(1, "rows of input", getDim(getInput(), 0), "elements of gates",
-                                multiplyDims(getDim(getGates(), 0), getDim(getGates(), 1)))))
+  ExprAttr rows = getDim(getInput(), 0), choices = multiplyDims(getDim(getGates(), 0), getDim(getGates(), 1));
+  if (failed(verifyRows(*this, 1, "rows of input", rows, "elements of gates", choices, getRoomAttr())))
     return failure();
   // unpermute_c2
-  if (failed(verifyRoutingSize(*this, 2, getDim(getRouting(), 0), getDim(getInput(), 0))))
+  if (failed(verifyRoutingSize(*this, 2, getDim(getRouting(), 0), choices, rows)))
     return failure();
   // unpermute_c3
   return Check(*this).results(3);

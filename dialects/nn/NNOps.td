@@ -53,11 +53,14 @@ def NN_LinearOp : NN_ComputeOp<"linear", ["linear"], [InferTypeOpAdaptor, NN_Cos
 }
 
 def NN_GroupedLinearOp : NN_ComputeOp<"grouped_linear", ["grouped_linear"],
-    [InferTypeOpAdaptor, NN_Cost, NN_WeightGradient]> {
+    [InferTypeOpAdaptor, NN_Cost, NN_WeightGradient, NN_RoutedOp]> {
   let summary = "one matrix product per expert, over the rows routed to it";
   let description = [{
     Rows lie sorted by expert (`nn.permute`): `output[r, :] = weight[e] * input[r, :]` for the rows r of
     expert e, which are `offsets[e] .. offsets[e + 1]` of the routing table (`nn.route`).
+
+    `choices`: the table is of one of several ranks (`comm.local_routing`) and of so many choices. Rows behind the last one are not
+    written.
 
     ```mlir
     %h = nn.grouped_linear %rows, %w, %routing
@@ -66,14 +69,14 @@ def NN_GroupedLinearOp : NN_ComputeOp<"grouped_linear", ["grouped_linear"],
 
     Constraints:
     - (C1) `dim(input, 1) == dim(weight, 2)`
-    - (C2) `dim(routing, 0) == 3*dim(input, 0) + dim(weight, 0) + 1`
+    - (C2) `dim(routing, 0) == 2*choices + dim(input, 0) + dim(weight, 0) + 1`; choices are `dim(input, 0)` if left out
     - (C3) output is `<dim(input, 0) x dim(weight, 1)>`
   }];
-  let arguments = (ins NN_Matrix:$input, NN_Stack:$weight, NN_Ids:$routing);
+  let arguments = (ins NN_Matrix:$input, NN_Stack:$weight, NN_Ids:$routing, OptionalAttr<NN_ExprAttr>:$choices);
   let results = (outs NN_Matrix:$output);
-  let assemblyFormat = "$input `,` $weight `,` $routing " #
+  let assemblyFormat = "$input `,` $weight `,` $routing " # NN_OptionalArg<"choices">.text #
                        NN_Functional<["input", "weight", "routing"], ["output"]>.text;
-  let extraClassDeclaration = NN_WeightDecl<1>.text;
+  let extraClassDeclaration = NN_WeightDecl<1>.text # NN_RoutedDecl<"Choices", "", "", "0", "1">.text;
   let hasVerifier = 1;
 }
 

@@ -57,10 +57,13 @@ def NN_RouteOp : NN_ComputeOp<"route", ["gates", "scores", "routing", "load"],
   let hasCanonicalizer = 1;
 }
 
-def NN_PermuteOp : NN_ComputeOp<"permute", ["rows"], [InferTypeOpAdaptor, NN_Cost, NN_Gradient]> {
+def NN_PermuteOp : NN_ComputeOp<"permute", ["rows"], [InferTypeOpAdaptor, NN_Cost, NN_Gradient, NN_RoutedOp]> {
   let summary = "copies every token to the rows of its experts";
   let description = [{
     `output[row of t*K + k, :] = input[t, :]`: rows lie sorted by expert. One row per token and choice.
+
+    `room`: the table is of one of several ranks (`comm.local_routing`) and has room for so many rows. Choices of experts that lie
+    elsewhere have none, and rows behind the last one are zero.
 
     ```mlir
     %rows = nn.permute %x, %routing top_k(top_k)
@@ -68,20 +71,22 @@ def NN_PermuteOp : NN_ComputeOp<"permute", ["rows"], [InferTypeOpAdaptor, NN_Cos
     ```
 
     Constraints:
-    - (C1) `top_k >= 1` and, where known, `dim(routing, 0) > 3 * dim(input, 0) * top_k + 1`
-    - (C2) output is `<dim(input, 0)*top_k x dim(input, 1)>`
+    - (C1) `top_k >= 1` and, where known, `dim(routing, 0) > 2 * dim(input, 0) * top_k + dim(output, 0) + 1`
+    - (C2) output is `<dim(input, 0)*top_k x dim(input, 1)>`, or `<room x dim(input, 1)>`
   }];
-  let arguments = (ins NN_Matrix:$input, NN_Ids:$routing, NN_ExprAttr:$top_k);
+  let arguments = (ins NN_Matrix:$input, NN_Ids:$routing, NN_ExprAttr:$top_k, OptionalAttr<NN_ExprAttr>:$room);
   let results = (outs NN_Matrix:$output);
-  let assemblyFormat = "$input `,` $routing " # NN_Arg<"top_k">.text #
+  let assemblyFormat = "$input `,` $routing " # NN_Arg<"top_k">.text # NN_OptionalArg<"room">.text #
                        NN_Functional<["input", "routing"], ["output"]>.text;
+  let extraClassDeclaration = NN_RoutedDecl<"Room", "0", "", "0">.text;
   let hasVerifier = 1;
 }
 
-def NN_UnpermuteOp : NN_ComputeOp<"unpermute", ["combined"], [InferTypeOpAdaptor, NN_Cost, NN_Gradient]> {
+def NN_UnpermuteOp : NN_ComputeOp<"unpermute", ["combined"], [InferTypeOpAdaptor, NN_Cost, NN_Gradient, NN_RoutedOp]> {
   let summary = "sums the rows of a token, weighted by its gates";
   let description = [{
-    `output[t, :] = sum over k of gates[t, k] * input[row of t*K + k, :]`, k from 0 upwards.
+    `output[t, :] = sum over k of gates[t, k] * input[row of t*K + k, :]`, k from 0 upwards. `room` as in `nn.permute`: choices without a
+    row add nothing.
 
     ```mlir
     %y = nn.unpermute %rows, %routing, %gates
@@ -89,14 +94,15 @@ def NN_UnpermuteOp : NN_ComputeOp<"unpermute", ["combined"], [InferTypeOpAdaptor
     ```
 
     Constraints:
-    - (C1) `dim(input, 0) == dim(gates, 0) * dim(gates, 1)`
-    - (C2) where known, `dim(routing, 0) > 3 * dim(input, 0) + 1`
+    - (C1) `dim(input, 0) == dim(gates, 0) * dim(gates, 1)`, or `room`
+    - (C2) where known, `dim(routing, 0) > 2 * dim(gates, 0) * dim(gates, 1) + dim(input, 0) + 1`
     - (C3) output is `<dim(gates, 0) x dim(input, 1)>`
   }];
-  let arguments = (ins NN_Matrix:$input, NN_Ids:$routing, NN_Matrix:$gates);
+  let arguments = (ins NN_Matrix:$input, NN_Ids:$routing, NN_Matrix:$gates, OptionalAttr<NN_ExprAttr>:$room);
   let results = (outs NN_Matrix:$output);
-  let assemblyFormat = "$input `,` $routing `,` $gates " #
+  let assemblyFormat = "$input `,` $routing `,` $gates " # NN_OptionalArg<"room">.text #
                        NN_Functional<["input", "routing", "gates"], ["output"]>.text;
+  let extraClassDeclaration = NN_RoutedDecl<"Room", "2", "0">.text;
   let hasVerifier = 1;
 }
 

@@ -92,6 +92,7 @@ def NN_RoleKind : I32EnumAttr<"RoleKind", "what a function argument or result is
   I32EnumAttrCase<"scalars", 15>,       // per-step scalars written by the runtime
   I32EnumAttrCase<"ema", 16>,           // averages of all parameters, tied
   I32EnumAttrCase<"random", 17>,        // what makes random numbers of an instance and micro-batch its own
+  I32EnumAttrCase<"round", 18>,         // which round of rows of other ranks is meant
 ]> {
   let genSpecializedAttr = 0;
   let cppNamespace = "::contraflow::nn";

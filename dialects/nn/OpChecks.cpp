@@ -49,8 +49,9 @@ ExprAttr getDim(Value tensor, unsigned index) {
   return llvm::cast<TensorType>(tensor.getType()).getShape()[index];
 }
 
-ExprAttr getRoutingSize(ExprAttr rows, ExprAttr experts) {
-  Expr size = Expr::constant(int64_t(3)) * asDim(rows) + asDim(experts) + Expr::constant(int64_t(1));
+ExprAttr getRoutingSize(ExprAttr choices, ExprAttr rows, ExprAttr experts) {
+  Expr size =
+      Expr::constant(int64_t(2)) * asDim(choices) + asDim(rows) + asDim(experts) + Expr::constant(int64_t(1));
   return getExprAttr(rows.getContext(), size);
 }
 
@@ -209,17 +210,24 @@ LogicalResult verifyProduct(Operation *op, StringRef lhsName, ExprAttr lhs, Stri
 }
 
 LogicalResult verifyGroupedProduct(Operation *op, StringRef lhsName, ExprAttr lhs, StringRef rhsName,
-                                   ExprAttr rhs, ExprAttr routing, ExprAttr rows, ExprAttr experts) {
+                                   ExprAttr rhs, ExprAttr routing, ExprAttr choices, ExprAttr rows,
+                                   ExprAttr experts) {
   Check check(op);
   // grouped_linear_c1, grouped_linear_input_grad_c1
   if (failed(check.equal(1, lhsName, lhs, rhsName, rhs)))
     return failure();
   // grouped_linear_c2, grouped_linear_input_grad_c2
-  if (failed(check.equal(2, "elements of routing", routing, "3 * rows + experts + 1",
-                         getRoutingSize(rows, experts))))
+  StringRef formula = choices ? "2 * choices + rows + experts + 1" : "3 * rows + experts + 1";
+  if (failed(check.equal(2, "elements of routing", routing, formula,
+                         getRoutingSize(choices ? choices : rows, rows, experts))))
     return failure();
   // grouped_linear_c3, grouped_linear_input_grad_c3
   return check.results(3);
+}
+
+LogicalResult verifyRows(Operation *op, int constraint, StringRef rowsName, ExprAttr rows,
+                         StringRef choicesName, ExprAttr choices, ExprAttr room) {
+  return Check(op).equal(constraint, rowsName, rows, room ? "room" : choicesName, room ? room : choices);
 }
 
 LogicalResult verifyRmsNorm(Operation *op, Value input, StringRef weightName, Value weight, ExprAttr eps) {

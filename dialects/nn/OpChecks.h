@@ -32,8 +32,8 @@ inline constexpr int64_t kMaxAnglesMib = 256;
 /// What a table of angles takes: three numbers of single precision per position and pair.
 double getAnglesMib(int64_t positions, int64_t pairs);
 
-/// Entries of the routing table for `rows` rows and `experts` experts: 3 * rows + experts + 1.
-ExprAttr getRoutingSize(ExprAttr rows, ExprAttr experts);
+/// Entries of a routing table: 2 * choices + rows + experts + 1. Alone, every choice has a row.
+ExprAttr getRoutingSize(ExprAttr choices, ExprAttr rows, ExprAttr experts);
 
 /// Whether `small` can be repeated to `large`: aligned at the right, dimensions are equal or 1.
 bool isRepeatable(TensorType small, TensorType large);
@@ -90,7 +90,10 @@ mlir::LogicalResult verifyProduct(mlir::Operation *op, llvm::StringRef lhsName, 
 /// between.
 mlir::LogicalResult verifyGroupedProduct(mlir::Operation *op, llvm::StringRef lhsName, ExprAttr lhs,
                                          llvm::StringRef rhsName, ExprAttr rhs, ExprAttr routing,
-                                         ExprAttr rows, ExprAttr experts);
+                                         ExprAttr choices, ExprAttr rows, ExprAttr experts);
+/// Rows are as many as choices, or as `room` says where that is not null.
+mlir::LogicalResult verifyRows(mlir::Operation *op, int constraint, llvm::StringRef rowsName, ExprAttr rows,
+                               llvm::StringRef choicesName, ExprAttr choices, ExprAttr room);
 mlir::LogicalResult verifyRmsNorm(mlir::Operation *op, mlir::Value input, llvm::StringRef weightName,
                                   mlir::Value weight, ExprAttr eps);
 mlir::LogicalResult verifyRope(mlir::Operation *op, mlir::Value input, ExprAttr headDim, ExprAttr seq,

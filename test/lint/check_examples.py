@@ -35,7 +35,9 @@ class Example:
         if self.whole:
             return self.text
         arguments = ", ".join(f"%{name}: {type}" for name, type in self.types.items())
-        return f"func.func @example({arguments}) {{\n{self.text}\nreturn\n}}\n"
+        mesh = "attributes {comm.mesh = #comm.mesh<pp = 1, dp = 8, ep = 4>} " if "comm." in self.text else ""
+        # One line in front of the text, as everywhere: lines of errors are counted.
+        return f"module {mesh}{{ func.func @example({arguments}) {{\n{self.text}\nreturn\n}} }}\n"
 
 
 def parse(tool, examples, verified):

@@ -626,8 +626,9 @@ LogicalResult runRoute(nn::KernelOp kernel, nn::RouteAnchorAttr anchor, Access &
   return success(!access.failed());
 }
 
-Array tableArray(nn::ConstantTableOp op) {
-  ElementsAttr elements = op.getElements();
+} // namespace
+
+Array toArray(ElementsAttr elements) {
   Array array(elements.getShapedType().getShape());
   int64_t i = 0;
   if (elements.getElementType().isF32())
@@ -638,8 +639,6 @@ Array tableArray(nn::ConstantTableOp op) {
       array.data[i++] = value.getSExtValue();
   return array;
 }
-
-} // namespace
 
 LogicalResult interpretKernel(nn::KernelOp kernel, ArrayRef<const Array *> inputs,
                               std::vector<Array> &results) {
@@ -693,7 +692,7 @@ FailureOr<std::vector<Array>> interpretFunction(func::FuncOp function, ArrayRef<
       for (auto [value, array] : llvm::zip_equal(kernel.getResults(), results))
         values[value] = std::move(array);
     } else if (auto table = dyn_cast<nn::ConstantTableOp>(op)) {
-      values[table.getResult()] = tableArray(table);
+      values[table.getResult()] = toArray(table.getElements());
     } else if (auto ret = dyn_cast<func::ReturnOp>(op)) {
       std::vector<Array> results;
       for (Value value : ret.getOperands())

@@ -40,6 +40,9 @@ struct Array {
 mlir::LogicalResult interpretKernel(nn::KernelOp kernel, llvm::ArrayRef<const Array *> inputs,
                                     std::vector<Array> &results);
 
+/// What a constant table holds, or an attribute of elements.
+Array toArray(mlir::ElementsAttr elements);
+
 /// Executes the body of a function that holds only kernels, constant tables and a return; one array per
 /// argument in, one per result out. Failures are reported at the operation.
 mlir::FailureOr<std::vector<Array>> interpretFunction(mlir::func::FuncOp function,

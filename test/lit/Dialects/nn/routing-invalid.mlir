@@ -74,7 +74,7 @@ func.func @route_c7(%l: !nn.tensor<4 x 8>) {
 // -----
 
 func.func @permute_c1(%x: !nn.tensor<4 x 8>, %r: !nn.tensor<25 : i32>) {
-  // expected-error @below {{'nn.permute' op (C1) 3 * rows + 2 must be at most elements of routing, found 26 and 25}}
+  // expected-error @below {{'nn.permute' op (C1) 2 * choices + rows + 2 must be at most elements of routing, found 26 and 25}}
   %y = nn.permute %x, %r top_k(2) : (<4 x 8>, <25 : i32>) -> <8 x 8>
   return
 }
@@ -98,7 +98,7 @@ func.func @unpermute_c1(%x: !nn.tensor<7 x 8>, %r: !nn.tensor<33 : i32>, %g: !nn
 // -----
 
 func.func @unpermute_c2(%x: !nn.tensor<8 x 8>, %r: !nn.tensor<25 : i32>, %g: !nn.tensor<4 x 2>) {
-  // expected-error @below {{'nn.unpermute' op (C2) 3 * rows + 2 must be at most elements of routing, found 26 and 25}}
+  // expected-error @below {{'nn.unpermute' op (C2) 2 * choices + rows + 2 must be at most elements of routing, found 26 and 25}}
   %y = nn.unpermute %x, %r, %g : (<8 x 8>, <25 : i32>, <4 x 2>) -> <4 x 8>
   return
 }
@@ -140,5 +140,38 @@ func.func @balance_loss_c3(%s: !nn.tensor<4 x 8>) {
 func.func @bias_update_c1(%b: !nn.tensor<8>) {
   // expected-error @below {{'nn.bias_update' op (C1) rate must be a number, found true}}
   %c = nn.bias_update %b, %b rate(true) : <8>
+  return
+}
+
+// -----
+
+// The table of one of several ranks: choices and room for rows are counted apart.
+func.func @permute_c1_room(%x: !nn.tensor<4 x 8>, %r: !nn.tensor<28 : i32>) {
+  // expected-error @below {{'nn.permute' op (C1) 2 * choices + rows + 2 must be at most elements of routing, found 30 and 28}}
+  %y = nn.permute %x, %r top_k(2) room(12) : (<4 x 8>, <28 : i32>) -> <12 x 8>
+  return
+}
+
+// -----
+
+func.func @permute_c2_room(%x: !nn.tensor<4 x 8>, %r: !nn.tensor<33 : i32>) {
+  // expected-error @below {{'nn.permute' op (C2) result #0 must be '!nn.tensor<12 x 8>', found '!nn.tensor<8 x 8>'}}
+  %y = nn.permute %x, %r top_k(2) room(12) : (<4 x 8>, <33 : i32>) -> <8 x 8>
+  return
+}
+
+// -----
+
+func.func @unpermute_c1_room(%x: !nn.tensor<8 x 8>, %r: !nn.tensor<33 : i32>, %g: !nn.tensor<4 x 2>) {
+  // expected-error @below {{'nn.unpermute' op (C1) rows of input must equal room, found 8 and 12}}
+  %y = nn.unpermute %x, %r, %g room(12) : (<8 x 8>, <33 : i32>, <4 x 2>) -> <4 x 8>
+  return
+}
+
+// -----
+
+func.func @grouped_linear_c2_choices(%x: !nn.tensor<12 x 8>, %w: !nn.tensor<2 x 5 x 8>, %r: !nn.tensor<39 : i32>) {
+  // expected-error @below {{'nn.grouped_linear' op (C2) elements of routing must equal 2 * choices + rows + experts + 1, found 39 and 31}}
+  %y = nn.grouped_linear %x, %w, %r choices(8) : (<12 x 8>, <2 x 5 x 8>, <39 : i32>) -> <12 x 5>
   return
 }
