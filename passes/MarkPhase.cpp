@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The driver keeps `nn.phase` itself. Here a phase that is asked for by name looks at it first and sets it
-// last, so that its IR goes on in `contraflow compile` and no phase works on a module that lacks what it
-// wants.
+// last, so that its IR goes on in `contraflow compile`. A module that says nothing of its phase, as pieces
+// in tests do, is taken as it is.
 #include "passes/MarkPhase.h"
 
 #include "dialects/nn/NN.h"

@@ -14,8 +14,8 @@ namespace contraflow::frontend {
 ///
 ///   nn.run                                          the run file with every default filled in, as JSON
 ///   nn.batch, nn.seq, nn.micro_batches, nn.vocab    integers (nn.vocab: columns of the output "logits")
-///   nn.optimizer                                    {beta1, beta2, eps, weight_decay, clip_norm, ema_decay},
-///   floats nn.model_type                                   a string
+///   nn.optimizer     floats: {beta1, beta2, eps, weight_decay, clip_norm, ema_decay}
+///   nn.model_type    a string
 ///
 /// Null if there is an error; diagnostics go to the context's handler, at lines of the model or of the JSON.
 /// Registers the dialects it needs.

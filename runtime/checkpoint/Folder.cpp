@@ -83,6 +83,12 @@ struct PartialFolder {
 
 } // namespace
 
+bool hasName(int descriptor, const std::string &path) {
+  struct stat opened, named;
+  return fstat(descriptor, &opened) == 0 && stat(path.c_str(), &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 Folder::Folder(std::string path, Say say) : path(std::move(path)), say(std::move(say)) {}
 
 Folder::~Folder() {
@@ -134,9 +140,7 @@ bool Folder::tryLock() {
     if (errno != EOPNOTSUPP && errno != ENOLCK && errno != ENOSYS)
       refuse();
   }
-  struct stat locked, named;
-  return fstat(descriptor, &locked) == 0 && stat(path.c_str(), &named) == 0 &&
-         locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
+  return hasName(descriptor, path);
 }
 
 void Folder::removeLeftovers() {

@@ -20,6 +20,9 @@ struct Retention {
   int64_t every = 0;
 };
 
+/// Whether what is open has this name, and not something else that was made after it went away.
+bool hasName(int descriptor, const std::string &path);
+
 /// <path>/step-<number>/model.safetensors for each checkpoint. A file with such a name is whole: its folder
 /// is written as step-<number>.partial, synced and renamed, and renamed back before it is deleted. Files of
 /// others in it stay, and it with them.

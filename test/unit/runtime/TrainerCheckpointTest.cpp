@@ -183,6 +183,19 @@ TEST_F(TrainerCheckpoints, SharesNoCheckpointFolder) {
 
 // Those that end take their folders away.
 TEST_F(TrainerCheckpoints, LocksTheFolderThatHasTheName) {
+  std::string path = folder / "shared";
+  std::filesystem::create_directory(path);
+  int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_GE(descriptor, 0);
+  EXPECT_TRUE(checkpoint::hasName(descriptor, path));
+  std::filesystem::remove(path);
+  EXPECT_FALSE(checkpoint::hasName(descriptor, path));
+  std::filesystem::create_directory(path);
+  EXPECT_FALSE(checkpoint::hasName(descriptor, path));
+  close(descriptor);
+}
+
+TEST_F(TrainerCheckpoints, HasOneTrainerAtATime) {
   std::atomic<int> holders{0}, claims{0};
   auto claimOften = [&] {
     for (int i = 0; i < 300; ++i) {
