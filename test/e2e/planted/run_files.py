@@ -47,8 +47,10 @@ case(RUN, [('"lr": 0.003', '^"lr": null')], "optimizer.lr: expected a number of 
 case(RUN, [('"lr": 0.003', '^"lr": "0.003"')], 'optimizer.lr: expected a number of 0 or more, found "0.003"')
 case(RUN, [('"lr": 0.003', '^"lr": [0.003]')], "optimizer.lr: expected a number of 0 or more, found [0.003]")
 case(RUN, [('"lr": 0.003', '^"lr": {"value": 1}')], "optimizer.lr: expected a number of 0 or more, found an object")
-case(RUN, [('"steps": 200', '^"steps": 200.0')], "train.steps: expected an integer of 0 to 1000000000000000, found 200.0")
-case(RUN, [('"steps": 200', '^"steps": "200"')], 'train.steps: expected an integer of 0 to 1000000000000000, found "200"')
+case(RUN, [('"steps": 200', '^"steps": 200.0')],
+     "train.steps: expected an integer of 0 to 1000000000000000, found 200.0")
+case(RUN, [('"steps": 200', '^"steps": "200"')],
+     'train.steps: expected an integer of 0 to 1000000000000000, found "200"')
 for key, value in (("steps", 200), ("warmup_steps", 10)):
     section = "train" if key == "steps" else "optimizer"
     case(RUN, [(f'"{key}": {value}', f'^"{key}": 9223372036854775807')],
