@@ -8,13 +8,13 @@ namespace contraflow::abi {
 
 int64_t Mesh::getSize(MeshAxis axis) const {
   switch (axis) {
-  case MeshAxis::pp:
+  case MeshAxis::Pp:
     return pp;
-  case MeshAxis::dp:
+  case MeshAxis::Dp:
     return dp;
-  case MeshAxis::ep:
+  case MeshAxis::Ep:
     return ep;
-  case MeshAxis::edp:
+  case MeshAxis::Edp:
     return dp / ep;
   }
   return 1;
@@ -23,9 +23,9 @@ int64_t Mesh::getSize(MeshAxis axis) const {
 /// Ranks from one member of a group to the next.
 static int64_t getStride(const Mesh &mesh, MeshAxis axis) {
   switch (axis) {
-  case MeshAxis::pp:
+  case MeshAxis::Pp:
     return mesh.dp;
-  case MeshAxis::edp:
+  case MeshAxis::Edp:
     return mesh.ep;
   default:
     return 1;

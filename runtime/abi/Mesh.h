@@ -24,7 +24,8 @@
 
 namespace contraflow::abi {
 
-enum class MeshAxis : uint32_t { pp = 0, dp = 1, ep = 2, edp = 3 };
+/// Numbered as `comm::Axis` is.
+enum class MeshAxis : uint32_t { Pp = 0, Dp = 1, Ep = 2, Edp = 3 };
 
 struct Mesh {
   int64_t pp = 1;

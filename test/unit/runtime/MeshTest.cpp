@@ -11,20 +11,20 @@
 namespace contraflow::abi {
 namespace {
 
-constexpr MeshAxis kAxes[] = {MeshAxis::pp, MeshAxis::dp, MeshAxis::ep, MeshAxis::edp};
+constexpr MeshAxis kAxes[] = {MeshAxis::Pp, MeshAxis::Dp, MeshAxis::Ep, MeshAxis::Edp};
 
 TEST(Mesh, DeepSeekV3) {
   // arXiv 2412.19437 section 3.2: 2048 ranks, 16 stages, experts over 64 ranks; so two replicas of each.
   Mesh mesh = {16, 128, 64};
   EXPECT_EQ(mesh.verify(), "");
   EXPECT_EQ(mesh.getWorld(), 2048);
-  EXPECT_EQ(mesh.getSize(MeshAxis::edp), 2);
+  EXPECT_EQ(mesh.getSize(MeshAxis::Edp), 2);
   int64_t rank = 3 * 128 + 64 + 5;
-  EXPECT_EQ(mesh.getIndex(rank, MeshAxis::pp), 3);
-  EXPECT_EQ(mesh.getIndex(rank, MeshAxis::dp), 69);
-  EXPECT_EQ(mesh.getIndex(rank, MeshAxis::ep), 5);
-  EXPECT_EQ(mesh.getIndex(rank, MeshAxis::edp), 1);
-  EXPECT_EQ(mesh.getGroup(rank, MeshAxis::edp), (std::vector<int64_t>{3 * 128 + 5, rank}));
+  EXPECT_EQ(mesh.getIndex(rank, MeshAxis::Pp), 3);
+  EXPECT_EQ(mesh.getIndex(rank, MeshAxis::Dp), 69);
+  EXPECT_EQ(mesh.getIndex(rank, MeshAxis::Ep), 5);
+  EXPECT_EQ(mesh.getIndex(rank, MeshAxis::Edp), 1);
+  EXPECT_EQ(mesh.getGroup(rank, MeshAxis::Edp), (std::vector<int64_t>{3 * 128 + 5, rank}));
 }
 
 TEST(Mesh, GroupsOfAnAxisCutTheRanks) {
@@ -57,8 +57,8 @@ TEST(Mesh, GroupsOfAnAxisCutTheRanks) {
 TEST(Mesh, ReplicasHaveTheSameExperts) {
   Mesh mesh = {2, 8, 4};
   for (int64_t rank = 0; rank < mesh.getWorld(); ++rank)
-    for (int64_t member : mesh.getGroup(rank, MeshAxis::edp))
-      EXPECT_EQ(mesh.getIndex(member, MeshAxis::ep), mesh.getIndex(rank, MeshAxis::ep));
+    for (int64_t member : mesh.getGroup(rank, MeshAxis::Edp))
+      EXPECT_EQ(mesh.getIndex(member, MeshAxis::Ep), mesh.getIndex(rank, MeshAxis::Ep));
 }
 
 TEST(Mesh, Refuses) {

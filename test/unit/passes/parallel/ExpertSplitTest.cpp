@@ -161,7 +161,7 @@ Array shareOf(const Array &whole, const abi::Mesh &mesh, int64_t rank) {
   std::vector<int64_t> shape = whole.shape;
   shape[0] = experts;
   Array share(shape);
-  std::copy_n(whole.data.begin() + mesh.getIndex(rank, abi::MeshAxis::ep) * size, size, share.data.begin());
+  std::copy_n(whole.data.begin() + mesh.getIndex(rank, abi::MeshAxis::Ep) * size, size, share.data.begin());
   return share;
 }
 
@@ -176,7 +176,7 @@ Arrays shareParameters(Arrays values, const abi::Mesh &mesh) {
 
 /// What a rank's share of a gradient must be: experts see the tokens of all ranks that share them.
 Array expectedGradient(const RankArrays &single, const abi::Mesh &mesh, int64_t rank) {
-  std::vector<int64_t> group = mesh.getGroup(rank, abi::MeshAxis::ep);
+  std::vector<int64_t> group = mesh.getGroup(rank, abi::MeshAxis::Ep);
   Array sum = shareOf(single[group[0]], mesh, rank);
   for (size_t i = 1; i < group.size(); ++i) {
     Array share = shareOf(single[group[i]], mesh, rank);
