@@ -70,6 +70,8 @@ void printOptHelp() {
   };
   for (const PhasePipeline &phase : getPhasePipelines())
     print("passes/" + phase.name.str(), phase.name.str() + "-");
+  // No phase of the compiler yet.
+  print("passes/parallel", "parallel-");
   print("passes", "phase-");
   print("MLIR", "");
   out << "\noptions:\n" << getOptOptionsHelp();
