@@ -30,7 +30,7 @@ for option, command in (("--output", "compile run.json -o ./run.json"), ("--outp
     plain(COMMAND, command, f"{option} names '{command.split()[-1]}', which is read; name another file")
 plain(COMMAND, "compile run.json -o folder/contraflow-stub",
       "--output names 'folder/contraflow-stub', which is read; name another file",
-      shell="mkdir folder; ln -s $(dirname $(command -v contraflow))/contraflow-stub folder; {command}; "
+      shell="mkdir folder; ln -s $(command -v contraflow-stub) folder; {command}; "
             "status=$?; rm -r folder; exit $status")
 plain(COMMAND, "inspect run.json --svg picture --program-svg ./picture",
       "--program-svg names './picture', as --svg does; name another file")
