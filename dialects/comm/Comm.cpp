@@ -64,9 +64,7 @@ std::optional<abi::Mesh> getMesh(Operation *op) {
   return std::nullopt;
 }
 
-int64_t getGroupSize(Operation *op, Axis axis) {
-  return getMesh(op)->getSize(static_cast<abi::MeshAxis>(axis));
-}
+int64_t getGroupSize(Operation *op, Axis axis) { return getMesh(op)->getSize(toMeshAxis(axis)); }
 
 LogicalResult verifyCollective(Operation *op) {
   if (!getMesh(op))
@@ -85,7 +83,6 @@ LogicalResult verifyCollective(Operation *op) {
 //===----------------------------------------------------------------------===//
 
 static nn::TensorType typeOf(Value value) { return cast<nn::TensorType>(value.getType()); }
-static int64_t bytesOf(Value value) { return typeOf(value).getNumBytes(); }
 
 /// Whether two tensors are equal but for their first dimension.
 static bool areRowsEqual(Value a, Value b) {
@@ -119,22 +116,18 @@ template <typename Op> static OpFoldResult foldSingle(Op op) {
 // Whole tensors
 //===----------------------------------------------------------------------===//
 
-// Each part of the sum is made by one rank, which gets it from the others and sends it to them.
-int64_t AllReduceOp::getMostBytesSent(int64_t size) { return bytesOf(getInput()) / size * 2 * (size - 1); }
 OpFoldResult AllReduceOp::fold(FoldAdaptor) { return foldSingle(*this); }
 
 // reduce_scatter_c1, reduce_scatter_c2
 LogicalResult ReduceScatterOp::verify() {
   return verifyParts(*this, "input", getInput(), "output", getOutput(), getAxis());
 }
-int64_t ReduceScatterOp::getMostBytesSent(int64_t size) { return bytesOf(getOutput()) * (size - 1); }
 OpFoldResult ReduceScatterOp::fold(FoldAdaptor) { return foldSingle(*this); }
 
 // all_gather_c1, all_gather_c2
 LogicalResult AllGatherOp::verify() {
   return verifyParts(*this, "output", getOutput(), "input", getInput(), getAxis());
 }
-int64_t AllGatherOp::getMostBytesSent(int64_t size) { return bytesOf(getInput()) * (size - 1); }
 OpFoldResult AllGatherOp::fold(FoldAdaptor) { return foldSingle(*this); }
 
 LogicalResult AllToAllOp::verify() {
@@ -144,7 +137,6 @@ LogicalResult AllToAllOp::verify() {
            << found << ", expected a multiple of " << size << ", the size of the axis";
   return success();
 }
-int64_t AllToAllOp::getMostBytesSent(int64_t size) { return bytesOf(getInput()) / size * (size - 1); }
 OpFoldResult AllToAllOp::fold(FoldAdaptor) { return foldSingle(*this); }
 
 //===----------------------------------------------------------------------===//
@@ -162,11 +154,6 @@ abi::RoutedLayout LayoutOp::getSizes(int64_t size) {
           getExperts() / size,
           static_cast<int64_t>(getRows()),
           static_cast<int64_t>(getChoices())};
-}
-
-/// Counts of rows and choices for each piece, then how many pieces fit: two exchanges of 32-bit numbers.
-int64_t LayoutOp::getMostBytesSent(int64_t size) {
-  return 4 * (size - 1) * (2 * getSizes(size).getPieces() + 1);
 }
 
 LogicalResult LayoutOp::verify() {
@@ -228,22 +215,11 @@ static LogicalResult verifyLayout(Operation *op, Value layout, int64_t tokens, i
   return success();
 }
 
-/// Bytes of the rows of `values` that one token has.
-static int64_t bytesPerRow(ValueRange values, int64_t rows) {
-  int64_t bytes = 0;
-  for (Value value : values)
-    bytes += bytesOf(value) / rows;
-  return bytes;
-}
-
 // dispatch_c1, dispatch_c2, dispatch_c3
 LogicalResult DispatchOp::verify() {
   if (failed(verifyRows(*this, getInputs(), "tokens", getTokens(), getOutputs(), "rows", getRows())))
     return failure();
   return verifyLayout(*this, getLayout(), getTokens(), getRows(), getAxis());
-}
-int64_t DispatchOp::getMostBytesSent(int64_t size) {
-  return bytesPerRow(getInputs(), getTokens()) * getTokens() * (size - 1);
 }
 
 // combine_c1, combine_c2, combine_c3
@@ -255,7 +231,6 @@ LogicalResult CombineOp::verify() {
     return emitOpError("(C4) 'into' has other types than the outputs");
   return success();
 }
-int64_t CombineOp::getMostBytesSent(int64_t) { return bytesPerRow(getInputs(), getRows()) * getRows(); }
 
 LogicalResult ChoicesOp::verify() {
   if (!typeOf(getChoices()).isBound() || !typeOf(getRouting()).isBound())

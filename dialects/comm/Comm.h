@@ -25,6 +25,9 @@ struct WireResource : mlir::SideEffects::Resource::Base<WireResource> {
 /// The constraints of `CollectiveOp`.
 mlir::LogicalResult verifyCollective(mlir::Operation *op);
 
+/// The axis as the runtime numbers it.
+inline abi::MeshAxis toMeshAxis(Axis axis) { return static_cast<abi::MeshAxis>(axis); }
+
 /// The mesh that an operation is for; nothing where no module around it has one.
 std::optional<abi::Mesh> getMesh(mlir::Operation *op);
 

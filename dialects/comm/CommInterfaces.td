@@ -17,9 +17,6 @@ def Comm_CollectiveOp : OpInterface<"CollectiveOp"> {
   }];
   let methods = [
     InterfaceMethod<"The axis whose groups meet.", "::contraflow::comm::Axis", "getAxis">,
-    InterfaceMethod<[{
-      Bytes that a rank sends to others of its group of `size` ranks; of routed rows the most that it may send.
-    }], "int64_t", "getMostBytesSent", (ins "int64_t":$size)>,
   ];
   let verify = [{ return ::contraflow::comm::verifyCollective($_op); }];
 }

@@ -26,7 +26,7 @@ class Comm_Op<string mnemonic, string name, list<Trait> traits = []>
 class Comm_CollectiveOpOf<string mnemonic, string name, list<Trait> traits = []>
     : Comm_Op<mnemonic, name,
               !listconcat(traits, [MemoryEffects<[MemRead<Comm_Wire>, MemWrite<Comm_Wire>]>,
-                                   DeclareOpInterfaceMethods<Comm_CollectiveOp, ["getMostBytesSent"]>])>;
+                                   Comm_CollectiveOp])>;
 
 /// Which round of a layout is meant: `<1 : i32>`, from 0 on.
 def Comm_Round

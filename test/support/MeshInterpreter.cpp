@@ -41,11 +41,9 @@ public:
 private:
   int64_t getWorld() const { return mesh.getWorld(); }
   std::vector<int64_t> getGroup(int64_t rank, Axis axis) const {
-    return mesh.getGroup(rank, static_cast<abi::MeshAxis>(axis));
+    return mesh.getGroup(rank, comm::toMeshAxis(axis));
   }
-  int64_t getIndex(int64_t rank, Axis axis) const {
-    return mesh.getIndex(rank, static_cast<abi::MeshAxis>(axis));
-  }
+  int64_t getIndex(int64_t rank, Axis axis) const { return mesh.getIndex(rank, comm::toMeshAxis(axis)); }
   const Array &at(Value value, int64_t rank) { return values[value][rank]; }
 
   LogicalResult step(Operation &op) {
@@ -239,7 +237,7 @@ private:
   }
 
   LogicalResult execute(comm::LayoutOp op) {
-    int64_t size = mesh.getSize(static_cast<abi::MeshAxis>(op.getAxis()));
+    int64_t size = mesh.getSize(comm::toMeshAxis(op.getAxis()));
     abi::RoutedLayout sizes = op.getSizes(size);
     std::vector<int64_t> room(getWorld());
     for (int64_t rank = 0; rank < getWorld(); ++rank) {
@@ -279,7 +277,7 @@ private:
   SmallVector<int64_t> getSentTokens(Value layout, Value round, Axis axis, int64_t tokens, int64_t rank,
                                      int64_t to) {
     const Array &table = at(layout, rank);
-    int64_t size = mesh.getSize(static_cast<abi::MeshAxis>(axis)), words = (size + 31) / 32;
+    int64_t size = mesh.getSize(comm::toMeshAxis(axis)), words = (size + 31) / 32;
     int64_t pieces = (table.size() - 2 - tokens * words) / (2 * size), piece = (tokens + pieces - 1) / pieces;
     int64_t rounds = table[1], perRound = (pieces + rounds - 1) / rounds, number = at(round, rank)[0];
     SmallVector<int64_t> sent;

@@ -17,8 +17,9 @@ namespace contraflow::cpu {
 char IsaError::ID = 0;
 
 void IsaError::log(llvm::raw_ostream &stream) const {
-  stream << "instruction set '" << isa << "' "
-         << (reason == Reason::Unknown ? "is unknown" : "has no 64-bit instructions")
+  bool isUnknown = reason == Reason::Unknown;
+  stream << (isUnknown ? "unknown " : "") << "instruction set '" << isa << "'"
+         << (isUnknown ? "" : " has no 64-bit instructions")
          << ", expected native or a processor such as x86-64-v3";
 }
 

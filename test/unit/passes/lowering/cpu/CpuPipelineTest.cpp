@@ -110,7 +110,7 @@ TEST(CpuMachine, Names) {
   auto machine = cpu::CpuMachine::get("pentium-9");
   ASSERT_FALSE(bool(machine));
   EXPECT_EQ(llvm::toString(machine.takeError()),
-            "instruction set 'pentium-9' is unknown, expected native or a processor such as x86-64-v3");
+            "unknown instruction set 'pentium-9', expected native or a processor such as x86-64-v3");
 }
 
 } // namespace
