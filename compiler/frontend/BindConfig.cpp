@@ -282,7 +282,7 @@ private:
     std::optional<double> low = toNumber(minimum), high = toNumber(maximum);
     if (!low || !high || *low <= *high)
       return Wanted(config, minimum, maximum);
-    errorOf(config, config.getMaximum() ? *config.getMaximum() : *config.getMinimum(),
+    errorOf(config, nn::getExpr(config.getMaximum() ? *config.getMaximum() : *config.getMinimum()),
             message<ErrorId::RangeEmpty>(config.getName(), nn::describe(minimum), nn::describe(maximum)));
     return std::nullopt;
   }
@@ -335,7 +335,7 @@ private:
     }
     std::optional<nn::ExprValue> converted = wanted.convert(*value);
     if (!converted) {
-      errorOf(config, *config.getDefaultValue(),
+      errorOf(config, nn::getExpr(*config.getDefaultValue()),
               message<ErrorId::DefaultUnexpected>(config.getName(), wanted.describe(), nn::describe(*value)));
       unknown.insert(config.getName());
       return;
@@ -360,35 +360,50 @@ private:
     llvm::Expected<nn::ExprValue> value = expr.evaluate(bound.environment);
     if (value)
       return *value;
-    errorOf(op, attr, message<ErrorId::ExpressionNoValue>(llvm::toString(value.takeError())));
+    std::string fault = llvm::toString(value.takeError());
+    auto [part, wanted] = nn::findFault(expr, bound.environment);
+    errorOf(op, part, message<ErrorId::ExpressionNoValue>(fault), wanted);
     return std::nullopt;
   }
 
-  /// Adds the keys that names of an expression, and what they are computed from, have their values of.
-  void collectSources(nn::ExprAttr attr, std::vector<JsonValue> &sources, llvm::StringSet<> &seen) {
-    nn::getExpr(attr).forEachName([&](StringRef name) {
+  /// Adds the keys that names of an expression, and what they are computed from, have their values of, where
+  /// that may be `wanted`.
+  void collectSources(const nn::Expr &expr, nn::ValueKind wanted, std::vector<JsonValue> &sources,
+                      llvm::StringSet<> &seen) {
+    expr.forEachName([&](StringRef name) {
       if (!seen.insert(name).second)
         return;
+      Operation *declaration = find(name);
+      auto config = dyn_cast_or_null<nn::ConfigOp>(declaration);
       if (auto found = bound.sources.find(name); found != bound.sources.end()) {
-        sources.push_back(found->second);
-        return;
-      }
-      for (Operation &op : model.getBody().getOps()) {
-        auto let = dyn_cast<nn::LetOp>(op);
-        auto config = dyn_cast<nn::ConfigOp>(op);
-        if (let && let.getName() == name)
-          collectSources(let.getValue(), sources, seen);
-        else if (config && config.getName() == name && config.getDefaultValue())
-          collectSources(*config.getDefaultValue(), sources, seen);
+        if (mayBe(config, name, wanted))
+          sources.push_back(found->second);
+      } else if (auto let = dyn_cast_or_null<nn::LetOp>(declaration)) {
+        collectSources(nn::getExpr(let.getValue()), wanted, sources, seen);
+      } else if (config && config.getDefaultValue()) {
+        collectSources(nn::getExpr(*config.getDefaultValue()), wanted, sources, seen);
       }
     });
   }
 
-  /// An error of the value of an expression: at the first key that has a part in it, or else at `op`.
-  void errorOf(Operation *op, nn::ExprAttr attr, const std::string &text) {
+  /// The declaration of a name; null if it is one of those that are always there.
+  Operation *find(StringRef name) {
+    for (Operation &op : model.getBody().getOps()) {
+      auto let = dyn_cast<nn::LetOp>(op);
+      auto config = dyn_cast<nn::ConfigOp>(op);
+      if ((let && let.getName() == name) || (config && config.getName() == name))
+        return &op;
+    }
+    return nullptr;
+  }
+
+  /// An error of the value of an expression: at the first key that has a part in it and could mend it, or
+  /// else at `op`.
+  void errorOf(Operation *op, const nn::Expr &expr, const std::string &text,
+               nn::ValueKind wanted = nn::ValueKind::Any) {
     std::vector<JsonValue> sources;
     llvm::StringSet<> seen;
-    collectSources(attr, sources, seen);
+    collectSources(expr, wanted, sources, seen);
     if (sources.empty()) {
       error(op->getLoc()) << text;
       return;
@@ -538,6 +553,33 @@ private:
 };
 
 } // namespace
+
+bool mayBe(nn::ConfigOp config, StringRef name, nn::ValueKind wanted) {
+  bool wantsNumber = wanted == nn::ValueKind::Integer || wanted == nn::ValueKind::Number;
+  if (wanted == nn::ValueKind::Any)
+    return true;
+  // Sizes of the batch, and the type of the model, which nobody declares.
+  if (!config)
+    return name == "model_type" ? wanted == nn::ValueKind::Text : wantsNumber;
+  switch (config.getKind()) {
+  case nn::ConfigKind::Dim:
+  case nn::ConfigKind::Int:
+    return wantsNumber;
+  case nn::ConfigKind::Float:
+    return wanted == nn::ValueKind::Number;
+  case nn::ConfigKind::Bool:
+    return wanted == nn::ValueKind::Bool;
+  case nn::ConfigKind::Text:
+    return wanted == nn::ValueKind::Text;
+  case nn::ConfigKind::OneOf:
+    break;
+  }
+  return llvm::any_of(*config.getChoices(), [&](Attribute choice) {
+    return isa<StringAttr>(choice) ? wanted == nn::ValueKind::Text
+           : isa<BoolAttr>(choice) ? wanted == nn::ValueKind::Bool
+                                   : wantsNumber;
+  });
+}
 
 void setBatch(nn::ExprEnvironment &environment, int64_t batch, int64_t sequence) {
   environment["batch"] = nn::ExprValue(batch);

@@ -26,6 +26,10 @@ mlir::FailureOr<BoundConfig> bindConfig(nn::ModelOp model, const RunFile &run);
 /// what the trainer carries.
 nlohmann::json resolveRun(nn::ModelOp model, const RunFile &run, const BoundConfig &config);
 
+/// Whether a key of `config` can have a value that is `wanted`; `config` is null for a `name` that is always
+/// there.
+bool mayBe(nn::ConfigOp config, llvm::StringRef name, nn::ValueKind wanted);
+
 /// Sets `batch`, `seq` and `tokens`.
 void setBatch(nn::ExprEnvironment &environment, int64_t batch, int64_t sequence);
 

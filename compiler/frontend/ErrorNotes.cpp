@@ -1,12 +1,13 @@
 //===- ErrorNotes.cpp - which keys an error of a model comes from ---------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Instances of a block keep the locations of its operations, so that a location leads back to the text with
-// its names.
+// Instances of a block keep the places of its operations, so that a location leads back to the text with its
+// names, and say where its dimensions come from.
 //
 //===----------------------------------------------------------------------===//
 #include "compiler/frontend/ErrorNotes.h"
 
+#include "dialects/nn/OpChecks.h"
 #include "llvm/ADT/SmallVectorExtras.h"
 #include <functional>
 
@@ -22,6 +23,8 @@ using Names = llvm::SetVector<StringRef>;
 template <typename T> void collectNames(T attributeOrType, Names &names) {
   attributeOrType.walk([&](nn::ExprAttr attr) {
     nn::getExpr(attr).forEachName([&](StringRef name) {
+      if (name == "true" || name == "false")
+        return;
       // Names of an expression live no longer than it does.
       names.insert(StringAttr::get(attr.getContext(), name).getValue());
     });
@@ -90,10 +93,12 @@ void dropRows(ConcernedNames &names) {
   names.types.remove_if(isRow);
 }
 
-/// What `markValueError` leaves in a diagnostic.
-constexpr llvm::StringLiteral kValueError = "value";
+/// The names whose values make an error, where it says them.
+ArrayRef<StringRef> getNames(const std::optional<nn::ErrorSubject> &subject) {
+  return subject ? ArrayRef(subject->names) : ArrayRef<StringRef>();
+}
 
-bool isMarked(Diagnostic &diagnostic) { return !diagnostic.getMetadata().empty(); }
+bool isMarked(Diagnostic &diagnostic) { return !getNames(nn::ErrorSubject::get(diagnostic)).empty(); }
 
 bool isValueError(Diagnostic &diagnostic) {
   return isMarked(diagnostic) || StringRef(diagnostic.str()).contains(" op (C");
@@ -107,7 +112,7 @@ std::pair<const void *, std::string> getSubject(Diagnostic &diagnostic) {
   // Instances of a block differ in numbers.
   std::string constraint = isValueError(diagnostic) ? StringRef(text).split(", found ").first.str() : "";
   llvm::erase_if(constraint, llvm::isDigit);
-  return {diagnostic.getLocation().getAsOpaquePointer(), constraint};
+  return {getPlace(diagnostic.getLocation()).getAsOpaquePointer(), constraint};
 }
 
 /// `qk_rope_head_dim = 33`.
@@ -115,13 +120,31 @@ std::string describeKey(const JsonValue &value) { return value.getKeyPath() + " 
 
 } // namespace
 
-void markValueError(InFlightDiagnostic &diagnostic, ArrayRef<std::string> names) {
-  Diagnostic *marked = diagnostic.getUnderlyingDiagnostic();
-  marked->getMetadata().push_back(DiagnosticArgument(StringRef(kValueError)));
-  // The context keeps the text of names.
-  for (const std::string &name : names)
-    marked->getMetadata().push_back(
-        DiagnosticArgument(StringAttr::get(marked->getLocation().getContext(), name).getValue()));
+void markValueError(InFlightDiagnostic &diagnostic, ArrayRef<std::string> names, nn::ValueKind wanted) {
+  nn::ErrorSubject{"", wanted, llvm::to_vector_of<StringRef>(names)}.attachTo(diagnostic);
+}
+
+Location makeLoc(Location place, Location call, DictionaryAttr origins) {
+  return FusedLoc::get(place.getContext(), {place, call}, origins);
+}
+
+Location getPlace(Location location) {
+  auto fused = dyn_cast<FusedLoc>(location);
+  return fused ? fused.getLocations().front() : location;
+}
+
+/// The names in the configuration of `names`, some of which may be dimensions of the block around an
+/// operation.
+static Names resolveDimensions(Location location, const Names &names) {
+  auto fused = dyn_cast<FusedLoc>(location);
+  auto origins = fused ? dyn_cast_or_null<DictionaryAttr>(fused.getMetadata()) : DictionaryAttr();
+  Names resolved;
+  for (StringRef name : names)
+    if (auto given = origins ? origins.getAs<ArrayAttr>(name) : ArrayAttr())
+      resolved.insert_range(given.getAsValueRange<StringAttr>());
+    else
+      resolved.insert(name);
+  return resolved;
 }
 
 ErrorNotes::ErrorNotes(nn::ModelOp model, const BoundConfig &config)
@@ -132,36 +155,6 @@ ErrorNotes::ErrorNotes(nn::ModelOp model, const BoundConfig &config)
     declarations[key.getName()] = key;
   for (auto let : model.getBody().getOps<nn::LetOp>())
     declarations[let.getName()] = let;
-  model->walk([&](nn::CallOp call) {
-    call.getCallee().walk([&](nn::BlockRefAttr ref) {
-      references[ref.getBlock().getValue()].emplace_back(ref, call->getParentOfType<nn::BlockOp>());
-    });
-  });
-}
-
-void ErrorNotes::addDimensions(Operation *op, llvm::SetVector<StringRef> &names) {
-  SmallVector<std::pair<nn::BlockOp, StringRef>> dims;
-  auto add = [&](nn::BlockOp block, StringRef name) {
-    if (block && llvm::is_contained(block.getDims().getAsValueRange<StringAttr>(), name) &&
-        !llvm::is_contained(dims, std::pair(block, name)))
-      dims.emplace_back(block, name);
-  };
-  for (StringRef name : names)
-    add(op->getParentOfType<nn::BlockOp>(), name);
-  for (size_t i = 0; i < dims.size(); ++i) {
-    auto [block, name] = dims[i];
-    size_t number = std::distance(block.getDims().begin(),
-                                  llvm::find(block.getDims(), StringAttr::get(block.getContext(), name)));
-    for (auto &[reference, outer] : references.lookup(block.getSymName())) {
-      if (number >= reference.getDims().size())
-        continue;
-      Names given;
-      collectNames(reference.getDims()[number], given);
-      names.insert_range(given);
-      for (StringRef inner : given)
-        add(outer, inner);
-    }
-  }
 }
 
 void ErrorNotes::addSources(llvm::SetVector<StringRef> names, Diagnostic &diagnostic,
@@ -178,11 +171,16 @@ void ErrorNotes::addSources(llvm::SetVector<StringRef> names, Diagnostic &diagno
     Operation *declaration = declarations.lookup(name);
     if (!declaration)
       continue;
-    collectNames(declaration->getAttrDictionary(), names);
+    Names parts;
+    collectNames(declaration->getAttrDictionary(), parts);
+    names.insert_range(parts);
     auto value = config.environment.find(name);
-    if (value != config.environment.end() && isa<nn::ConfigOp>(declaration))
-      diagnostic.attachNote(declaration->getLoc())
-          << "'" << name << "' is " << nn::describe(value->second) << ", as no key says otherwise";
+    bool isKey = isa<nn::ConfigOp>(declaration);
+    if (value != config.environment.end() && (isKey || parts.empty()))
+      diagnostic.attachNote(declaration->getLoc()) << "'" << name << "' is " << nn::describe(value->second)
+                                                   << (!parts.empty() ? ", computed here"
+                                                       : isKey        ? ", as no key says otherwise"
+                                                                      : "");
   }
 }
 
@@ -195,12 +193,15 @@ static bool isOfWrittenText(Diagnostic &diagnostic, ArrayRef<JsonValue> keys) {
 }
 
 std::vector<ErrorNotes::Source> ErrorNotes::findSources(Operation *op, Diagnostic &diagnostic) {
+  std::optional<nn::ErrorSubject> subject = nn::ErrorSubject::get(diagnostic);
   ConcernedNames names;
-  for (DiagnosticArgument &name : llvm::drop_begin(diagnostic.getMetadata(), isMarked(diagnostic)))
-    names.attributes.insert(name.getAsString());
+  names.attributes.insert_range(getNames(subject));
   if (names.attributes.empty())
     names = getNames(op, diagnostic.str(), isValueError(diagnostic));
-  addDimensions(op, names.attributes);
+  // No size has a part in what is wrong with one attribute.
+  if (subject && !subject->attribute.empty())
+    names.types.clear();
+  names.attributes = resolveDimensions(diagnostic.getLocation(), names.attributes);
   dropRows(names);
   std::vector<Source> sources;
   addSources(names.attributes, diagnostic, sources);
@@ -233,44 +234,75 @@ static size_t findLeader(ArrayRef<JsonValue> keys, Diagnostic &diagnostic) {
   return largest;
 }
 
-void ErrorNotes::reportAtKey(Diagnostic &diagnostic, ArrayRef<Source> sources) {
-  // Types lead only where attributes have no key.
-  SmallVector<JsonValue> keys;
-  for (const Source &source : sources)
-    if (source.isOfAttribute || !sources.front().isOfAttribute)
-      keys.push_back(source.value);
-  size_t leader = findLeader(keys, diagnostic);
+std::vector<ErrorNotes::Source> ErrorNotes::getLeaders(Diagnostic &diagnostic,
+                                                       ArrayRef<Source> sources) const {
+  std::vector<Source> leaders;
+  auto keys = llvm::map_to_vector(sources, [](const Source &source) { return source.value; });
+  if (!isValueError(diagnostic) || isOfWrittenText(diagnostic, keys))
+    return leaders;
+  std::optional<nn::ErrorSubject> subject = nn::ErrorSubject::get(diagnostic);
+  nn::ValueKind wanted = subject ? subject->wanted : nn::ValueKind::Any;
+  for (const Source &source : sources) {
+    bool isConcerned = source.isOfAttribute || !sources.front().isOfAttribute;
+    auto declaration = dyn_cast_or_null<nn::ConfigOp>(declarations.lookup(source.name));
+    if (isConcerned && (source.value.get().is_null() || mayBe(declaration, source.name, wanted)))
+      leaders.push_back(source);
+  }
+  return leaders;
+}
+
+void ErrorNotes::reportAtKey(Diagnostic &diagnostic, ArrayRef<Source> leaders, ArrayRef<Source> sources) {
+  auto keys = llvm::map_to_vector(leaders, [](const Source &source) { return source.value; });
+  const Source &leader = leaders[findLeader(keys, diagnostic)];
   MLIRContext *context = diagnostic.getLocation().getContext();
-  InFlightDiagnostic moved = emitError(sources[leader].value.getLoc(context));
-  moved << describeKey(sources[leader].value) << ": " << diagnostic.str();
-  moved.attachNote(diagnostic.getLocation()) << "the operation";
+  InFlightDiagnostic moved = emitError(leader.value.getLoc(context));
+  moved << describeKey(leader.value) << ": " << diagnostic.str();
+  moved.attachNote(getPlace(diagnostic.getLocation())) << "the operation";
   for (Diagnostic &note : diagnostic.getNotes())
-    moved.attachNote(note.getLocation()) << note.str();
-  for (auto [i, source] : llvm::enumerate(sources))
-    if (i != leader)
+    moved.attachNote(getPlace(note.getLocation())) << note.str();
+  for (const Source &source : sources)
+    if (source.name != leader.name)
       moved.attachNote(source.value.getLoc(context))
           << describeKey(source.value) << " is '" << source.name << "'";
 }
 
+void ErrorNotes::reportAtModel(Diagnostic &diagnostic, ArrayRef<Source> sources) {
+  MLIRContext *context = diagnostic.getLocation().getContext();
+  InFlightDiagnostic moved =
+      context->getDiagEngine().emit(getPlace(diagnostic.getLocation()), diagnostic.getSeverity());
+  moved << diagnostic.str();
+  bool isError = diagnostic.getSeverity() == DiagnosticSeverity::Error;
+  if (auto fused = dyn_cast<FusedLoc>(diagnostic.getLocation()); fused && isError)
+    if (auto call = dyn_cast_or_null<nn::CallOp>(operations.lookup(fused.getLocations().back())))
+      moved.attachNote(call.getLoc())
+          << "in '@" << call.getCallee().getBlock().getValue() << "', called here";
+  for (Diagnostic &note : diagnostic.getNotes())
+    moved.attachNote(getPlace(note.getLocation())) << note.str();
+  for (const Source &source : sources)
+    moved.attachNote(source.value.getLoc(context))
+        << describeKey(source.value) << " is '" << source.name << "'";
+  isHandingOn = true;
+  moved.report();
+  isHandingOn = false;
+}
+
 LogicalResult ErrorNotes::handle(Diagnostic &diagnostic) {
   // Failure hands the diagnostic to the next handler, success ends it here.
-  auto found = operations.find(diagnostic.getLocation());
-  if (found == operations.end() || diagnostic.getSeverity() == DiagnosticSeverity::Remark)
+  auto found = operations.find(getPlace(diagnostic.getLocation()));
+  if (isHandingOn || found == operations.end() || diagnostic.getSeverity() == DiagnosticSeverity::Remark)
     return failure();
   if (!reported.insert(getSubject(diagnostic)).second)
     return success();
-  if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
-    return failure();
-  std::vector<Source> sources = findSources(found->second, diagnostic);
-  auto keys = llvm::map_to_vector(sources, [](const Source &source) { return source.value; });
-  if (!sources.empty() && isValueError(diagnostic) && !isOfWrittenText(diagnostic, keys)) {
-    reportAtKey(diagnostic, sources);
-    return success();
+  std::vector<Source> sources, leaders;
+  if (diagnostic.getSeverity() == DiagnosticSeverity::Error) {
+    sources = findSources(found->second, diagnostic);
+    leaders = getLeaders(diagnostic, sources);
   }
-  for (const Source &source : sources)
-    diagnostic.attachNote(source.value.getLoc(found->second->getContext()))
-        << describeKey(source.value) << " is '" << source.name << "'";
-  return failure();
+  if (leaders.empty())
+    reportAtModel(diagnostic, sources);
+  else
+    reportAtKey(diagnostic, leaders, sources);
+  return success();
 }
 
 } // namespace contraflow::frontend

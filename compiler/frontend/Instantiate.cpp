@@ -3,7 +3,8 @@
 //
 // Two interpreters over one walk. In a graph, a call becomes an `nn.call` of a kind; in a block, what is
 // called is written in its place. `nn.if` and `nn.repeat` vanish in both. Every other operation is cloned and
-// its expressions are replaced by their values.
+// its expressions are replaced by their values. Until everything holds, its location says in which call that
+// was, and where the dimensions of the block around it come from.
 //
 //===----------------------------------------------------------------------===//
 #include "compiler/frontend/Instantiate.h"
@@ -64,6 +65,8 @@ struct Scope {
   nn::ExprEnvironment environment;
   /// Of dimensions of the block: names of the configuration that they were computed from.
   llvm::StringMap<std::vector<std::string>> origins;
+  /// The same for the locations of operations; null in a graph.
+  DictionaryAttr originsAttr;
   llvm::StringMap<Closure> blocks;
   /// Of parameters: the prefixes of the calls around, or empty.
   std::string prefix;
@@ -104,6 +107,7 @@ public:
       return {};
     if (failed(pruneGraphs(*module)) || failed(verifyAll(*module)) || failed(checkLosses()))
       return {};
+    module->walk([](Operation *op) { op->setLoc(getPlace(op->getLoc())); });
     return std::move(module);
   }
 
@@ -130,12 +134,13 @@ private:
   }
 
   /// An error at `op` that values of the configuration make through `expr`, with the call that gave the
-  /// dimensions around it theirs.
-  static InFlightDiagnostic emitError(Operation *op, const nn::Expr &expr, const Scope &scope) {
+  /// dimensions around it theirs. `wanted` is what its value has to be, where it is something else.
+  static InFlightDiagnostic emitError(Operation *op, const nn::Expr &expr, const Scope &scope,
+                                      nn::ValueKind wanted = nn::ValueKind::Any) {
     InFlightDiagnostic diagnostic = op->emitOpError();
     // What has no names is wrong as it is written.
     if (std::vector<std::string> origins = getOrigins(expr, scope); !origins.empty())
-      markValueError(diagnostic, origins);
+      markValueError(diagnostic, origins, wanted);
     if (!scope.calls.empty()) {
       nn::CallOp call = scope.calls.back();
       diagnostic.attachNote(call.getLoc())
@@ -148,8 +153,9 @@ private:
     llvm::Expected<nn::ExprValue> value = expr.evaluate(scope.environment);
     if (value)
       return *value;
-    return emitError(op, expr, scope)
-           << message<ErrorId::ExpressionNoValue>(llvm::toString(value.takeError()));
+    std::string fault = llvm::toString(value.takeError());
+    auto [part, wanted] = nn::findFault(expr, scope.environment);
+    return emitError(op, part, scope, wanted) << message<ErrorId::ExpressionNoValue>(fault);
   }
   FailureOr<nn::ExprValue> evaluate(Operation *op, nn::ExprAttr attr, const Scope &scope) {
     return evaluate(op, nn::getExpr(attr), scope);
@@ -160,7 +166,7 @@ private:
       return failure();
     if (const auto *integer = std::get_if<int64_t>(&*value))
       return *integer;
-    return emitError(op, nn::getExpr(attr), scope)
+    return emitError(op, nn::getExpr(attr), scope, nn::ValueKind::Integer)
            << message<ErrorId::ExpressionNoInteger>(attr.getText(), nn::describe(*value));
   }
 
@@ -226,7 +232,7 @@ private:
       }
       const auto *integer = std::get_if<int64_t>(&*value);
       if (!integer || *integer < 1) {
-        emitError(op, nn::getExpr(dim), scope)
+        emitError(op, nn::getExpr(dim), scope, integer ? nn::ValueKind::Any : nn::ValueKind::Integer)
             << message<ErrorId::DimensionUnexpected>(dim.getText(), nn::describe(*value));
         failed = true;
         return type;
@@ -289,7 +295,7 @@ private:
       return failure();
     const auto *boolean = std::get_if<bool>(&*condition);
     if (!boolean)
-      return emitError(choice, nn::getExpr(choice.getCondition()), scope)
+      return emitError(choice, nn::getExpr(choice.getCondition()), scope, nn::ValueKind::Bool)
              << message<ErrorId::ConditionNoBool>(choice.getCondition().getText(), nn::describe(*condition));
     Region &region = *boolean ? choice.getThenRegion() : choice.getElseRegion();
     if (region.empty())
@@ -359,6 +365,8 @@ private:
   LogicalResult writeClone(Operation *op, const Scope &scope, IRMapping &mapping) {
     Binding binding(*this, op, scope);
     Operation *clone = builder.clone(*op, mapping);
+    if (!scope.calls.empty())
+      clone->setLoc(makeLoc(op->getLoc(), nn::CallOp(scope.calls.back()).getLoc(), scope.originsAttr));
     for (NamedAttribute attr : op->getAttrDictionary())
       if (Attribute bound = binding.replacer.replace(attr.getValue()); bound != attr.getValue())
         clone->setAttr(attr.getName(), bound);
@@ -416,6 +424,11 @@ private:
       scope.environment[name] = value;
       scope.origins[name] = origins;
     }
+    SmallVector<NamedAttribute> entries;
+    for (auto &[name, origins] : scope.origins)
+      entries.push_back(builder.getNamedAttr(
+          name, builder.getStrArrayAttr(SmallVector<StringRef>(origins.begin(), origins.end()))));
+    scope.originsAttr = builder.getDictionaryAttr(entries);
     for (auto [name, block] :
          llvm::zip(closure.block.getBlocks().getAsValueRange<StringAttr>(), closure.blocks))
       scope.blocks[name] = block;

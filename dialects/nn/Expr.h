@@ -50,6 +50,9 @@ using ExprEnvironment = llvm::StringMap<ExprValue>;
 /// How a value reads in a diagnostic: `3`, `0.5`, `true`, `"softmax"`, `null`.
 std::string describe(const ExprValue &value);
 
+/// What a value has to be. A float is no integer even if it has no fraction.
+enum class ValueKind { Any, Bool, Text, Integer, Number };
+
 /// An immutable expression.
 class Expr {
 public:
@@ -99,6 +102,16 @@ private:
 
 /// The normal form, if the expression is an integer polynomial.
 std::optional<Polynomial> toPolynomial(const Expr &expr);
+
+/// Why an expression has no value.
+struct ExprFault {
+  /// The part whose value makes it.
+  Expr part;
+  /// What that value would have to be.
+  ValueKind wanted = ValueKind::Any;
+};
+/// Of an expression that has no value in `environment`.
+ExprFault findFault(const Expr &expr, const ExprEnvironment &environment);
 
 /// The expression that gives `dividend` when it is multiplied by `divisor`, if both are integer polynomials
 /// and there is one: `6*heads*dim / (2*heads)` is `3*dim`.

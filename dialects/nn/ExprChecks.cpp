@@ -36,6 +36,47 @@ static std::optional<ExprValue> getLiteral(const Expr &expr) {
   return llvm::cantFail(expr.evaluate(ExprEnvironment()));
 }
 
+/// The fault of the first operand that has no value, or one that is not `wanted`.
+static std::optional<ExprFault> findFault(llvm::ArrayRef<Expr> operands, ValueKind wanted,
+                                          const ExprEnvironment &environment) {
+  for (const Expr &operand : operands) {
+    llvm::Expected<ExprValue> value = operand.evaluate(environment);
+    if (!value) {
+      llvm::consumeError(value.takeError());
+      return findFault(operand, environment);
+    }
+    bool isBool = std::holds_alternative<bool>(*value);
+    bool isNumber = std::holds_alternative<int64_t>(*value) || std::holds_alternative<double>(*value);
+    if ((wanted == ValueKind::Bool && !isBool) || (wanted == ValueKind::Number && !isNumber))
+      return ExprFault{operand, wanted};
+  }
+  return std::nullopt;
+}
+
+ExprFault findFault(const Expr &expr, const ExprEnvironment &environment) {
+  const Expr::Node &node = expr.getNode();
+  llvm::ArrayRef<Expr> operands = node.operands;
+  if (node.op == "call" && node.text == "if") {
+    if (std::optional<ExprFault> fault = findFault(operands.take_front(), ValueKind::Bool, environment))
+      return *fault;
+    return findFault(operands[llvm::cantFail(operands[0].evaluateBool(environment)) ? 1 : 2], environment);
+  }
+  bool isLogical = llvm::is_contained({"and", "or", "not"}, node.op);
+  bool takesAll = node.op == "==" || node.op == "!=" || (node.op == "call" && node.text == "has");
+  ValueKind wanted = isLogical ? ValueKind::Bool : takesAll ? ValueKind::Any : ValueKind::Number;
+  if (std::optional<ExprFault> fault = findFault(operands, wanted, environment))
+    return *fault;
+  // The dividend has no part in a division by zero.
+  if (node.op == "/" && llvm::cantFail(operands[1].evaluateFloat(environment)) == 0)
+    return {operands[1]};
+  return {expr};
+}
+
+/// Whether an expression is 0 as it is written.
+static bool isZero(const Expr &expr) {
+  return expr.getConstant() == 0 || (expr.getNode().op == "float" && expr.getNode().real == 0);
+}
+
 std::optional<std::string> getWrittenError(const Expr &expr) {
   const Expr::Node &node = expr.getNode();
   for (const Expr &operand : node.operands)
@@ -47,6 +88,8 @@ std::optional<std::string> getWrittenError(const Expr &expr) {
   bool isIf = node.op == "call" && node.text == "if", isHas = node.op == "call" && node.text == "has";
   bool isLogical = llvm::is_contained({"and", "or", "not"}, node.op);
   bool comparesEqual = node.op == "==" || node.op == "!=";
+  if (node.op == "/" && isZero(node.operands[1]))
+    return "division by zero";
   for (auto [i, operand] : llvm::enumerate(node.operands)) {
     std::optional<ExprValue> literal = getLiteral(operand);
     if (!literal || isHas || comparesEqual)

@@ -73,8 +73,39 @@ double getAnglesMib(int64_t positions, int64_t pairs) {
 // Checks
 //===----------------------------------------------------------------------===//
 
+void ErrorSubject::attachTo(InFlightDiagnostic &diagnostic) const {
+  Diagnostic *marked = diagnostic.getUnderlyingDiagnostic();
+  // The context keeps the text of attributes.
+  auto push = [&](StringRef text) {
+    marked->getMetadata().push_back(
+        DiagnosticArgument(Attribute(StringAttr::get(marked->getLocation().getContext(), text))));
+  };
+  push(attribute);
+  marked->getMetadata().push_back(DiagnosticArgument(unsigned(wanted)));
+  llvm::for_each(names, push);
+}
+
+std::optional<ErrorSubject> ErrorSubject::get(Diagnostic &diagnostic) {
+  ArrayRef<DiagnosticArgument> metadata = diagnostic.getMetadata();
+  if (metadata.size() < 2)
+    return std::nullopt;
+  auto getText = [](const DiagnosticArgument &argument) {
+    return cast<StringAttr>(argument.getAsAttribute()).getValue();
+  };
+  ErrorSubject subject{getText(metadata[0]), ValueKind(metadata[1].getAsUnsigned())};
+  for (const DiagnosticArgument &name : metadata.drop_front(2))
+    subject.names.push_back(getText(name));
+  return subject;
+}
+
 InFlightDiagnostic Check::error(int constraint) const {
   return op->emitOpError() << "(C" << constraint << ") ";
+}
+
+InFlightDiagnostic Check::error(int constraint, StringRef attribute, ValueKind wanted) const {
+  InFlightDiagnostic diagnostic = error(constraint);
+  ErrorSubject{attribute, wanted}.attachTo(diagnostic);
+  return diagnostic;
 }
 
 LogicalResult Check::equal(int constraint, StringRef lhsName, ExprAttr lhs, StringRef rhsName,
@@ -110,8 +141,9 @@ FailureOr<std::optional<double>> Check::evaluate(int constraint, StringRef name,
     return std::optional<double>(*value);
   bool isNumber = bool(value);
   llvm::consumeError(value.takeError());
-  error(constraint) << name << " must be a number" << (isNumber ? " that single precision holds" : "")
-                    << ", found " << attr.getText();
+  error(constraint, name, isNumber ? ValueKind::Any : ValueKind::Number)
+      << name << " must be a number" << (isNumber ? " that single precision holds" : "") << ", found "
+      << attr.getText();
   return failure();
 }
 
@@ -122,7 +154,7 @@ LogicalResult Check::compare(int constraint, StringRef name, ExprAttr attr, Stri
     return failure();
   // The negation also refuses what is not a number.
   if (*value && !accept(**value))
-    return error(constraint) << name << " must be " << wanted << ", found " << attr.getText();
+    return error(constraint, name) << name << " must be " << wanted << ", found " << attr.getText();
   return success();
 }
 
@@ -131,8 +163,8 @@ LogicalResult Check::integer(int constraint, StringRef name, ExprAttr attr, int6
     return success();
   std::optional<int64_t> value = getKnownInt(attr);
   if (!value || *value < minimum)
-    return error(constraint) << name << " must be an integer of at least " << minimum << ", found "
-                             << attr.getText();
+    return error(constraint, name, value ? ValueKind::Any : ValueKind::Integer)
+           << name << " must be an integer of at least " << minimum << ", found " << attr.getText();
   return success();
 }
 
@@ -165,20 +197,21 @@ LogicalResult Check::truth(int constraint, StringRef name, ExprAttr attr) const 
   if (value)
     return success();
   llvm::consumeError(value.takeError());
-  return error(constraint) << name << " must be true or false, found " << attr.getText();
+  return error(constraint, name, ValueKind::Bool)
+         << name << " must be true or false, found " << attr.getText();
 }
 
 LogicalResult Check::oneOf(int constraint, StringRef name, ExprAttr attr, ArrayRef<StringRef> choices) const {
   if (!isBound(attr))
     return success();
   llvm::Expected<ExprValue> value = getExpr(attr).evaluate(ExprEnvironment());
-  if (value) {
-    if (const auto *text = std::get_if<std::string>(&*value); text && llvm::is_contained(choices, *text))
-      return success();
-  } else {
+  const auto *text = value ? std::get_if<std::string>(&*value) : nullptr;
+  if (text && llvm::is_contained(choices, *text))
+    return success();
+  if (!value)
     llvm::consumeError(value.takeError());
-  }
-  InFlightDiagnostic diagnostic = error(constraint) << name << " must be ";
+  InFlightDiagnostic diagnostic = error(constraint, name, text ? ValueKind::Any : ValueKind::Text)
+                                  << name << " must be ";
   llvm::interleave(
       choices, [&](StringRef choice) { diagnostic << "\"" << choice << "\""; },
       [&] { diagnostic << " or "; });

@@ -42,6 +42,21 @@ bool isRepeatable(TensorType small, TensorType large);
 // Checks, each with the number of its constraint
 //===----------------------------------------------------------------------===//
 
+/// What an error is about, for whoever knows where values come from: metadata of its diagnostic.
+struct ErrorSubject {
+  /// The attribute whose value is wrong, whatever the sizes around it are. Empty where values do not fit
+  /// together.
+  llvm::StringRef attribute = "";
+  /// Of a value that is something else: what it has to be.
+  ValueKind wanted = ValueKind::Any;
+  /// Names of the configuration whose values make the error.
+  llvm::SmallVector<llvm::StringRef> names = {};
+
+  void attachTo(mlir::InFlightDiagnostic &diagnostic) const;
+  /// What was attached; nothing if nothing was.
+  static std::optional<ErrorSubject> get(mlir::Diagnostic &diagnostic);
+};
+
 class Check {
 public:
   explicit Check(mlir::Operation *op) : op(op) {}
@@ -73,6 +88,9 @@ public:
   mlir::InFlightDiagnostic error(int constraint) const;
 
 private:
+  /// As above, of one attribute alone.
+  mlir::InFlightDiagnostic error(int constraint, llvm::StringRef attribute,
+                                 ValueKind wanted = ValueKind::Any) const;
   /// The value of a bound attribute; nothing where it is not bound or, after an error, where it has none.
   mlir::FailureOr<std::optional<double>> evaluate(int constraint, llvm::StringRef name, ExprAttr attr) const;
   mlir::LogicalResult compare(int constraint, llvm::StringRef name, ExprAttr attr, llvm::StringRef wanted,

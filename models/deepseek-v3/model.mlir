@@ -85,9 +85,9 @@ nn.model @deepseek for ["deepseek_v3", "deepseek_v2"] {
   nn.config balance_alpha = run "loss.balance_alpha" : float min(0) default 0.0
   nn.config bias_rate     = run "bias_update_rate"   : float min(0) default 0.001
   // Dropout in training: of the embedding and of what attention and feed-forward add; of attention probabilities.
-  nn.config hidden_dropout    = run "dropout.hidden"    : float min(0) default 0.0
-  nn.config config_dropout    = "attention_dropout"     : float min(0) default 0.0
-  nn.config attention_dropout = run "dropout.attention" : float min(0) default config_dropout
+  nn.config hidden_dropout    = run "dropout.hidden"    : float min(0) max(0.999999) default 0.0
+  nn.config config_dropout    = "attention_dropout"     : float min(0) max(0.999999) default 0.0
+  nn.config attention_dropout = run "dropout.attention" : float min(0) max(0.999999) default config_dropout
 
   //===--- Projections and norms ------------------------------------------===//
 

@@ -17,9 +17,9 @@ nn.model @llama for ["llama"] {
   nn.config document_mask  = run "document_mask"   : bool default false
 
   // Dropout in training: of the embedding and of what attention and feed-forward add; of attention probabilities.
-  nn.config hidden_dropout    = run "dropout.hidden"    : float min(0) default 0.0
-  nn.config config_dropout    = "attention_dropout"     : float min(0) default 0.0
-  nn.config attention_dropout = run "dropout.attention" : float min(0) default config_dropout
+  nn.config hidden_dropout    = run "dropout.hidden"    : float min(0) max(0.999999) default 0.0
+  nn.config config_dropout    = "attention_dropout"     : float min(0) max(0.999999) default 0.0
+  nn.config attention_dropout = run "dropout.attention" : float min(0) max(0.999999) default config_dropout
 
   // Only these are implemented; anything else in config.json is an error.
   nn.config activation = "hidden_act" : one_of["silu"] default "silu"

@@ -50,6 +50,11 @@ case(CONFIG, [('"eos_token_id": 257', '"eos_token_id": [257, ^300]')],
      "model.eos_token_id[1]: expected an id of 0 to 263, found 300")
 case(CONFIG, [('"hidden_size": 128', '^"hidden_size": null')], "model.hidden_size: must not be null")
 
+# With the first errors.
+case(CONFIG, [('"hidden_size": 128', '^"hidden_size": 0'), ('"rope_theta"', '"attention_dropout": 1, "rope_theta"')],
+     "model.hidden_size: expected an integer of 1 or more, found 0",
+     also=["run.json:13:5: error: model.attention_dropout: expected a number of 0 to 0.999999, found 1"])
+
 # Sizes that do not fit together.
 case(CONFIG, [('"num_experts_per_tok": 2', '^"num_experts_per_tok": 9')],
      "model.num_experts_per_tok: expected an integer of 1 to 8, found 9")

@@ -145,8 +145,28 @@ graph([("%d = nn.call @norm<hidden, eps>(%c) prefix(\"post_attention_layernorm\"
 graph([("nn.block @project<in, out, bias>", "nn.block @project<in, out>"),
        ("%d = nn.call @project<2*", "%d = ^nn.call @project<2*")],
       "'nn.call' op (C2) '@project' takes 2 dimensions and 0 blocks, found 3 and 0")
-graph([("nn.if bias -> <tokens x out>", "nn.if in -> <tokens x out>")],
-      "model.hidden_size = 128: 'nn.if' op condition 'in' must be true or false, found 128", place="run.json:6:5")
+# No value of a key would mend what the model says.
+graph([("nn.if bias -> <tokens x out>", "nn.if in -> <tokens x out>"), ("%z = nn.if", "%z = ^nn.if")],
+      "'nn.if' op condition 'in' must be true or false, found 128",
+      also=["run.json:6:5: note: model.hidden_size = 128 is 'hidden'"])
+graph([("style(if(interleaved, \"interleaved\", \"half\"))", "style(interleaved)"), ("%y = nn.rope", "%y = ^nn.rope")],
+      "'nn.rope' op (C5) style must be \"interleaved\" or \"half\", found true",
+      run=[('"rope_theta"', '"rope_interleave": true, "rope_theta"')])
+graph([("nn.let latent_eps = 1.0e-6", "nn.let latent_eps = -1"), ("%y = nn.rms_norm", "%y = ^nn.rms_norm")],
+      "'nn.rms_norm' op (C2) eps must be at least 0, found -1",
+      also=["model.mlir:126:12: note: in '@norm', called here", "model.mlir:37:3: note: 'latent_eps' is -1"])
+graph([("weight(mtp_weight)", "weight(^hidden/0)")], "custom op 'nn.loss' division by zero")
+# Of a division by zero, the divisor.
+graph([("weight(mtp_weight)", "weight(hidden/(mtp_depth - 1))")],
+      "model.num_nextn_predict_layers = 1: 'nn.loss' op division by zero", place="run.json:7:57")
+graph([("nn.let ffn_bias = mlp_bias and not v3", "^nn.let ffn_bias = hidden and not v3")],
+      "expected a condition, found 128")
+graph([("max(0.999999) default 0.0\n  nn.config attention",
+                                                             "default 0.0\n  nn.config attention"),
+       ("max(0.999999) default config_dropout", "default config_dropout")],
+      "model.attention_dropout = 2.5: 'nn.attention' op (C7) dropout must be less than 1, found 2.5",
+      also=["model.mlir:90:3: note: 'attention_dropout' is 2.5, computed here"], place="run.json:13:5",
+      run=[('"rope_theta"', '"attention_dropout": 2.5, "rope_theta"')])
 graph([('%w = nn.param "weight" : <out x in>', '%w = ^nn.param "weight{" : <out x in>')],
       "'nn.param' op (C3) braces must hold expressions, found \"weight{\"")
 graph([("nn.model @deepseek for", "nn.model @deepseek ^fr")], "custom op 'nn.model' expected 'for'",
