@@ -225,7 +225,7 @@ private:
   void bindConfigValue(nn::ConfigOp config) {
     StringRef name = config.getName();
     std::optional<Wanted> wanted = getWanted(config);
-    if (!checkObjects(config) || !wanted) {
+    if (!checkDefault(config, wanted) || !checkObjects(config) || !wanted) {
       unknown.insert(name);
       return;
     }
@@ -285,6 +285,25 @@ private:
     errorOf(config, nn::getExpr(config.getMaximum() ? *config.getMaximum() : *config.getMinimum()),
             message<ErrorId::RangeEmpty>(config.getName(), nn::describe(minimum), nn::describe(maximum)));
     return std::nullopt;
+  }
+
+  /// Whether a default that is written out is of the kind of `config`, be it needed here or not.
+  bool checkDefault(nn::ConfigOp config, const std::optional<Wanted> &wanted) {
+    if (!config.getDefaultValue())
+      return true;
+    llvm::Expected<nn::ExprValue> value =
+        nn::getExpr(*config.getDefaultValue()).evaluate(nn::ExprEnvironment());
+    if (!value) {
+      llvm::consumeError(value.takeError());
+      return true;
+    }
+    // The range may come from keys.
+    Wanted kind(config, {}, {});
+    if (kind.convert(*value))
+      return true;
+    error(config.getLoc()) << message<ErrorId::DefaultUnexpected>(
+        config.getName(), wanted.value_or(kind).describe(), nn::describe(*value));
+    return false;
   }
 
   /// Whether the default of `config` counts; nothing after an error, or if that depends on one.

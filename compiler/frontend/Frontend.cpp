@@ -40,13 +40,18 @@ nn::ModelOp getModel(ModuleOp module, const std::string &path) {
 /// The text of the architecture; null after a diagnostic.
 std::unique_ptr<llvm::MemoryBuffer> readArchitectureText(MLIRContext &context, const RunFile &run) {
   std::string fault;
-  if (std::optional<std::string> text = readText(run.architecture, fault))
+  std::optional<std::string> text = readText(run.architecture, fault);
+  // `{-#` begins what MLIR writes behind a module.
+  StringRef begin = text ? StringRef(*text).ltrim() : "";
+  bool isJson = begin.starts_with("{") && !begin.starts_with("{-");
+  if (text && !isJson)
     return llvm::MemoryBuffer::getMemBufferCopy(*text, run.architecture);
   std::optional<JsonValue> key = run.run.find("architecture");
   bool isFolder = llvm::sys::fs::is_directory(run.architecture);
   emitError((key ? *key : run.run).getLoc(&context))
       << "architecture: "
       << (isFolder ? message<ErrorId::ArchitectureFolder>(run.architecture)
+          : isJson ? message<ErrorId::ArchitectureJson>(run.architecture)
                    : describeUnreadable(run.architecture, fault));
   return nullptr;
 }

@@ -33,6 +33,8 @@ struct Closure {
   /// Names of the configuration that each dimension was computed from, for errors.
   std::vector<std::vector<std::string>> origins;
   std::vector<Closure> blocks;
+  /// Of a block that was given to another one: the call that did. Null of one that is called by its name.
+  nn::CallOp givenBy;
   /// Blocks in all, this one included.
   int64_t size = 1;
 
@@ -400,6 +402,8 @@ private:
       closure.size += block->size;
       if (closure.size > kMaxGivenBlocks)
         return call.emitOpError() << message<ErrorId::BlocksTooMany>(kMaxGivenBlocks);
+      if (!block->givenBy)
+        block->givenBy = call;
       closure.blocks.push_back(*block);
     }
     return closure;
@@ -435,6 +439,12 @@ private:
     return scope;
   }
 
+  static void noteBlock(InFlightDiagnostic &diagnostic, const Closure &closure) {
+    diagnostic.attachNote(nn::BlockOp(closure.block).getLoc()) << "the block that is called";
+    if (nn::CallOp call = closure.givenBy)
+      diagnostic.attachNote(call.getLoc()) << "it is passed here";
+  }
+
   /// A block parameter may have been given a block that takes or gives something else.
   LogicalResult verifyFits(nn::CallOp call, Closure &closure, TypeRange inputs, const Scope &scope,
                            const Scope &inner) {
@@ -442,7 +452,7 @@ private:
     auto mismatch = [&](const Twine &what, Type found, Type wanted) {
       InFlightDiagnostic diagnostic = call.emitOpError() << message<ErrorId::CallMismatch>(
                                           what, found, closure.block.getSymName(), wanted);
-      diagnostic.attachNote(closure.block.getLoc()) << "the block that is called";
+      noteBlock(diagnostic, closure);
       return diagnostic;
     };
     Block &body = closure.block.getBody().front();
@@ -451,7 +461,7 @@ private:
       InFlightDiagnostic diagnostic = call.emitOpError() << message<ErrorId::CallCount>(
                                           inputs.size(), call.getNumResults(), closure.block.getSymName(),
                                           body.getNumArguments(), results.size());
-      diagnostic.attachNote(closure.block.getLoc()) << "the block that is called";
+      noteBlock(diagnostic, closure);
       return diagnostic;
     }
     // Types with an error in them fit nothing.
@@ -516,7 +526,7 @@ private:
       inputs.push_back(mapping.lookup(input));
     if (failed(verifyFits(call, *closure, ValueRange(inputs).getTypes(), scope, *inner)))
       return failure();
-    if (failed(verifyParamArgs(call, closure->block, inputs)))
+    if (failed(verifyParamArgs(call, *closure, inputs)))
       return failure();
     // An argument that has the value of an earlier one is that one.
     SmallVector<unsigned> same;
@@ -539,7 +549,8 @@ private:
   }
 
   /// Parameters of the graph go to arguments marked `param`, and nothing else does.
-  LogicalResult verifyParamArgs(nn::CallOp call, nn::BlockOp block, ArrayRef<Value> inputs) {
+  LogicalResult verifyParamArgs(nn::CallOp call, const Closure &closure, ArrayRef<Value> inputs) {
+    nn::BlockOp block = closure.block;
     for (auto [i, input] : llvm::enumerate(inputs)) {
       bool isParam = isa_and_nonnull<nn::ParamOp>(input.getDefiningOp());
       if (isParam == block.isParamArg(i))
@@ -547,7 +558,7 @@ private:
       InFlightDiagnostic diagnostic = call.emitOpError() << message<ErrorId::ParamArgument>(
                                           i, isParam ? "a" : "no", block.getArgName(i), block.getSymName(),
                                           isParam ? "not marked" : "marked");
-      diagnostic.attachNote(block.getLoc()) << "the block that is called";
+      noteBlock(diagnostic, closure);
       return diagnostic;
     }
     return success();

@@ -221,6 +221,18 @@ sortAssignments(const JsonValue &root, const std::vector<std::string> &texts, Js
   return {own, config};
 }
 
+/// Whether `root` is a configuration in the place of the run file that names it; a diagnostic then says so,
+/// as every key of it would be unknown.
+bool isConfig(const JsonValue &root, JsonDiagnostics &diagnostics) {
+  std::optional<JsonValue> type = root.find("model_type");
+  if (!type || root.find("model") || root.find("batch"))
+    return false;
+  JsonPosition place = type->getPosition();
+  diagnostics.push_back(
+      {root.getFile(), place, message<ErrorId::ConfigAsRunFile>(describe(type->get())), false, "model_type"});
+  return true;
+}
+
 } // namespace
 
 const std::vector<std::string> &RunFile::getKeys() {
@@ -258,7 +270,7 @@ std::optional<RunFile> RunFile::read(const std::string &text, const std::string 
                                      JsonDiagnostics &diagnostics,
                                      const std::vector<std::string> &assignments) {
   std::optional<JsonValue> root = JsonDocument::parse(path, text, diagnostics);
-  if (!root)
+  if (!root || isConfig(*root, diagnostics))
     return std::nullopt;
   auto [own, ofConfig] = sortAssignments(*root, assignments, diagnostics);
   RunFile file;

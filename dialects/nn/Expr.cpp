@@ -394,6 +394,10 @@ llvm::Expected<ExprValue> arithmetic(const std::string &op, const ExprValue &lhs
 
 llvm::Expected<ExprValue> compare(const std::string &op, const ExprValue &lhs, const ExprValue &rhs) {
   if (op == "==" || op == "!=") {
+    // A value may be compared with one that is absent.
+    bool isNull = std::holds_alternative<std::monostate>(lhs) || std::holds_alternative<std::monostate>(rhs);
+    if (!isNull && !(isNumber(lhs) && isNumber(rhs)) && lhs.index() != rhs.index())
+      return fail("'" + op + "' needs values of one kind, found " + describe(lhs) + " and " + describe(rhs));
     bool equal = isNumber(lhs) && isNumber(rhs) ? toDouble(lhs) == toDouble(rhs) : lhs == rhs;
     return ExprValue(equal == (op == "=="));
   }

@@ -36,6 +36,12 @@ static std::optional<ExprValue> getLiteral(const Expr &expr) {
   return llvm::cantFail(expr.evaluate(ExprEnvironment()));
 }
 
+static ValueKind getKind(const ExprValue &value) {
+  return std::holds_alternative<bool>(value)          ? ValueKind::Bool
+         : std::holds_alternative<std::string>(value) ? ValueKind::Text
+                                                      : ValueKind::Number;
+}
+
 /// The fault of the first operand that has no value, or one that is not `wanted`.
 static std::optional<ExprFault> findFault(llvm::ArrayRef<Expr> operands, ValueKind wanted,
                                           const ExprEnvironment &environment) {
@@ -66,6 +72,11 @@ ExprFault findFault(const Expr &expr, const ExprEnvironment &environment) {
   ValueKind wanted = isLogical ? ValueKind::Bool : takesAll ? ValueKind::Any : ValueKind::Number;
   if (std::optional<ExprFault> fault = findFault(operands, wanted, environment))
     return *fault;
+  // Values of two kinds: none of the one that varies is like the other.
+  if (node.op == "==" || node.op == "!=") {
+    size_t varies = getLiteral(operands[0]) ? 1 : 0;
+    return {operands[varies], getKind(llvm::cantFail(operands[1 - varies].evaluate(environment)))};
+  }
   // The dividend has no part in a division by zero.
   if (node.op == "/" && llvm::cantFail(operands[1].evaluateFloat(environment)) == 0)
     return {operands[1]};

@@ -165,6 +165,11 @@ case(FILE, [('"config.json"', '"config.json", ^"architecture": "none.mlir"')],
      config=[])
 case(FILE, [('"config.json"', '"config.json", ^"architecture": "."')],
      "architecture: expected a .mlir file, found the folder '.'", config=[])
+case(FILE, [('"config.json"', '"config.json", ^"architecture": "run.json"')],
+     "architecture: expected a .mlir file, found JSON in 'run.json'", config=[])
+case(FILE, [], 'this is a configuration (model_type "deepseek_v3"), expected a run file; name it as "model" in one',
+     config=[('"model_type"', '^"model_type"')], command="compile config.json -o x 2> said; cat said >&2; "
+     "test $(wc -l < said) = 1", status=0, made=("said",))
 case(FILE, [('"config.json"', '"config.json", ^"architecture": "loop.mlir"')],
      "architecture: 'loop.mlir' cannot be read: Too many levels of symbolic links", config=[],
      links={"loop.mlir": "loop.mlir"})

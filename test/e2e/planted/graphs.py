@@ -121,7 +121,8 @@ graph([("nn.call @layer(@mlp<ffn>)", "nn.call @layer(@mlp<ffn - 256>)")],
       "model.intermediate_size = 256: 'nn.call' op dimension", place="run.json:6:25", prefix=True)
 graph([("nn.call @layer(@mlp<ffn>)", "nn.call @layer(@norm<hidden, eps>)"),
        ("%e = nn.call @feed_forward", "%e = ^nn.call @feed_forward")],
-      "'nn.call' op has 2 operands and 1 results, '@norm' has 1 and 1")
+      "'nn.call' op has 2 operands and 1 results, '@norm' has 1 and 1",
+      also=["model.mlir:318:12: note: it is passed here"])
 graph([("nn.call @layer(@mlp<ffn>)", "nn.call @layer(@embed)"),
        ("%y = nn.call @layer(@embed)", "%y = nn.call @layer(@embed)"),
        ("%e = nn.call @feed_forward", "%e = ^nn.call @feed_forward")], "'nn.call' op ", prefix=True)
@@ -159,6 +160,13 @@ graph([("weight(mtp_weight)", "weight(^hidden/0)")], "custom op 'nn.loss' divisi
 # Of a division by zero, the divisor.
 graph([("weight(mtp_weight)", "weight(hidden/(mtp_depth - 1))")],
       "model.num_nextn_predict_layers = 1: 'nn.loss' op division by zero", place="run.json:7:57")
+graph([('nn.let v3 = model_type == "deepseek_v3"', "^nn.let v3 = model_type == 3")],
+      "'==' needs values of one kind, found \"deepseek_v3\" and 3")
+# A default that no key needs here.
+graph([('nn.config hidden = "hidden_size"         : dim', '^nn.config hidden = "hidden_size" : dim default 3.5'),
+       ('"num_hidden_layers"   : int min(1)', '"num_hidden_layers"   : int min(1) default "0"')],
+      "default of 'hidden': expected an integer of 1 or more, found 3.5",
+      also=["model.mlir:14:3: error: default of 'layers': expected an integer of 1 or more, found \"0\""])
 graph([("nn.let ffn_bias = mlp_bias and not v3", "^nn.let ffn_bias = hidden and not v3")],
       "expected a condition, found 128")
 graph([("max(0.999999) default 0.0\n  nn.config attention",

@@ -243,6 +243,7 @@ TEST_F(InstantiateTest, RefusesABlockThatDoesNotFitABlockParameter) {
             "model.mlir:22:10: error: 'nn.call' op result 0 is '!nn.tensor<32 x 4>', '@linear' has "
             "'!nn.tensor<32 x 3>'\n"
             "model.mlir:9:3: note: the block that is called\n"
+            "model.mlir:28:6: note: it is passed here\n"
             "config.json:1:21: note: hidden_size = 4 is 'hidden'\n");
 }
 
