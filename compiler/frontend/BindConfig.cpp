@@ -4,7 +4,6 @@
 
 #include "compiler/errors/Errors.h"
 #include "mlir/IR/Diagnostics.h"
-#include "llvm/ADT/StringSet.h"
 #include <cmath>
 #include <limits>
 
@@ -60,7 +59,7 @@ std::optional<double> toNumber(const nn::ExprValue &value) {
 class Wanted {
 public:
   Wanted(nn::ConfigOp config, nn::ExprValue minimum, nn::ExprValue maximum)
-      : config(config), minimum(std::move(minimum)), maximum(std::move(maximum)) {}
+      : minimum(std::move(minimum)), maximum(std::move(maximum)), config(config) {}
 
   /// `value`, as the kind has it; nothing if it is not what is wanted. A float is one even if it has no
   /// fraction: what a name may stand for must not depend on how a number is written.
@@ -108,6 +107,8 @@ public:
   }
   std::string describe() { return describe(nlohmann::json()); }
 
+  nn::ExprValue minimum, maximum;
+
 private:
   bool isInRange(const nn::ExprValue &value) const {
     std::optional<double> number = toNumber(value), low = toNumber(minimum), high = toNumber(maximum);
@@ -122,30 +123,35 @@ private:
   }
 
   nn::ConfigOp config;
-  nn::ExprValue minimum, maximum;
 };
+
+/// Where the run file says none.
+constexpr int64_t kGuessedSequence = 64;
 
 class Binder {
 public:
   Binder(nn::ModelOp model, const RunFile &run) : model(model), run(run), context(model.getContext()) {}
 
-  FailureOr<BoundConfig> bind() {
+  BoundConfig bind() {
     refused.insert(run.refused.begin(), run.refused.end());
     bindBatch();
     bindModelType();
     for (Operation &op : model.getBody().getOps()) {
-      if (auto config = dyn_cast<nn::ConfigOp>(op))
-        bindConfigValue(config);
-      else if (auto let = dyn_cast<nn::LetOp>(op))
+      if (auto config = dyn_cast<nn::ConfigOp>(op)) {
+        std::optional<Wanted> wanted = getWanted(config);
+        bindConfigValue(config, wanted);
+        if (bound.unknown.contains(config.getName()))
+          guess(config, wanted);
+      } else if (auto let = dyn_cast<nn::LetOp>(op)) {
         bindLet(let);
+      }
     }
     warnOfUnreadKeys(run.config, "");
     for (const char *section : RunFile::kModelSections)
       checkKeysOf(section);
     checkPositions();
     // A value that the run file refused has no error here.
-    if (failed || !unknown.empty())
-      return failure();
+    bound.holds = !failed && bound.unknown.empty();
     return std::move(bound);
   }
 
@@ -156,9 +162,9 @@ private:
     // The run file has reported what it lacks.
     if (run.sequence < 1)
       for (const char *name : {"batch", "seq", "tokens"})
-        unknown.insert(name);
-    else
-      setBatch(bound.environment, std::max<int64_t>(run.getBatch(), 1), run.sequence);
+        bound.unknown.insert(name);
+    setBatch(bound.environment, std::max<int64_t>(run.getBatch(), 1),
+             run.sequence < 1 ? kGuessedSequence : run.sequence);
     std::pair<StringRef, const char *> paths[] = {
         {"batch", "batch.tokens"}, {"seq", "batch.sequence"}, {"tokens", "batch.tokens"}};
     for (auto [name, path] : paths)
@@ -168,21 +174,25 @@ private:
 
   void bindModelType() {
     std::optional<JsonValue> type = run.config.find("model_type");
+    bound.environment["model_type"] = cast<StringAttr>(model.getModelTypes()[0]).getValue().str();
     auto types = model.getModelTypes().getAsValueRange<StringAttr>();
     std::string served = "\"" + llvm::join(types, "\", \"") + "\"";
     if (!type) {
       error(run.config.getLoc(context)) << message<ErrorId::ModelTypeMissing>(model.getSymName(), served);
-      unknown.insert("model_type");
+      bound.unknown.insert("model_type");
       return;
     }
     if (!type->get().is_string()) {
       error(*type, message<ErrorId::ValueUnexpected>("a string", describe(type->get())));
-      unknown.insert("model_type");
+      bound.unknown.insert("model_type");
       return;
     }
     std::string found = type->get().get<std::string>();
-    if (!llvm::is_contained(types, found))
+    if (!llvm::is_contained(types, found)) {
       error(*type, message<ErrorId::ModelTypeNotServed>(model.getSymName(), served, found));
+      bound.unknown.insert("model_type");
+      return;
+    }
     bound.environment["model_type"] = nn::ExprValue(found);
     bound.sources.insert({"model_type", *type});
   }
@@ -222,11 +232,10 @@ private:
     return ok;
   }
 
-  void bindConfigValue(nn::ConfigOp config) {
+  void bindConfigValue(nn::ConfigOp config, std::optional<Wanted> &wanted) {
     StringRef name = config.getName();
-    std::optional<Wanted> wanted = getWanted(config);
     if (!checkDefault(config, wanted) || !checkObjects(config) || !wanted) {
-      unknown.insert(name);
+      bound.unknown.insert(name);
       return;
     }
     std::optional<JsonValue> value = lookUp(config);
@@ -243,7 +252,7 @@ private:
         note(error(*value,
                    message<ErrorId::ValueUnexpected>(wanted->describe(value->get()), describe(value->get()))),
              config);
-      unknown.insert(name);
+      bound.unknown.insert(name);
       return;
     }
     if (config.getIsOptional() && (value || !config.getDefaultValue())) {
@@ -255,7 +264,7 @@ private:
       bindDefault(config, *wanted);
       return;
     }
-    unknown.insert(name);
+    bound.unknown.insert(name);
     if (hasDefault)
       reportMissing(config, value);
   }
@@ -349,31 +358,64 @@ private:
   void bindDefault(nn::ConfigOp config, Wanted &wanted) {
     std::optional<nn::ExprValue> value = evaluate(config, *config.getDefaultValue());
     if (!value) {
-      unknown.insert(config.getName());
+      bound.unknown.insert(config.getName());
       return;
     }
     std::optional<nn::ExprValue> converted = wanted.convert(*value);
     if (!converted) {
       errorOf(config, nn::getExpr(*config.getDefaultValue()),
               message<ErrorId::DefaultUnexpected>(config.getName(), wanted.describe(), nn::describe(*value)));
-      unknown.insert(config.getName());
+      bound.unknown.insert(config.getName());
       return;
     }
     bound.environment[config.getName()] = *converted;
   }
 
   void bindLet(nn::LetOp let) {
-    if (std::optional<nn::ExprValue> value = evaluate(let, let.getValue()))
+    if (std::optional<nn::ExprValue> value = evaluate(let, let.getValue())) {
       bound.environment[let.getName()] = *value;
-    else
-      unknown.insert(let.getName());
+      return;
+    }
+    bound.unknown.insert(let.getName());
+    bound.environment[let.getName()] = evaluateGuess(let.getValue());
+  }
+
+  /// With a value for a name that has an error, errors that do not depend on it can be found. The nearest to
+  /// what is there says most.
+  void guess(nn::ConfigOp config, const std::optional<Wanted> &wanted) {
+    int64_t least = config.getKind() == nn::ConfigKind::Dim;
+    Wanted range = wanted.value_or(Wanted(config, least, {}));
+    std::vector<nn::ExprValue> candidates;
+    if (auto source = bound.sources.find(config.getName()); source != bound.sources.end())
+      candidates.push_back(toValue(source->second.get()).value_or(nn::ExprValue()));
+    candidates.insert(candidates.end(), {range.maximum, range.minimum});
+    if (config.getDefaultValue())
+      candidates.push_back(evaluateGuess(*config.getDefaultValue()));
+    candidates.insert(candidates.end(), {int64_t(1), false, std::string()});
+    if (config.getChoices())
+      candidates.push_back(toValue((*config.getChoices())[0]));
+    nn::ExprValue &guessed = bound.environment[config.getName()];
+    for (const nn::ExprValue &candidate : candidates)
+      if (std::optional<nn::ExprValue> value = range.convert(candidate)) {
+        guessed = *value;
+        return;
+      }
+  }
+
+  /// The value of an expression some names of which are guesses; null if it has none.
+  nn::ExprValue evaluateGuess(nn::ExprAttr attr) {
+    llvm::Expected<nn::ExprValue> value = nn::getExpr(attr).evaluate(bound.environment);
+    if (value)
+      return *value;
+    llvm::consumeError(value.takeError());
+    return {};
   }
 
   /// The value of an expression. What depends on a value that has an error is silently nothing.
   std::optional<nn::ExprValue> evaluate(Operation *op, nn::ExprAttr attr) {
     nn::Expr expr = nn::getExpr(attr);
     bool depends = false;
-    expr.forEachName([&](StringRef name) { depends |= unknown.contains(name); });
+    expr.forEachName([&](StringRef name) { depends |= bound.unknown.contains(name); });
     if (depends)
       return std::nullopt;
     llvm::Expected<nn::ExprValue> value = expr.evaluate(bound.environment);
@@ -562,8 +604,6 @@ private:
   const RunFile &run;
   MLIRContext *context;
   BoundConfig bound;
-  /// Names whose values have an error.
-  llvm::StringSet<> unknown;
   /// Keys whose values were reported to be wrong, here or by the run file.
   llvm::StringSet<> refused;
   /// Paths of values that contradict an other one, which more than one nn.config may read.
@@ -634,6 +674,6 @@ nlohmann::json resolveRun(nn::ModelOp model, const RunFile &run, const BoundConf
   return json;
 }
 
-FailureOr<BoundConfig> bindConfig(nn::ModelOp model, const RunFile &run) { return Binder(model, run).bind(); }
+BoundConfig bindConfig(nn::ModelOp model, const RunFile &run) { return Binder(model, run).bind(); }
 
 } // namespace contraflow::frontend

@@ -5,6 +5,7 @@
 
 #include "compiler/frontend/RunFile.h"
 #include "dialects/nn/NN.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace contraflow::frontend {
 
@@ -12,6 +13,11 @@ namespace contraflow::frontend {
 struct BoundConfig {
   nn::ExprEnvironment environment;
   llvm::StringMap<JsonValue> sources;
+  /// Names whose values have an error, or are computed from such values. In `environment` they have guesses,
+  /// with which errors of other names can be found.
+  llvm::StringSet<> unknown;
+  /// Whether there was no error.
+  bool holds = false;
 };
 
 /// Values of all `nn.config` and `nn.let` of a model, of `batch`, `seq` and `tokens`, and of `model_type`.
@@ -20,7 +26,7 @@ struct BoundConfig {
 /// are reported, not just the first. A key that nothing reads but that looks like one which is missing gets a
 /// warning: a misspelt key with a default would change the model silently. Configurations carry many keys
 /// that no model needs; they are silent. Of an object that the model reads, every unread key gets a warning.
-mlir::FailureOr<BoundConfig> bindConfig(nn::ModelOp model, const RunFile &run);
+BoundConfig bindConfig(nn::ModelOp model, const RunFile &run);
 
 /// The run file with every default filled in: its own, and those of the keys that the model declares. This is
 /// what the trainer carries.

@@ -104,14 +104,29 @@ bool isValueError(Diagnostic &diagnostic) {
   return isMarked(diagnostic) || StringRef(diagnostic.str()).contains(" op (C");
 }
 
+/// What a diagnostic says before ", found": which constraint is violated. Instances of a block differ in
+/// values, which are signed numbers, types and attributes; operands and results are counted by unsigned ones.
+std::string describeConstraint(Diagnostic &diagnostic) {
+  std::string text;
+  for (DiagnosticArgument &argument : diagnostic.getArguments()) {
+    if (argument.getKind() == DiagnosticArgument::DiagnosticArgumentKind::Unsigned)
+      text += std::to_string(argument.getAsUnsigned());
+    if (argument.getKind() != DiagnosticArgument::DiagnosticArgumentKind::String)
+      continue;
+    auto [before, found] = argument.getAsString().split(", found ");
+    text += before;
+    if (before.size() < argument.getAsString().size())
+      break;
+  }
+  return text;
+}
+
 /// What is said once: at an operation, which may break several constraints; of a value, whatever needs it.
 std::pair<const void *, std::string> getSubject(Diagnostic &diagnostic) {
   std::string text = diagnostic.str();
   if (isMarked(diagnostic))
     return {nullptr, StringRef(text).split(" op ").second.str()};
-  // Instances of a block differ in numbers.
-  std::string constraint = isValueError(diagnostic) ? StringRef(text).split(", found ").first.str() : "";
-  llvm::erase_if(constraint, llvm::isDigit);
+  std::string constraint = isValueError(diagnostic) ? describeConstraint(diagnostic) : "";
   return {getPlace(diagnostic.getLocation()).getAsOpaquePointer(), constraint};
 }
 
@@ -192,7 +207,8 @@ static bool isOfWrittenText(Diagnostic &diagnostic, ArrayRef<JsonValue> keys) {
          llvm::none_of(keys, [&](const JsonValue &key) { return describe(key.get()) == found; });
 }
 
-std::vector<ErrorNotes::Source> ErrorNotes::findSources(Operation *op, Diagnostic &diagnostic) {
+/// The names in the configuration that an error is about.
+static ConcernedNames findNames(Operation *op, Diagnostic &diagnostic) {
   std::optional<nn::ErrorSubject> subject = nn::ErrorSubject::get(diagnostic);
   ConcernedNames names;
   names.attributes.insert_range(getNames(subject));
@@ -202,7 +218,33 @@ std::vector<ErrorNotes::Source> ErrorNotes::findSources(Operation *op, Diagnosti
   if (subject && !subject->attribute.empty())
     names.types.clear();
   names.attributes = resolveDimensions(diagnostic.getLocation(), names.attributes);
+  names.types = resolveDimensions(diagnostic.getLocation(), names.types);
   dropRows(names);
+  return names;
+}
+
+bool ErrorNotes::isOfGuess(Operation *op, Diagnostic &diagnostic) const {
+  if (config.unknown.empty())
+    return false;
+  // What is no error of values may be one of guesses.
+  if (!isValueError(diagnostic))
+    return true;
+  auto isGuessed = [&](StringRef name) { return config.unknown.contains(name); };
+  ConcernedNames names = findNames(op, diagnostic);
+  if (llvm::any_of(names.attributes, isGuessed) || llvm::any_of(names.types, isGuessed))
+    return true;
+  // Whether the operation is there may be a guess, too.
+  for (auto choice = op->getParentOfType<nn::IfOp>(); choice; choice = choice->getParentOfType<nn::IfOp>()) {
+    Names condition;
+    collectNames(choice.getCondition(), condition);
+    if (llvm::any_of(resolveDimensions(diagnostic.getLocation(), condition), isGuessed))
+      return true;
+  }
+  return false;
+}
+
+std::vector<ErrorNotes::Source> ErrorNotes::findSources(Operation *op, Diagnostic &diagnostic) {
+  ConcernedNames names = findNames(op, diagnostic);
   std::vector<Source> sources;
   addSources(names.attributes, diagnostic, sources);
   for (Source &source : sources)
@@ -291,7 +333,7 @@ LogicalResult ErrorNotes::handle(Diagnostic &diagnostic) {
   auto found = operations.find(getPlace(diagnostic.getLocation()));
   if (isHandingOn || found == operations.end() || diagnostic.getSeverity() == DiagnosticSeverity::Remark)
     return failure();
-  if (!reported.insert(getSubject(diagnostic)).second)
+  if (isOfGuess(found->second, diagnostic) || !reported.insert(getSubject(diagnostic)).second)
     return success();
   std::vector<Source> sources, leaders;
   if (diagnostic.getSeverity() == DiagnosticSeverity::Error) {

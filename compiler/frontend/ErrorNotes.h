@@ -44,6 +44,8 @@ private:
   };
 
   mlir::LogicalResult handle(mlir::Diagnostic &diagnostic);
+  /// Whether an error might not be there, were it not for guesses.
+  bool isOfGuess(mlir::Operation *op, mlir::Diagnostic &diagnostic) const;
   /// The sources of the names that an error is about, and of what these are computed from. Values that no key
   /// gives become notes.
   std::vector<Source> findSources(mlir::Operation *op, mlir::Diagnostic &diagnostic);

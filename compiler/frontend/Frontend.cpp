@@ -194,17 +194,16 @@ OwningOpRef<ModuleOp> buildModel(ModuleOp source, const RunFile &run) {
   nn::ModelOp model = getModel(source, run.architecture);
   if (!model)
     return {};
-  FailureOr<BoundConfig> config = bindConfig(model, run);
-  if (failed(config))
-    return {};
-  ErrorNotes notes(model, *config);
-  OwningOpRef<ModuleOp> module = instantiate(model, config->environment);
-  if (!module || failed(checkLogits(*module, run)) ||
+  BoundConfig config = bindConfig(model, run);
+  ErrorNotes notes(model, config);
+  // After an error of a value, errors of operations that do not depend on it are said, too.
+  OwningOpRef<ModuleOp> module = instantiate(model, config.environment);
+  if (!config.holds || !module || failed(checkLogits(*module, run)) ||
       failed(checkVocabulary(*module, run, getVocabulary(*module))) ||
       failed(checkTokenIds(*source.getContext(), run, getVocabulary(*module))))
     return {};
   setAttributes(*module, run);
-  std::string resolved = resolveRun(model, run, *config).dump();
+  std::string resolved = resolveRun(model, run, config).dump();
   nn::setAttr<nn::NNDialect::RunAttrHelper>(*module, StringAttr::get(module->getContext(), resolved));
   return module;
 }

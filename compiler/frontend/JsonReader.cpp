@@ -488,6 +488,8 @@ template <> std::string Range<double>::describe() const {
     bool isWhole = std::abs(number) < 1e15 && number == std::floor(number);
     return frontend::describe(isWhole ? nlohmann::json(int64_t(number)) : nlohmann::json(number));
   };
+  if (excludesMost)
+    return " of " + text(least) + " or more and below " + text(most);
   // That single precision ends somewhere is worth no word here.
   return most >= kFloats.most ? " of " + text(least) + " or more"
                               : " of " + text(least) + " to " + text(most);
@@ -519,7 +521,7 @@ bool ObjectReader::read(const std::string &key, double &target, Range<double> ra
   const nlohmann::json &json = value->get();
   if (json.is_number() && json.get<double>() > kFloats.most)
     return refuse(*value, "a number that single precision holds");
-  if (!json.is_number() || json.get<double>() < range.least || json.get<double>() > range.most)
+  if (!json.is_number() || !range.contains(json.get<double>()))
     return refuse(*value, "a number" + range.describe());
   target = json.get<double>();
   return true;
@@ -533,7 +535,7 @@ bool ObjectReader::read(const std::string &key, int64_t &target, Range<int64_t> 
   if (exceedsInt64(json))
     return refuse(*value,
                   "an integer of " + std::to_string(range.least) + " to " + std::to_string(range.most));
-  if (!json.is_number_integer() || json.get<int64_t>() < range.least || json.get<int64_t>() > range.most)
+  if (!json.is_number_integer() || !range.contains(json.get<int64_t>()))
     return refuse(*value, "an integer" + range.describe());
   target = json.get<int64_t>();
   return true;

@@ -132,16 +132,20 @@ private:
 /// How a value reads in a diagnostic, shortened.
 std::string describe(const nlohmann::json &value);
 
-/// Inclusive.
+/// Inclusive, unless it says otherwise.
 template <typename T> struct Range {
   T least = 0;
   T most = std::numeric_limits<T>::max();
+  bool excludesMost = false;
 
-  /// ` of 1 or more`, ` of 0 to 4`; empty if every number is meant.
+  bool contains(T value) const { return value >= least && (excludesMost ? value < most : value <= most); }
+  /// ` of 1 or more`, ` of 0 to 4`, ` of 0 or more and below 1`.
   std::string describe() const;
 };
 /// Numbers end up in single precision.
 inline constexpr Range<double> kFloats = {0, std::numeric_limits<float>::max()};
+/// Probabilities, and parts of a whole that is never used up.
+inline constexpr Range<double> kShares = {0, 1, /*excludesMost=*/true};
 
 /// Reads the keys of an object one by one, collects what is wrong, and reports keys nobody asked for.
 class ObjectReader {

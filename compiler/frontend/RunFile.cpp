@@ -98,10 +98,10 @@ void readBetas(RunFile::Optimizer &optimizer, ObjectReader &reader, const std::o
   if (!reader.read("betas", betas, 2))
     return;
   for (size_t i = 0; i < 2; ++i)
-    if (betas[i] < 0 || betas[i] >= 1) {
+    if (!kShares.contains(betas[i])) {
       JsonValue beta = value->find("betas")->at(i);
       diagnostics.push_back(beta.makeDiagnostic(
-          message<ErrorId::ValueUnexpected>("a number of 0 or more and below 1", describe(beta.get()))));
+          message<ErrorId::ValueUnexpected>("a number" + kShares.describe(), describe(beta.get()))));
     }
   optimizer.beta1 = betas[0];
   optimizer.beta2 = betas[1];
@@ -124,18 +124,6 @@ void readOptimizer(RunFile::Optimizer &optimizer, std::optional<JsonValue> value
   reader.finish();
 }
 
-/// `key` of `reader` is a share: 0 or more and below 1.
-void readShare(ObjectReader &reader, const std::optional<JsonValue> &object, const std::string &key,
-               double &share, JsonDiagnostics &diagnostics) {
-  if (!reader.read(key, share) || share < 1)
-    return;
-  // A key with a point in it is not found.
-  std::optional<JsonValue> value = object->find(key);
-  diagnostics.push_back((value ? *value : *object)
-                            .makeDiagnostic(message<ErrorId::ValueUnexpected>(
-                                "a number of 0 or more and below 1", describe(object->get()[key]))));
-}
-
 /// Probabilities of dropout are shares, whatever the architecture calls them.
 void checkDropout(std::optional<JsonValue> value, JsonDiagnostics &diagnostics) {
   if (!value)
@@ -143,13 +131,13 @@ void checkDropout(std::optional<JsonValue> value, JsonDiagnostics &diagnostics) 
   ObjectReader reader(value, diagnostics);
   for (const auto &[key, ignored] : value->get().items()) {
     double share = 0;
-    readShare(reader, value, key, share, diagnostics);
+    reader.read(key, share, kShares);
   }
 }
 
 void readEma(RunFile::Ema &ema, std::optional<JsonValue> value, JsonDiagnostics &diagnostics) {
   ObjectReader reader(value, diagnostics);
-  readShare(reader, value, "decay", ema.decay, diagnostics);
+  reader.read("decay", ema.decay, kShares);
   reader.finish();
 }
 
@@ -169,10 +157,7 @@ void readData(RunFile::Data &data, std::optional<JsonValue> value, JsonDiagnosti
   ObjectReader reader(value, diagnostics);
   reader.read("paths", data.paths);
   reader.read("include", data.include);
-  if (reader.read("held_out", data.heldOut) && data.heldOut >= 1)
-    diagnostics.push_back(value->find("held_out")
-                              ->makeDiagnostic(message<ErrorId::ValueUnexpected>(
-                                  "a share below 1", describe(value->find("held_out")->get()))));
+  reader.read("held_out", data.heldOut, kShares);
   reader.finish();
 }
 
@@ -194,9 +179,27 @@ void checkTogether(const RunFile &file, JsonDiagnostics &diagnostics) {
     add("optimizer.warmup_steps", message<ErrorId::WarmupBeyondSteps>(optimizer.warmupSteps, steps),
         /*isWarning=*/true);
   for (auto [path, every] : {std::pair("train.validate_every", file.train.validateEvery),
-                             std::pair("train.checkpoint_every", file.train.checkpointEvery)})
+                             std::pair("train.checkpoint_every", file.train.checkpointEvery),
+                             std::pair("train.keep_every", file.train.keepEvery)})
     if (steps > 0 && every > steps)
       add(path, message<ErrorId::PeriodBeyondSteps>(every, steps), /*isWarning=*/true);
+  int64_t written = file.train.checkpointEvery, kept = file.train.keepEvery;
+  if (!file.train.keepLast && kept > 0 && written > 0 && kept % written == 0)
+    add("train.keep_every", message<ErrorId::KeepsAll>(written), /*isWarning=*/true);
+}
+
+/// The last control character of ASCII; the others lie before the space.
+constexpr unsigned char kDelete = 0x7f;
+
+/// Names are printed to terminals, which obey control characters.
+void checkName(const JsonValue &run, JsonDiagnostics &diagnostics) {
+  std::optional<JsonValue> name = run.find("name");
+  if (!name || !name->get().is_string())
+    return;
+  std::string text = name->get().get<std::string>();
+  if (llvm::any_of(text, [](unsigned char c) { return c < ' ' || c == kDelete; }))
+    diagnostics.push_back(name->makeDiagnostic(
+        message<ErrorId::ValueUnexpected>("a string without control characters", describe(name->get()))));
 }
 
 /// Assignments of the run file itself, and those of the configuration that it names by path.
@@ -281,6 +284,7 @@ std::optional<RunFile> RunFile::read(const std::string &text, const std::string 
   ObjectReader reader(file.run, diagnostics);
   reader.readAny("$schema");
   reader.read("name", file.name);
+  checkName(file.run, diagnostics);
   readModel(file, reader, ofConfig, diagnostics);
   file.architecture = "model.mlir";
   reader.read("architecture", file.architecture);

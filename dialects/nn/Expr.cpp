@@ -32,6 +32,8 @@ llvm::Error fail(const llvm::Twine &message) {
 // Tokens: from a string, or from an MLIR parser
 //===----------------------------------------------------------------------===//
 
+constexpr llvm::StringLiteral kTooLarge = "number is too large";
+
 class Tokens {
 public:
   virtual ~Tokens() = default;
@@ -40,6 +42,8 @@ public:
   virtual bool integer(int64_t &value) = 0;
   virtual bool string(std::string &value) = 0;
   virtual bool real(double &value) = 0;
+  /// Whether an integer that was just read goes on with an exponent, which only numbers with a point have.
+  virtual bool isAtExponent() = 0;
   virtual bool punctuation(char c) = 0;
   virtual void error(llvm::StringRef message) = 0;
 };
@@ -92,6 +96,8 @@ public:
     advance(size);
     return true;
   }
+  // Here such a number is a real one.
+  bool isAtExponent() override { return false; }
   bool punctuation(char c) override {
     if (rest.empty() || rest[0] != c)
       return false;
@@ -128,8 +134,18 @@ public:
   }
   bool string(std::string &value) override { return mlir::succeeded(parser.parseOptionalString(&value)); }
   bool real(double &value) override {
+    llvm::SMLoc begin = parser.getCurrentLocation();
     failedInParser = mlir::failed(parser.parseFloat(value));
+    if (!failedInParser && !std::isfinite(value)) {
+      parser.emitError(begin, kTooLarge);
+      failedInParser = true;
+    }
     return !failedInParser;
+  }
+  bool isAtExponent() override {
+    const char *next = parser.getCurrentLocation().getPointer();
+    return llvm::isDigit(next[-1]) && llvm::toLower(next[0]) == 'e' &&
+           (llvm::isDigit(next[1]) || next[1] == '-' || next[1] == '+');
   }
   bool punctuation(char c) override {
     switch (c) {
@@ -310,8 +326,12 @@ private:
     if (tokens.punctuation('('))
       return parseParenthesized();
     int64_t integer;
-    if (tokens.integer(integer))
-      return Expr::constant(integer);
+    if (tokens.integer(integer)) {
+      if (!tokens.isAtExponent())
+        return Expr::constant(integer);
+      tokens.error("a number with an exponent needs a point, such as 1.0e6");
+      return std::nullopt;
+    }
     std::string text;
     if (tokens.string(text)) {
       // Canonical text has no escapes, so that it can be read back.
@@ -329,7 +349,7 @@ private:
     if (tokens.real(real)) {
       if (std::isfinite(real))
         return Expr::constant(real);
-      tokens.error("number is too large");
+      tokens.error(kTooLarge);
       return std::nullopt;
     }
     tokens.error("expected a number, a name or '(' in expression");

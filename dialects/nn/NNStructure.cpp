@@ -376,18 +376,21 @@ LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) {
     if (found.size() != declared.size())
       return emitOpError() << "(C3) has " << found.size() << " " << what << "s, '@" << block.getSymName()
                            << "' has " << declared.size();
+    bool holds = true;
     for (auto [i, type] : llvm::enumerate(declared)) {
       Type wanted = substituteDims(type, block, getCallee().getDims());
-      if (found[i] != wanted)
-        return emitOpError() << "(C3) " << what << " " << i << " is " << found[i] << ", '@"
-                             << block.getSymName() << "' has " << wanted;
+      if (found[i] == wanted)
+        continue;
+      emitOpError() << "(C3) " << what << " " << i << " is " << found[i] << ", '@" << block.getSymName()
+                    << "' has " << wanted;
+      holds = false;
     }
-    return success();
+    return success(holds);
   };
   SmallVector<Type> results(block.getResultTypes().getAsValueRange<TypeAttr>());
-  if (failed(verifyTypes("operand", getInputs().getTypes(), block.getBody().getArgumentTypes())))
-    return failure();
-  return verifyTypes("result", getResultTypes(), results);
+  bool holds = succeeded(verifyTypes("operand", getInputs().getTypes(), block.getBody().getArgumentTypes()));
+  holds &= succeeded(verifyTypes("result", getResultTypes(), results));
+  return success(holds);
 }
 
 //===----------------------------------------------------------------------===//

@@ -99,7 +99,7 @@ std::optional<ErrorSubject> ErrorSubject::get(Diagnostic &diagnostic) {
 }
 
 InFlightDiagnostic Check::error(int constraint) const {
-  return op->emitOpError() << "(C" << constraint << ") ";
+  return op->emitOpError() << "(C" << unsigned(constraint) << ") ";
 }
 
 InFlightDiagnostic Check::error(int constraint, StringRef attribute, ValueKind wanted) const {
@@ -224,10 +224,13 @@ LogicalResult Check::results(int constraint) const {
           op->getContext(), op->getLoc(), op->getOperands(), op->getRawDictionaryAttrs(),
           op->getPropertiesStorage(), op->getRegions(), types)))
     return failure();
+  bool holds = true;
   for (auto [i, found, wanted] : llvm::enumerate(op->getResultTypes(), types))
-    if (found != wanted)
-      return error(constraint) << "result #" << i << " must be " << wanted << ", found " << found;
-  return success();
+    if (found != wanted) {
+      error(constraint) << "result #" << i << " must be " << wanted << ", found " << found;
+      holds = false;
+    }
+  return success(holds);
 }
 
 //===----------------------------------------------------------------------===//
@@ -311,8 +314,9 @@ LogicalResult verifyRope(Operation *op, Value input, ExprAttr headDim, ExprAttr 
   return success(holds);
 }
 
-LogicalResult verifyAttention(Operation *op, const AttentionShape &shape) {
-  Check check(op);
+/// Each of these is about sizes that the one before has looked at.
+static LogicalResult verifyAttentionShape(const Check &check, const AttentionShape &shape,
+                                          MLIRContext *context) {
   // attention_c1
   if (failed(check.integer(1, "heads", shape.heads, 1)) ||
       failed(check.integer(1, "kv_heads", shape.kvHeads, 1)) ||
@@ -340,11 +344,17 @@ LogicalResult verifyAttention(Operation *op, const AttentionShape &shape) {
                          multiplyDims(getDim(shape.output, 1), shape.kvHeads), "columns of value times heads",
                          multiplyDims(valueColumns, shape.heads))) ||
       failed(check.equal(4, "columns of lse", getDim(shape.lse, 1), "heads",
-                         multiplyDims(shape.heads, ExprAttr::getConstant(op->getContext(), 1)))))
+                         multiplyDims(shape.heads, ExprAttr::getConstant(context, 1)))))
     return failure();
+  return success();
+}
+
+LogicalResult verifyAttention(Operation *op, const AttentionShape &shape) {
+  Check check(op);
+  bool holds = succeeded(verifyAttentionShape(check, shape, op->getContext()));
   // attention_c5
-  bool holds = succeeded(check.integer(5, "seq", shape.seq, 1)) &&
-               succeeded(check.multiple(5, "the number of rows", rows, "seq", shape.seq));
+  holds &= succeeded(check.integer(5, "seq", shape.seq, 1)) &&
+           succeeded(check.multiple(5, "the number of rows", getDim(shape.query, 0), "seq", shape.seq));
   // attention_c6
   holds &= succeeded(check.number(6, "scale", shape.scale));
   // attention_c7

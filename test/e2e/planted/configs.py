@@ -73,6 +73,19 @@ case(CONFIG, [('"n_group": 4, "topk_group": 2', '"n_group": 3, "topk_group": 9')
            "groups, found 8 and 3",
            "run.json:11:19: error: model.topk_group = 9: 'nn.route' op (C3) group_limit must be at most groups, "
            "found 9 and 3"])
+# A value that is wrong by itself hides no relation of others, and makes none.
+RELATIONS = [('"n_group": 4', '"n_group": 3'), ('"first_k_dense_replace": 1', '^"first_k_dense_replace": 9')]
+case(CONFIG, RELATIONS, "model.first_k_dense_replace: expected an integer of 0 to 3, found 9",
+     also=["run.json:11:5: error: model.n_group = 3: 'nn.route' op (C3) columns of logits must be a multiple of "
+           "groups, found 8 and 3"])
+case(CONFIG, [('"n_group": 4', '"n_group": 3'), ('"n_routed_experts": 8', '^"n_routed_experts": 0')],
+     "model.n_routed_experts: expected an integer of 1 or more, found 0",
+     command="inspect run.json 2> said; cat said >&2; test $(grep -c error: said) = 1", status=0, made=("said",))
+# Neither a missing one.
+case(CONFIG, [('"vocab_size": 264, ', ''), ('"model":', '^"model":'), ('"qk_rope_head_dim": 16', '"qk_rope_head_dim": 7')],
+     "key 'vocab_size' is missing",
+     also=["run.json:9:29: error: model.qk_rope_head_dim = 7: 'nn.rope' op (C1) head_dim must be a multiple of 2, "
+           "found 7 and 2"])
 case(CONFIG, [('"sequence": 64, "tokens": 256', '^"sequence": 16777216, "tokens": 16777216')],
      "batch.sequence = 16777216: 'nn.rope' op (C7) the angles for seq 16777216 must take at most 256 MiB, found "
      "1536 MiB",

@@ -77,6 +77,20 @@ graph([("nn.let v3 =", "nn.let v4 ="), ("nn.config experts ", "^nn.config expert
             "mean 'softmax_scale'?",
             "model.mlir:259:10: error: 'nn.call' op (C2) '@norm' takes 2 dimensions and 0 blocks, found 1 and 0",
             "model.mlir:273:10: error: 'nn.call' op (C2) '@norm' takes 2 dimensions and 0 blocks, found 1 and 0"])
+# All constraints of one operation that do not need each other, and all its operands.
+graph([("scale(softmax_scale) dropout(attention_dropout)", "scale(softmax_scale) dropout(2)"),
+       ("kv_heads(heads)", "kv_heads(3)"), ("%o, %lse = nn.attention", "%o, %lse = ^nn.attention")],
+      "'nn.attention' op (C7) dropout must be less than 1, found 2",
+      also=["model.mlir:163:18: error: 'nn.attention' op (C3) columns of query times kv_heads must equal columns of "
+            "key times heads, found 3*heads*nope + 3*heads*rope and heads*heads*nope + heads*heads*rope"])
+graph([("nn.call @embed(%tokens, %table) : (<tokens : i32>, <vocab x hidden>)",
+        "^nn.call @embed(%table, %tokens) : (<vocab x hidden>, <tokens : i32>)")],
+      "'nn.call' op (C3) operand 0 is '!nn.tensor<vocab x hidden>', '@embed' has '!nn.tensor<tokens : i32>'",
+      also=["model.mlir:316:11: error: 'nn.call' op (C3) operand 1 is '!nn.tensor<tokens : i32>', '@embed' has "
+            "'!nn.tensor<vocab x hidden>'"])
+graph([("nn.let latent_eps = 1.0e-6", "nn.let latent_eps = ^1.0e999")], "custom op 'nn.let' number is too large")
+graph([("nn.let latent_eps = 1.0e-6", "nn.let latent_eps = 1^e999")],
+      "custom op 'nn.let' a number with an exponent needs a point, such as 1.0e6")
 # The frontend would leave out what is not its own.
 graph([(ADD, "%n = ^arith.constant 1 : i32\n    " + ADD),
        ("nn.graph(", "func.func private @beside()\n  nn.graph(")],

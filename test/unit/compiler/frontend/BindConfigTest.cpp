@@ -25,12 +25,12 @@ protected:
         parse(R"({"model": "config.json", "batch": {"sequence": 8, "tokens": 32})" + more + "}");
     if (!run)
       return "";
-    mlir::FailureOr<BoundConfig> bound = bindConfig(*source->getOps<nn::ModelOp>().begin(), *run);
-    if (mlir::failed(bound))
+    BoundConfig bound = bindConfig(*source->getOps<nn::ModelOp>().begin(), *run);
+    if (!bound.holds)
       return "";
-    resolved = resolveRun(*source->getOps<nn::ModelOp>().begin(), *run, *bound);
+    resolved = resolveRun(*source->getOps<nn::ModelOp>().begin(), *run, bound);
     std::map<std::string, std::string> sorted;
-    for (auto &entry : bound->environment)
+    for (auto &entry : bound.environment)
       sorted[entry.first().str()] = nn::describe(entry.second);
     for (const char *name : {"batch", "seq", "tokens", "model_type"})
       sorted.erase(name);

@@ -1,5 +1,7 @@
 //===- InstantiateTest.cpp - kinds, instances, and edited models ----------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/frontend/ErrorNotes.h"
+#include "mlir/Parser/Parser.h"
 #include "test/unit/compiler/frontend/Fixture.h"
 
 namespace contraflow::frontend {
@@ -382,6 +384,26 @@ TEST_F(InstantiateTest, AnErrorIsThereOnceAndNamesItsKeys) {
   EXPECT_EQ(llvm::StringRef(diagnostics).count("error:"), 1u) << diagnostics;
   EXPECT_NE(diagnostics.find("config.json:2:1: error: heads = 6: "), std::string::npos) << diagnostics;
   EXPECT_EQ(diagnostics.find("is 'tokens'"), std::string::npos) << diagnostics;
+}
+
+TEST_F(InstantiateTest, ErrorsOfTwoOperandsAreTwo) {
+  context.loadDialect<nn::NNDialect>();
+  std::string path =
+      write("model.mlir", makeModel("", "%y = nn.call @linear<hidden, hidden>(%x) : (<tokens x hidden>) -> "
+                                        "(<tokens x hidden>)"));
+  auto source = mlir::parseSourceFile<mlir::ModuleOp>(path, &context);
+  ASSERT_TRUE(source) << diagnostics;
+  nn::ModelOp model = *source->getOps<nn::ModelOp>().begin();
+  BoundConfig config;
+  ErrorNotes notes(model, config);
+  // Instances of a block differ in values.
+  for (int64_t size : {4, 8})
+    for (unsigned operand : {0, 1})
+      model.getGraph().emitOpError() << "(C1) operand " << operand << " of size " << size
+                                     << " must be 1, found " << size;
+  EXPECT_EQ(diagnostics,
+            "model.mlir:21:3: error: 'nn.graph' op (C1) operand 0 of size 4 must be 1, found 4\n"
+            "model.mlir:21:3: error: 'nn.graph' op (C1) operand 1 of size 4 must be 1, found 4\n");
 }
 
 TEST_F(InstantiateTest, LoopsInLoopsDoNotFillTheMemory) {

@@ -78,11 +78,12 @@ TEST_F(RunFileTest, SharesAreBelowOne) {
   EXPECT_FALSE(parse(R"({"model": {}, "batch": {"sequence": 1},
  "ema": {"decay": 1},
  "dropout": {"hidden": 1.0, "attention": -0.1, "mine": "high"}})"));
-  EXPECT_EQ(diagnostics,
-            "run.json:3:29: error: dropout.attention: expected a number of 0 or more, found -0.1\n"
-            "run.json:3:14: error: dropout.hidden: expected a number of 0 or more and below 1, found 1.0\n"
-            "run.json:3:48: error: dropout.mine: expected a number of 0 or more, found \"high\"\n"
-            "run.json:2:10: error: ema.decay: expected a number of 0 or more and below 1, found 1\n");
+  EXPECT_EQ(
+      diagnostics,
+      "run.json:3:29: error: dropout.attention: expected a number of 0 or more and below 1, found -0.1\n"
+      "run.json:3:14: error: dropout.hidden: expected a number of 0 or more and below 1, found 1.0\n"
+      "run.json:3:48: error: dropout.mine: expected a number of 0 or more and below 1, found \"high\"\n"
+      "run.json:2:10: error: ema.decay: expected a number of 0 or more and below 1, found 1\n");
 }
 
 TEST_F(RunFileTest, RefusesABatchThatCannotBeCounted) {
