@@ -19,6 +19,10 @@ struct Expr::Node {
 /// Why an expression has no value whatever its names stand for, as far as literals and calls show it.
 std::optional<std::string> getWrittenError(const Expr &expr);
 
+inline llvm::Error fail(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
 } // namespace contraflow::nn
 
 #endif

@@ -82,7 +82,8 @@ case(CONFIG, [('"n_group": 4', '"n_group": 3'), ('"n_routed_experts": 8', '^"n_r
      "model.n_routed_experts: expected an integer of 1 or more, found 0",
      command="inspect run.json 2> said; cat said >&2; test $(grep -c error: said) = 1", status=0, made=("said",))
 # Neither a missing one.
-case(CONFIG, [('"vocab_size": 264, ', ''), ('"model":', '^"model":'), ('"qk_rope_head_dim": 16', '"qk_rope_head_dim": 7')],
+case(CONFIG, [('"vocab_size": 264, ', ''), ('"model":', '^"model":'),
+              ('"qk_rope_head_dim": 16', '"qk_rope_head_dim": 7')],
      "key 'vocab_size' is missing",
      also=["run.json:9:29: error: model.qk_rope_head_dim = 7: 'nn.rope' op (C1) head_dim must be a multiple of 2, "
            "found 7 and 2"])

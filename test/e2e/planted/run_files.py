@@ -78,7 +78,8 @@ case(RUN, [('"seed": 1', '^"data": []')], "data: expected an object, found []")
 case(RUN, [('"seed": 1', '"data": {^"paths": 3}')], "data.paths: expected a string or a list of strings, found 3")
 case(RUN, [('"seed": 1', '"data": {^"include": ["*.c", 1]}')],
      'data.include: expected a string or a list of strings, found ["*.c",1]')
-case(RUN, [('"seed": 1', '"data": {^"held_out": 1}')], "data.held_out: expected a number of 0 or more and below 1, found 1")
+case(RUN, [('"seed": 1', '"data": {^"held_out": 1}')],
+     "data.held_out: expected a number of 0 or more and below 1, found 1")
 case(RUN, [('"seed": 1', '^"document_mask": "yes"')], 'document_mask: expected true or false, found "yes"')
 case(RUN, [('"seed": 1', '"ema": {^"decay": "a"}')],
      'ema.decay: expected a number of 0 or more and below 1, found "a"')
@@ -126,8 +127,8 @@ warning(RUN, [('"validate_every": 50', '^"validate_every": 500')],
 warning(RUN, [('"checkpoint_every": 0', '^"keep_every": 500')],
         "train.keep_every: 500 is more than train.steps = 200: it happens at the end only")
 warning(RUN, [('"checkpoint_every": 0', '"checkpoint_every": 5, "keep_last": 0, ^"keep_every": 10')],
-        "train.keep_every: train.keep_last = 0 keeps every checkpoint, and train.checkpoint_every = 5 writes these: it has "
-        "no effect")
+        "train.keep_every: train.keep_last = 0 keeps every checkpoint, and train.checkpoint_every = 5 writes these: "
+        "it has no effect")
 warning(RUN, [('"sequence": 64', '^"sequence": 128')],
         "batch.sequence: 128 tokens are more than max_position_embeddings = 64 of the model")
 
