@@ -33,11 +33,17 @@ void buildFusion(OpPassManager &pm) {
   fusion::buildFusionPipeline(pm);
 }
 
+void verifySchedule(OpPassManager &pm) {
+  // What is wrong with a parameter is said at the parameter, before runs that miss it.
+  pm.addPass(schedule::createVerifyHostPass());
+  pm.addPass(schedule::createVerifyProgramPass());
+}
+
 void buildSchedule(OpPassManager &pm) {
   // Graph and functions become the programs that the runtime walks; what models are made of is gone
   // afterwards.
   pm.addPass(schedule::createBuildProgramPass());
-  pm.addPass(schedule::createVerifyProgramPass());
+  verifySchedule(pm);
 }
 
 void buildMemory(OpPassManager &pm) {
@@ -49,15 +55,13 @@ void buildMemory(OpPassManager &pm) {
 
 /// Programs stay what the schedule promised; addresses come on top.
 void verifyMemory(OpPassManager &pm) {
-  pm.addPass(schedule::createVerifyProgramPass());
+  verifySchedule(pm);
   pm.addPass(memory::createVerifyPlanPass());
 }
 
 void verifyAutodiff(OpPassManager &pm) { pm.addPass(autodiff::createVerifyFunctionsPass()); }
 
 void verifyFusion(OpPassManager &pm) { pm.nest<func::FuncOp>().addPass(fusion::createVerifyKernelsPass()); }
-
-void verifySchedule(OpPassManager &pm) { pm.addPass(schedule::createVerifyProgramPass()); }
 
 struct LoweringOptions : PassPipelineOptions<LoweringOptions> {
   Option<std::string> isa{
@@ -79,7 +83,11 @@ void buildLoweringFor(OpPassManager &pm, const LoweringOptions &options) {
 
 void buildLowering(OpPassManager &pm) { buildLoweringFor(pm, LoweringOptions()); }
 
-void verifyLowering(OpPassManager &pm) { pm.addPass(lowering::createVerifyCodePass()); }
+/// Functions are code, programs are what they were.
+void verifyLowering(OpPassManager &pm) {
+  pm.addPass(schedule::createVerifyHostPass());
+  pm.addPass(lowering::createVerifyCodePass());
+}
 
 constexpr PhasePipeline kPipelines[] = {
     {"autodiff", "functions of a training step from the blocks of a model", buildAutodiff, verifyAutodiff},

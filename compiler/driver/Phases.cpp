@@ -243,6 +243,14 @@ bool Compilation::loadRunFile() {
   return ok;
 }
 
+/// The run file goes into the trainer as the module has it.
+static LogicalResult checkRun(ModuleOp module) {
+  auto run = nn::getAttr<nn::NNDialect::RunAttrHelper>(module);
+  if (!run || nlohmann::json::parse(run.str(), /*cb=*/nullptr, /*allow_exceptions=*/false).is_object())
+    return success();
+  return module.emitError(message<ErrorId::RunNoObject>());
+}
+
 bool Compilation::loadModule() {
   if (!options.assignments.empty())
     return fail(message<ErrorId::AssignmentOfIr>(options.assignments.front(), input));
@@ -256,6 +264,8 @@ bool Compilation::loadModule() {
     return false;
   if (!module->getOps<nn::ModelOp>().empty())
     return fail(message<ErrorId::InputIsModel>(input));
+  if (failed(checkRun(*module)))
+    return false;
   auto last = nn::getAttr<nn::NNDialect::PhaseAttrHelper>(*module);
   const Phase *phase = last ? findPhase(last.str()) : nullptr;
   if (last && !phase)
@@ -263,7 +273,7 @@ bool Compilation::loadModule() {
   const Phase *start = options.startFrom.empty() ? nullptr : findPhase(options.startFrom);
   if (!phase && (!start || start->number == 1))
     return fail(message<ErrorId::PhaseMissing>(input));
-  done = phase ? phase->number : start->number - 1;
+  done = loaded = phase ? phase->number : start->number - 1;
   // Naming the phase that wrote the file means to go on after it.
   if (start && start->number != done + 1 && start->number != done)
     return fail(message<ErrorId::PhaseStart>(
@@ -386,7 +396,8 @@ bool Compilation::runUntil(const std::string &last) {
   return true;
 }
 
-/// What the system refuses, such as room for temporary files, has a code and is no defect.
+/// What the system refuses, such as room for temporary files, has a code and is no defect. Nor is what is
+/// wrong with code that no phase of this process has made.
 bool Compilation::failLink(llvm::Error error) {
   std::error_code code = llvm::inconvertibleErrorCode();
   std::string text;
@@ -394,8 +405,13 @@ bool Compilation::failLink(llvm::Error error) {
     code = info.convertToErrorCode();
     text += (text.empty() ? "" : "; ") + info.message();
   });
-  fail(text);
-  return failPhase(/*isDefect=*/code == llvm::inconvertibleErrorCode());
+  bool isDefect = code == llvm::inconvertibleErrorCode();
+  bool isOfInput = isDefect && loaded == done;
+  if (isOfInput)
+    module->emitError(text);
+  else
+    fail(text);
+  return failPhase(isDefect && !isOfInput);
 }
 
 std::vector<std::string> Compilation::getInputs() const {

@@ -78,6 +78,8 @@ private:
   mlir::OwningOpRef<mlir::ModuleOp> module;
   /// Number of the last phase that is done.
   unsigned done = 0;
+  /// That of the phase that wrote the input; 0 of run files.
+  unsigned loaded = 0;
 };
 
 /// Prints "contraflow: error: ..." to standard error and returns false.

@@ -255,6 +255,15 @@ private:
 
 llvm::Expected<abi::Manifest> buildManifest(ModuleOp module) { return ManifestWriter(module).write(); }
 
+static llvm::Error validate(const abi::Manifest &manifest) {
+  try {
+    manifest.validate();
+  } catch (const std::exception &error) {
+    return llvm::createStringError(message<ErrorId::ManifestWrong>(error.what()));
+  }
+  return llvm::Error::success();
+}
+
 llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
   llvm::Expected<cpu::CpuMachine> machine = cpu::CpuMachine::get(module);
   if (!machine)
@@ -262,6 +271,9 @@ llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
   llvm::Expected<abi::Manifest> manifest = buildManifest(module);
   if (!manifest)
     return manifest.takeError();
+  // An edited program may be wrong; code takes most of the time, and is not needed to see it.
+  if (llvm::Error error = validate(*manifest))
+    return std::move(error);
 
   // Programs are data from here on; what is left is code.
   for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
@@ -278,16 +290,13 @@ llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
   if (!shared)
     return shared.takeError();
   trainer.sharedObject = std::move(*shared);
-  try {
-    // Both halves count: code of one program may run under two schedules.
-    uint64_t id =
-        llvm::xxh3_64bits(manifest->toJson()) ^ llvm::rotl(llvm::xxh3_64bits(trainer.sharedObject), 1);
-    manifest->buildId = llvm::utohexstr(id, /*LowerCase=*/true, /*Width=*/16);
-    manifest->validate();
-    trainer.manifest = manifest->toJson();
-  } catch (const std::exception &error) {
-    return llvm::createStringError(message<ErrorId::ManifestWrong>(error.what()));
-  }
+  // Both halves count: code of one program may run under two schedules.
+  uint64_t id =
+      llvm::xxh3_64bits(manifest->toJson()) ^ llvm::rotl(llvm::xxh3_64bits(trainer.sharedObject), 1);
+  manifest->buildId = llvm::utohexstr(id, /*LowerCase=*/true, /*Width=*/16);
+  if (llvm::Error error = validate(*manifest))
+    return std::move(error);
+  trainer.manifest = manifest->toJson();
   trainer.memory = abi::MemoryNeed::of(*manifest, int(llvm::hardware_concurrency().compute_thread_count()));
   return trainer;
 }

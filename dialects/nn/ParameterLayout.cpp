@@ -8,9 +8,6 @@ using namespace mlir;
 
 namespace contraflow::nn {
 
-/// A cache line and the widest vector register.
-static constexpr int64_t kAlignment = 64;
-
 static FailureOr<KindLayout> layOut(Block &body) {
   KindLayout layout;
   for (auto param : body.getOps<ParamOp>()) {
@@ -20,7 +17,7 @@ static FailureOr<KindLayout> layOut(Block &body) {
       return failure();
     }
     layout.slots.push_back({param, layout.bytes});
-    layout.bytes += llvm::alignTo(type.getNumBytes(), kAlignment);
+    layout.bytes += llvm::alignTo(type.getNumBytes(), kParameterAlignment);
   }
   return layout;
 }

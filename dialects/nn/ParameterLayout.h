@@ -11,7 +11,7 @@
 //                                                                and 2
 //
 // A function compiled once for a kind therefore reaches every parameter of any of its instances from one
-// base. All offsets are multiples of 64 bytes.
+// base. All offsets are multiples of kParameterAlignment.
 //
 // The blocks and the graph of a bound module must still be there: autodiff keeps them, the schedule phase
 // erases them when it has written what it knows into `pipe.parameter` operations.
@@ -24,6 +24,9 @@
 #include "llvm/ADT/MapVector.h"
 
 namespace contraflow::nn {
+
+/// Every parameter begins at a multiple: of a cache line, and of the widest vector register.
+constexpr int64_t kParameterAlignment = 64;
 
 /// A parameter of a kind of block, or of the graph.
 struct ParameterSlot {

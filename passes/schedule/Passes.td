@@ -50,10 +50,18 @@ def VerifyProgramPass : Pass<"schedule-verify-program", "::mlir::ModuleOp"> {
     - (C4) what a forward saved is read by the backwards of the same instance and micro-batch only
     - (C5) every forward is followed by the backwards that its block has, once, for every micro-batch
     - (C6) no run changes a gradient after `clip`, and parameters change at the end, by `optimizer` and `update`; only `ema` comes after them
-    - (C7) inputs, logits and micro-batches are as many as `nn.batch`, `nn.seq`, `nn.micro_batches` and `nn.vocab` say, by which the runtime goes
-    - (C8) a program exposes nothing twice; metrics share their names
-    - (C9) parameters have names that differ, and an `init` that the runtime knows
-    - (C10) no parameter reaches into the next one
+    - (C7) parameters have the shapes that functions take
+  }];
+}
+
+def VerifyHostPass : Pass<"schedule-verify-host", "::mlir::ModuleOp"> {
+  let summary = "checks programs and parameters against what the runtime goes by";
+  let description = [{
+    Looks at what the runtime is told of programs, whether their functions are kernels or code:
+    - (C1) inputs, logits and micro-batches are as many as `nn.batch`, `nn.seq`, `nn.micro_batches` and `nn.vocab` say
+    - (C2) a program exposes nothing twice; metrics share their names
+    - (C3) parameters have names that differ, and an `init` that the runtime knows
+    - (C4) parameters lie in the order in which they stand, each at the next multiple of 64, and fill the buffer `parameters`
   }];
 }
 

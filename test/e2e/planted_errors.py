@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT / "test/e2e/planted"), str(ROOT / "compiler/errors")]
 import catalogue  # noqa: E402
 import commands  # noqa: E402,F401
 import configs  # noqa: E402,F401
+import dumps  # noqa: E402,F401
 import graphs  # noqa: E402,F401
 import run_files  # noqa: E402,F401
 import trainers  # noqa: E402,F401

@@ -31,7 +31,6 @@ ELSEWHERE = {
     "compiler.CodeLacks": (LINKER, "generated code does not define 'question'"),
     "compiler.LinkFailed": "lld links what our own code generator made; no input of a user gets there",
     "compiler.ProgramWithoutAddresses": "the memory phase and its verifier come before",
-    "compiler.ManifestWrong": "the verifiers of programs and plans come before",
     "compiler.TrainerNotStarted": "wants a file system without execution",
     "trainer.SettingBetas": (SETTINGS, "two numbers below 1"),
     "trainer.SettingNoObject": (SETTINGS, "not a JSON object"),

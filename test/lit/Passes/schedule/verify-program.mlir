@@ -227,102 +227,23 @@ module {
 
 // -----
 
-module attributes {nn.batch = 4 : i64, nn.seq = 8 : i64, nn.micro_batches = 2 : i64, nn.vocab = 5 : i64} {
-  pipe.program @train micro_batches 2 {
-    %x = pipe.buffer input "tokens" 256
-    %l = pipe.buffer activation "logits" 640
-    pipe.expose input "tokens" %x [64]
-    pipe.expose output "logits" %l [32, 5]
-  }
-  pipe.program @generate micro_batches 1 {
-    %x = pipe.buffer input "generate_tokens" 32
-    pipe.expose input "generate_tokens" %x [8]
-  }
-}
-
-// -----
-
-module attributes {nn.batch = 4 : i64, nn.seq = 8 : i64, nn.micro_batches = 2 : i64, nn.vocab = 5 : i64} {
-  pipe.program @verify_program_c7_step micro_batches 2 {
-    %x = pipe.buffer input "tokens" 128
-    // expected-error @below {{(C7) input 'tokens' has 32 numbers, expected nn.micro_batches * nn.batch * nn.seq = 2 * 4 * 8}}
-    pipe.expose input "tokens" %x [32]
-  }
-}
-
-// -----
-
-module attributes {nn.batch = 4 : i64, nn.seq = 8 : i64, nn.micro_batches = 2 : i64, nn.vocab = 5 : i64} {
-  pipe.program @verify_program_c7_generate micro_batches 1 {
-    %x = pipe.buffer input "generate_tokens" 64
-    // expected-error @below {{(C7) input 'generate_tokens' has 16 numbers, expected nn.seq = 8}}
-    pipe.expose input "generate_tokens" %x [16]
-  }
-}
-
-// -----
-
-module attributes {nn.batch = 4 : i64, nn.seq = 8 : i64, nn.micro_batches = 2 : i64, nn.vocab = 5 : i64} {
-  pipe.program @verify_program_c7_vocab micro_batches 1 {
-    %l = pipe.buffer activation "logits" 256
-    // expected-error @below {{(C7) output 'logits' has 8 columns, expected nn.vocab = 5}}
-    pipe.expose output "logits" %l [8, 8]
-  }
-}
-
-// -----
-
-module attributes {nn.batch = 4 : i64, nn.seq = 8 : i64, nn.micro_batches = 2 : i64, nn.vocab = 5 : i64} {
-  // expected-error @below {{(C7) has 1 micro-batches, expected nn.micro_batches = 2}}
-  pipe.program @train micro_batches 1 {
-    %x = pipe.buffer input "tokens" 256
-    pipe.expose input "tokens" %x [64]
+module {
+  func.func private @layer.forward(!nn.tensor<4 x 2> {nn.role = #nn.role<param, "w">, nn.location = #nn.location<0, 64>})
+  // expected-error @below {{(C7) has shape [8], 'layer.forward' takes '!nn.tensor<4 x 2>'}}
+  pipe.parameter "later" of "layer" at 192 [8] init "ones"
+  pipe.program @verify_program_c7_shape micro_batches 1 {
+    // expected-note @below {{the run}}
+    pipe.run @layer.forward F0> "layer" at 128 ()
   }
 }
 
 // -----
 
 module {
-  pipe.program @verify_program_c8 micro_batches 1 {
-    %x = pipe.buffer metrics "metrics" 16
-    // expected-note @below {{the first of this name}}
-    pipe.expose load "m" %x [4]
-    %y = pipe.view %x[0, 8]
-    // expected-error @below {{(C8) exposes metric 'm' a second time}}
-    pipe.expose ratio "m" %y [2]
+  func.func private @layer.forward(!nn.tensor<4 x 2> {nn.role = #nn.role<param, "w">, nn.location = #nn.location<0, 64>})
+  pipe.parameter "a" of "layer" at 128 [8] init "ones"
+  pipe.program @verify_program_c7_place micro_batches 1 {
+    // expected-error @below {{(C7) 'layer.forward' F0> of 'layer' works on parameter 'w' at 192, where none begins}}
+    pipe.run @layer.forward F0> "layer" at 128 ()
   }
-}
-
-// -----
-
-module {
-  // expected-error @below {{(C9) init must be "normal", "ones" or "zeros", found "gauss"}}
-  pipe.parameter "a" of "b" at 0 [4] init "gauss"
-}
-
-// -----
-
-module {
-  // expected-note @below {{the first parameter of this name}}
-  pipe.parameter "a" of "b" at 0 [4] init "ones"
-  // expected-error @below {{(C9) names a parameter 'a' that is there already}}
-  pipe.parameter "a" of "b" at 64 [4] init "ones"
-}
-
-// -----
-
-module {
-  // expected-note @below {{'later' begins here}}
-  pipe.parameter "later" of "b" at 64 [4] init "ones"
-  // expected-error @below {{(C10) has 68 bytes, expected at most 64, where the next parameter begins}}
-  pipe.parameter "a" of "b" at 0 [17] init "zeros"
-}
-
-// -----
-
-module {
-  // expected-error @below {{(C10) has more bytes than can be counted, expected at most 64}}
-  pipe.parameter "a" of "b" at 0 [4611686018427387904, 4] init "zeros"
-  // expected-note @below {{'later' begins here}}
-  pipe.parameter "later" of "b" at 64 [4] init "ones"
 }
