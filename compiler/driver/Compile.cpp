@@ -5,6 +5,7 @@
 #include "compiler/driver/Verify.h"
 #include "compiler/errors/Errors.h"
 #include "compiler/linker/Linker.h"
+#include "runtime/abi/Payload.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -51,6 +52,35 @@ bool resolveOutput(std::string &output) {
   return true;
 }
 
+/// What `file` takes the place of can be made again: a trainer, IR, or nothing. A run file or a text is
+/// somebody's work, and its name is soon typed behind -o instead of before it. False after an error.
+bool checkReplaced(const std::string &file, bool links) {
+  uint64_t bytes = 0;
+  if (!llvm::sys::fs::is_regular_file(file) || llvm::sys::fs::file_size(file, bytes) || bytes == 0)
+    return true;
+  if (links ? abi::endsAsTrainer(file) : llvm::sys::path::extension(file) == ".mlir")
+    return true;
+  return fail(message<ErrorId::OutputOverFile>("--output", file, links ? "trainer" : "IR (.mlir)"));
+}
+
+bool checkWritten(std::string &output, bool links, const std::vector<std::string> &inputs) {
+  if (!checkOutput("--output", output, inputs) || !checkReplaced(output, links))
+    return false;
+  return !links || (resolveOutput(output) && checkOutput("--output", output, inputs));
+}
+
+/// `output` is empty where IR goes to standard output, or nowhere but to `dumps`.
+bool checkDumps(const std::string &output, const std::vector<std::string> &dumps,
+                const std::vector<std::string> &inputs) {
+  for (const std::string &dump : dumps) {
+    if (!checkOutput("--dump-phases", dump, inputs))
+      return false;
+    if (!output.empty() && isSameFile(output, dump))
+      return fail(message<ErrorId::OutputOfTwo>("--output", output, "--dump-phases"));
+  }
+  return true;
+}
+
 /// The `models` of the nearest folder above the executable that has one; else that of the source tree.
 std::string findModels(llvm::StringRef executable) {
   for (llvm::StringRef folder = llvm::sys::path::parent_path(executable); !folder.empty();
@@ -67,8 +97,8 @@ std::string findModels(llvm::StringRef executable) {
 } // namespace
 
 int compile(const Options &options, const std::string &executable) {
-  std::string output = options.output.empty() ? "trainer" : options.output;
   bool links = options.stopAfter.empty() || options.stopAfter == "link";
+  std::string output = options.output.empty() && links ? "trainer" : options.output;
   std::string stub;
   if (links) {
     // Before the work, because it is the usual mistake of an installation.
@@ -86,7 +116,8 @@ int compile(const Options &options, const std::string &executable) {
   // The programs that work here are read, too.
   std::vector<std::string> inputs = compilation.getInputs();
   inputs.insert(inputs.end(), {stub, executable});
-  if (!checkOutput("--output", output, inputs) || (links && !resolveOutput(output)) || !compilation.run())
+  if ((!output.empty() && !checkWritten(output, links, inputs)) ||
+      !checkDumps(output, compilation.getDumps(), inputs) || !compilation.run())
     return 1;
   bool written = links ? compilation.link(stub, output) : writeModule(compilation, options);
   return written ? 0 : 1;

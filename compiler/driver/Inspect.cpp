@@ -33,16 +33,6 @@ namespace {
 // Pictures
 //===----------------------------------------------------------------------===//
 
-/// Whether two files are one, be it there already or not: of what is not, only an absolute path is resolved.
-bool isSameFile(const std::string &first, const std::string &second) {
-  std::error_code ofFirst, ofSecond;
-  std::filesystem::path a = std::filesystem::weakly_canonical(std::filesystem::absolute(first, ofFirst),
-                                                              ofFirst),
-                        b = std::filesystem::weakly_canonical(std::filesystem::absolute(second, ofSecond),
-                                                              ofSecond);
-  return ofFirst || ofSecond ? first == second : a == b;
-}
-
 /// `inputs` are the files that were read. False after an error.
 bool draw(const abi::Manifest &manifest, const InspectOptions &options, llvm::ArrayRef<std::string> inputs) {
   constexpr const char *kProgram = "train";

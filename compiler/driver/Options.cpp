@@ -207,10 +207,14 @@ public:
   std::optional<Options> parse() {
     if (!takeCommand())
       return std::nullopt;
-    bool ok = true;
+    bool ok = true, hasOptions = true;
     while (next < arguments.size() && !done) {
       std::string argument = arguments[next++];
-      bool isPlain = !argument.starts_with("-") || argument == "-";
+      if (hasOptions && argument == "--") {
+        hasOptions = false;
+        continue;
+      }
+      bool isPlain = !hasOptions || !argument.starts_with("-") || argument == "-";
       ok &= isPlain ? addPlain(argument) : addOption(argument);
     }
     if (!ok || (!done && !checkComplete()))

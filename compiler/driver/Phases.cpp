@@ -30,27 +30,43 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <chrono>
+#include <filesystem>
 
 using namespace mlir;
 
 namespace contraflow::driver {
+
+/// Behind the name of a file until it is whole, here and in the runtime.
+static constexpr const char *kPartial = ".partial";
 
 bool fail(const std::string &message) {
   llvm::errs() << "contraflow: error: " << message << "\n";
   return false;
 }
 
+bool isSameFile(const std::string &first, const std::string &second) {
+  std::error_code ofFirst, ofSecond;
+  std::filesystem::path a = std::filesystem::weakly_canonical(std::filesystem::absolute(first, ofFirst),
+                                                              ofFirst),
+                        b = std::filesystem::weakly_canonical(std::filesystem::absolute(second, ofSecond),
+                                                              ofSecond);
+  return ofFirst || ofSecond ? first == second : a == b;
+}
+
 bool checkOutput(llvm::StringRef option, const std::string &file, llvm::ArrayRef<std::string> inputs) {
-  for (const std::string &input : inputs)
+  for (const std::string &input : inputs) {
     if (llvm::sys::fs::equivalent(file, input))
       return fail(message<ErrorId::OutputIsInput>(option, file));
+    if (llvm::sys::fs::equivalent(file + kPartial, input))
+      return fail(message<ErrorId::OutputOverInput>(input, file));
+  }
   return true;
 }
 
 bool writeText(const std::string &path, llvm::StringRef text) {
   // A device or a pipe is written as it is, a file beside it first.
   bool isFile = !llvm::sys::fs::exists(path) || llvm::sys::fs::is_regular_file(path);
-  std::string target = isFile ? path + ".partial" : path;
+  std::string target = isFile ? path + kPartial : path;
   std::error_code code;
   {
     llvm::raw_fd_ostream stream(target, code);
@@ -364,9 +380,23 @@ bool Compilation::finishPhase(const Phase &phase, double seconds) {
   if (std::error_code code = llvm::sys::fs::create_directories(options.dumpPhases, /*IgnoreExisting=*/true,
                                                                llvm::sys::fs::all_all))
     return fail(message<ErrorId::FolderUnwritable>(options.dumpPhases, code.message()));
+  return writeText(getDump(phase), printModule());
+}
+
+std::string Compilation::getDump(const Phase &phase) const {
   llvm::SmallString<128> path(options.dumpPhases);
   llvm::sys::path::append(path, phase.getFileName());
-  return writeText(path.str().str(), printModule());
+  return path.str().str();
+}
+
+std::vector<std::string> Compilation::getDumps() const {
+  std::vector<std::string> dumps;
+  const Phase *last = findPhase(options.stopAfter.empty() ? "link" : options.stopAfter);
+  for (const Phase &phase : getPhases())
+    if (!options.dumpPhases.empty() && phase.number > done && phase.number <= last->number &&
+        phase.name != "link")
+      dumps.push_back(getDump(phase));
+  return dumps;
 }
 
 std::string Compilation::printModule() {

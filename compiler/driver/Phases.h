@@ -57,8 +57,11 @@ public:
   const frontend::RunFile *getRunFile() const { return runFile ? &*runFile : nullptr; }
   /// Files that `load` read: what it was given, and what a run file names.
   std::vector<std::string> getInputs() const;
+  /// The IR that run() writes beside what it makes (--dump-phases).
+  std::vector<std::string> getDumps() const;
 
 private:
+  std::string getDump(const Phase &phase) const;
   bool loadRunFile();
   bool loadModule();
   bool verifyLoaded();
@@ -85,7 +88,11 @@ private:
 /// Prints "contraflow: error: ..." to standard error and returns false.
 bool fail(const std::string &message);
 
-/// False, after an error, where the file that `option` names to be written is one of `inputs`.
+/// Whether two files are one, be it there already or not: of what is not, only an absolute path is resolved.
+bool isSameFile(const std::string &first, const std::string &second);
+
+/// False, after an error, where the file that `option` names to be written is one of `inputs`, or one of them
+/// has its name until it is whole.
 bool checkOutput(llvm::StringRef option, const std::string &file, llvm::ArrayRef<std::string> inputs);
 
 /// Writes a text file, all or nothing; false after an error.

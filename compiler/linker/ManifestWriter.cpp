@@ -8,6 +8,7 @@
 #include "dialects/pipe/Pipe.h"
 #include "runtime/abi/Abi.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/bit.h"
@@ -264,6 +265,16 @@ static llvm::Error validate(const abi::Manifest &manifest) {
   return llvm::Error::success();
 }
 
+/// Where a processor has no fused multiply-add, LLVM calls a function that nobody provides, which is known
+/// when there is an object only.
+static llvm::Error checkInstructions(ModuleOp module, const cpu::CpuMachine &machine) {
+  auto isFused = [](LLVM::FMAOp) { return WalkResult::interrupt(); };
+  if (machine.hasFma || !module.walk(isFused).wasInterrupted())
+    return llvm::Error::success();
+  auto isa = nn::getAttr<nn::NNDialect::IsaAttrHelper>(module);
+  return llvm::createStringError(message<ErrorId::CodeFused>(isa ? isa.getValue() : "native"));
+}
+
 llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
   llvm::Expected<cpu::CpuMachine> machine = cpu::CpuMachine::get(module);
   if (!machine)
@@ -271,8 +282,8 @@ llvm::Expected<Trainer> buildTrainer(ModuleOp module) {
   llvm::Expected<abi::Manifest> manifest = buildManifest(module);
   if (!manifest)
     return manifest.takeError();
-  // An edited program may be wrong; code takes most of the time, and is not needed to see it.
-  if (llvm::Error error = validate(*manifest))
+  // IR may have been edited; making code takes most of the time, and is not needed to see it.
+  if (llvm::Error error = llvm::joinErrors(validate(*manifest), checkInstructions(module, *machine)))
     return std::move(error);
 
   // Programs are data from here on; what is left is code.

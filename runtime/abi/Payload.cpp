@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <elf.h>
+#include <fstream>
 
 namespace contraflow::abi {
 
@@ -117,6 +118,13 @@ void appendPayload(const std::string &stub, const std::string &output, const Pay
   file.write(payload.manifest);
   file.write({reinterpret_cast<const char *>(&trailer), sizeof(trailer)});
   file.commit();
+}
+
+bool endsAsTrainer(const std::string &path) {
+  std::string end(sizeof(Trailer), '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(-std::streamoff(end.size()), std::ios::end);
+  return file.read(end.data(), std::streamsize(end.size())) && readTrailer(end);
 }
 
 std::optional<Payload> readPayload(const std::string &executable, const std::string &shownAs) {

@@ -31,6 +31,9 @@ void appendPayload(const std::string &stub, const std::string &output, const Pay
 /// Messages name the file `shownAs`, where that is not empty.
 std::optional<Payload> readPayload(const std::string &executable, const std::string &shownAs = "");
 
+/// Whether a file ends as trainers of any version do, damaged ones too; false where it cannot be read.
+bool endsAsTrainer(const std::string &path);
+
 } // namespace contraflow::abi
 
 #endif

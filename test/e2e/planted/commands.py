@@ -10,6 +10,8 @@ usage(COMMAND, "assemble run.json", "unknown command 'assemble'; see contraflow 
 usage(COMMAND, "compile", "expected RUN.json; see contraflow compile --help")
 usage(COMMAND, "compile run.json other.json", "unexpected argument 'other.json'; see contraflow compile --help")
 usage(COMMAND, "compile run.json --dump-phase=x", "unknown option '--dump-phase=x'; did you mean '--dump-phases'?")
+usage(COMMAND, "compile -- --fast run.json", "unexpected argument 'run.json'; see contraflow compile --help")
+plain(COMMAND, "compile -- --fast", "there is no file '--fast'")
 usage(COMMAND, "inspect run.json --fast --jsn", "unknown option '--fast'; see contraflow inspect --help",
       also=["contraflow: error: unknown option '--jsn'; did you mean '--json'?"])
 usage(COMMAND, "inspect run.json --stop-after=link",
@@ -32,6 +34,22 @@ plain(COMMAND, "compile run.json -o folder/contraflow-stub",
       "--output names 'folder/contraflow-stub', which is read; name another file",
       shell="mkdir folder; ln -s $(command -v contraflow-stub) folder; {command}; "
             "status=$?; rm -r folder; exit $status")
+# What takes seconds to make is replaced, what somebody wrote is not.
+for command, what in (("compile run.json -o", "trainer"), ("train run.json -o", "trainer"),
+                      ("compile run.json --stop-after=frontend -o", "IR (.mlir)")):
+    for name in ("other.json", "link"):
+        plain(COMMAND, f"{command} {name}",
+              f"--output names '{name}', which is there and no {what}; name another file, or remove it",
+              files={"other.json": b"{}"}, links={"link": "other.json"})
+for command in ("compile run.partial -o run", "compile run.partial --stop-after=frontend -o run"):
+    plain(COMMAND, command,
+          "'run.partial' is read, and 'run' stands there until it is whole; name another file to write",
+          shell="mv run.json run.partial; {command}; status=$?; mv run.partial run.json; exit $status")
+plain(COMMAND, "compile run.json -o dump/02-autodiff.mlir --dump-phases=./dump",
+      "--output names 'dump/02-autodiff.mlir', as --dump-phases does; name another file")
+plain(COMMAND, "compile dump/03-fusion.mlir --stop-after=memory --dump-phases=dump",
+      "--dump-phases names 'dump/03-fusion.mlir', which is read; name another file",
+      files={"dump/03-fusion.mlir": b'module attributes {nn.phase = "frontend"} {}'})
 plain(COMMAND, "inspect run.json --svg picture --program-svg ./picture",
       "--program-svg names './picture', as --svg does; name another file")
 for command in ("compile model.mlir", "inspect model.mlir", "compile model.mlir --start-from=memory"):

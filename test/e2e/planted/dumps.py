@@ -6,11 +6,12 @@ from trainers import SMALL
 DUMP = "edited dump"
 
 
-def dump(phases, edit, message, every=False):
+def dump(phases, edit, message, every=False, isa="native"):
     """The first line that the pattern of `edit` (of sed) matches is changed, or every one, in the IR of each phase."""
     lines = "" if every else f"0,/{edit.split('/')[1]}/"
     for phase in phases.split():
-        compiled = f"contraflow compile run.json --stop-after={phase} -o whole.mlir --set {' '.join(SMALL)}"
+        keys = " ".join([*SMALL, f"target.isa={isa}"])
+        compiled = f"contraflow compile run.json --stop-after={phase} -o whole.mlir --set {keys}"
         CASES.append(Case(
             f"{DUMP}, {phase}", [], message, command="compile ir.mlir -o trainer", place="ir.mlir:", prefix=True,
             shell=f"{compiled}; sed -E '{lines}{edit}' whole.mlir > ir.mlir; cmp -s whole.mlir ir.mlir && exit 9; "
@@ -42,3 +43,6 @@ dump("frontend memory lowering", 's/nn.run = "..../nn.run = "{{{/',
      "attribute 'nn.run' is no JSON object, expected the text of a run file")
 # What only the manifest tells.
 dump("lowering", "s/ arena [0-9]+/ arena 64/", "the manifest is wrong: manifest: ", every=True)
+dump("lowering", 's/nn.isa = "x86-64-v3"/nn.isa = "x86-64"/',
+     "the code has fused multiply-adds, which instruction set 'x86-64' lacks; continue from an earlier phase",
+     isa="x86-64-v3")

@@ -83,6 +83,13 @@ TEST(DriverOptions, SetTakesWhatLooksLikeAnAssignment) {
   EXPECT_EQ(parse({"compile", "--set", "a=1", "run.json"}).input, "run.json");
 }
 
+TEST(DriverOptions, NothingIsAnOptionBehindTwoDashes) {
+  EXPECT_EQ(parse({"compile", "-o", "t", "--", "--run.json"}).input, "--run.json");
+  Options options = parse({"train", "--checked", "run.json", "--", "--steps", "3", "--set", "a=1"});
+  EXPECT_TRUE(options.checked);
+  EXPECT_EQ(options.trainerArguments, (std::vector<std::string>{"--steps", "3", "--set", "a=1"}));
+}
+
 TEST(DriverOptions, ErrorsSayWhatWasFoundAndWanted) {
   auto getErrors = [](const std::vector<std::string> &arguments) {
     std::vector<std::string> errors;
