@@ -202,11 +202,13 @@ std::optional<int64_t> stepOfFolder(const std::string &name) {
   return step;
 }
 
-/// Files of others may stay where a checkpoint was deleted. A folder that lost its file without that is one
-/// of a checkpoint, and opening it says so.
+/// Files of others may stay where a checkpoint was deleted. A folder that lost its file without that, or what
+/// its link leads to, is one of a checkpoint, and opening it says so.
 static bool holdsOthersOnly(const fs::path &folder) {
   std::error_code error;
-  return !fs::exists(folder / kCheckpointFile, error) && !error && !fs::is_empty(folder, error) && !error;
+  // Where rights are missing it is not known.
+  bool hasNoFile = fs::symlink_status(folder / kCheckpointFile, error).type() == fs::file_type::not_found;
+  return hasNoFile && !fs::is_empty(folder, error) && !error;
 }
 
 std::vector<int64_t> stepsIn(const std::string &folder) {

@@ -290,8 +290,11 @@ Options parseOptions(const std::vector<std::string> &arguments) {
     at = 1;
   }
   base::ErrorList errors;
-  while (at < arguments.size())
+  while (at < arguments.size() && arguments[at] != "--")
     errors.collect([&] { readOption(options, bit, arguments, at); });
+  // Behind `--` there are no options, and no command takes anything else.
+  for (++at; at < arguments.size(); ++at)
+    errors.add(message<ErrorId::ArgumentUnexpected>(arguments[at]));
   if (options.resume && !options.train.resume)
     options.train.resume = options.train.checkpoint;
   else if (options.resume && !options.checkpointGiven)

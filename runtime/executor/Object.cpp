@@ -9,6 +9,7 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <elf.h>
+#include <fcntl.h>
 #include <link.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -34,6 +35,20 @@ int createMemoryFile() {
   return descriptor;
 }
 
+/// What a user can do about some limits is no part of the system's text.
+std::string explain(int error) {
+  const char *limit = error == EFBIG ? " (ulimit -f)" : error == EMFILE ? " (ulimit -n)" : "";
+  return text(std::strerror(error), limit);
+}
+
+/// Loading opens the file once more. What it says where that cannot be leaves no reason but text.
+bool canOpenAgain(int descriptor) {
+  int second = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  if (second >= 0)
+    close(second);
+  return second >= 0;
+}
+
 /// An element of an array in the file; false where the file has no such bytes.
 template <typename T> bool load(const std::string &bytes, uint64_t offset, T &result) {
   if (offset > bytes.size() || sizeof(T) > bytes.size() - offset)
@@ -46,8 +61,8 @@ template <typename T> bool load(const std::string &bytes, uint64_t offset, T &re
 
 Object::Object(const std::string &bytes) {
   int descriptor = createMemoryFile();
-  if (descriptor < 0)
-    throw Error(message<ErrorId::CodeNoFile>(std::strerror(errno)));
+  if (descriptor < 0 || !canOpenAgain(descriptor))
+    throw Error(message<ErrorId::CodeNoFile>(explain(errno)));
   bool written = base::writeAll(descriptor, bytes);
   int error = errno;
   if (written)
@@ -55,7 +70,7 @@ Object::Object(const std::string &bytes) {
   const char *loadError = written && !handle ? dlerror() : nullptr;
   close(descriptor);
   if (!written)
-    throw Error(message<ErrorId::CodeNoRoom>(std::strerror(error)));
+    throw Error(message<ErrorId::CodeNoRoom>(explain(error)));
   if (!handle)
     throw Error(message<ErrorId::CodeNotLoaded>(loadError));
   link_map *map = nullptr;

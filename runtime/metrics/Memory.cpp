@@ -11,9 +11,9 @@
 
 namespace contraflow::metrics {
 
-/// The second number of /proc/self/statm counts pages.
 namespace {
 
+/// The second number of /proc/self/statm counts pages.
 int64_t residentBytes() {
   char buffer[128];
   int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
@@ -29,7 +29,6 @@ int64_t residentBytes() {
   return pages * sysconf(_SC_PAGESIZE);
 }
 
-/// The system brings it up to date now and then only: what is resident may be more.
 int64_t peakResidentBytes() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
@@ -38,9 +37,11 @@ int64_t peakResidentBytes() {
 
 } // namespace
 
-void Memory::look() {
-  resident = residentBytes();
-  peak = std::max({peak, resident, peakResidentBytes()});
+void Memory::add(int64_t residentNow, int64_t peakOfSystem) {
+  resident = residentNow;
+  peak = std::max({peak, resident, peakOfSystem});
 }
+
+void Memory::look() { add(residentBytes(), peakResidentBytes()); }
 
 } // namespace contraflow::metrics

@@ -12,8 +12,10 @@ namespace contraflow::metrics {
 struct Memory {
   int64_t resident = 0, peak = 0;
 
-  /// Allocates nothing.
+  /// Asks the system. Allocates nothing.
   void look();
+  /// What the system says now, and as the peak, which it brings up to date now and then only.
+  void add(int64_t residentNow, int64_t peakOfSystem);
 };
 
 } // namespace contraflow::metrics

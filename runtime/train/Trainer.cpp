@@ -209,8 +209,8 @@ void Trainer::checkArguments() {
 
 void Trainer::openSource() {
   checkpoint::Use use = options.resume ? checkpoint::Use::Run : checkpoint::Use::Parameters;
-  source.emplace(
-      checkpoint::open(executor, options.resume ? *options.resume : *options.initialize, use, say));
+  source.emplace(checkpoint::open(executor, options.resume ? *options.resume : *options.initialize, use,
+                                  checkpoint::sayOnError));
   if (!abi::hasChecksums(*source))
     say(text("note: '", source->getPath(), "' has no checksums: damage to its numbers would not show"));
   if (!options.resume)

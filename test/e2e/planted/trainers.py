@@ -81,6 +81,8 @@ INITIALIZE = f"{TRAIN} --initialize edited.safetensors"
 FILE = "'edited.safetensors'"
 LINE = "command line of a trainer"
 trainer(LINE, "trian", "unexpected argument 'trian'; see --help of the trainer", status=2)
+trainer(LINE, "train -- --steps 3", "unexpected argument '--steps'; see --help of the trainer",
+        also=["contraflow: error: unexpected argument '3'; see --help of the trainer"], status=2)
 trainer(LINE, "train --stps 3", "unknown option '--stps'; did you mean '--steps'?", status=2)
 trainer(LINE, "train --steps many --threads 0", "--steps is 'many', expected a whole number of 0 or more",
         also=["contraflow: error: --threads is '0', expected a whole number of 1 or more"], status=2)
@@ -277,6 +279,10 @@ for option in ("--svg", "--program-svg"):
 CASES.append(Case(MACHINE, [], "cannot write 'out/01-frontend.mlir': File too large", place="contraflow",
                   command="compile run.json --stop-after=frontend --dump-phases=out", shell="ulimit -f 1; {command}",
                   made=("out",)))
+trainer(MACHINE, TRAIN, "cannot keep the generated code in memory: File too large (ulimit -f)",
+        shell="ulimit -f 1; {command}")
+trainer(MACHINE, TRAIN, "cannot open a file in memory for the generated code: Too many open files (ulimit -n)",
+        shell="ulimit -n 4; {command}")
 for command in ("info", "info --json", "--help", "--version", "generate --checkpoint edited.safetensors --length 2",
                 TRAIN + " --checkpoint kept"):
     trainer(MACHINE, command, "cannot write standard output: No space left on device", files=raw(lambda b: b),
@@ -293,6 +299,10 @@ CASES.append(Case(MACHINE, [], "cannot write 'run.json/01-frontend.mlir': Not a 
 
 trainer(MACHINE, f"{TRAIN} --checkpoint kept", "a checkpoint in 'kept' needs ", program="{large}",
         shell="ulimit -f 8000; {command}", prefix=True)
+# A file of somebody who calls files like checkpoints.
+trainer(MACHINE, f"{TRAIN} --checkpoint kept",
+        "cannot rename 'kept/step-00000002.partial' to 'kept/step-00000002': Not a directory",
+        files={"kept/step-00000002": b"notes"})
 # A file in the way of the first checkpoint: it is tried again when the next one is due, and has to be there at the end.
 IN_THE_WAY = {"kept/step-00000001.partial": b"", "kept/step-00000002.partial": b""}
 trainer(MACHINE, f"{TRAIN} --checkpoint kept --set train.checkpoint_every=1",
@@ -303,7 +313,7 @@ trainer(MACHINE, f"{TRAIN} --checkpoint kept", "cannot write checkpoints to 'kep
 for what, folder in (("checkpoints", "--checkpoint kept/a"), ("event files", "--tensorboard kept/a")):
     trainer(MACHINE, f"{TRAIN} {folder}", f"cannot write {what} to 'kept/a': '", prefix=True, files={"kept/b": b""},
             shell=f"chmod 500 kept; {WITHOUT_RIGHTS}; status=$?; chmod 700 kept; exit $status")
-CASES.append(Case(MACHINE, [], "cannot write '", command="compile run.json -o text/a.txt --set " + " ".join(SMALL),
+CASES.append(Case(MACHINE, [], "cannot write '", command="compile run.json -o text/never --set " + " ".join(SMALL),
                   place="contraflow",
                   shell="ulimit -f 60; {command}", prefix=True))
 

@@ -93,7 +93,7 @@ TEST_F(TrainerCheckpoints, ResumesTheNewestWholeCheckpoint) {
   EXPECT_CONTAINS(result.text, "contraflow: warning: skipped a checkpoint: " + damage);
   result = run("--data text --sample-length 0 --steps 9 --resume a --set train.keep_last=0");
   EXPECT_EQ(result.code, 0);
-  EXPECT_CONTAINS(result.text, "warning: skipped a checkpoint: " + damage);
+  EXPECT_CONTAINS(result.text, "contraflow: warning: skipped a checkpoint: " + damage);
   EXPECT_CONTAINS(result.text, "warning: skipped a checkpoint: 'a/step-00000004/model.safetensors': tensor ");
   EXPECT_CONTAINS(result.text, "the file is cut");
   EXPECT_CONTAINS(result.text,
@@ -108,6 +108,14 @@ TEST_F(TrainerCheckpoints, ResumesTheNewestWholeCheckpoint) {
   result = run("--data text --resume a/earlier-1 --checkpoint b");
   EXPECT_EQ(result.code, 1);
   EXPECT_CONTAINS(result.text, "error: none of the 3 checkpoints in 'a/earlier-1' can be used");
+  // Nor is one whose file is a link to nothing.
+  std::filesystem::create_directory(folder / "a/step-00000010");
+  std::filesystem::create_symlink("none", folder / "a/step-00000010/model.safetensors");
+  result = run("--data text --sample-length 0 --steps 10 --resume a");
+  EXPECT_EQ(result.code, 0);
+  EXPECT_CONTAINS(result.text,
+                  "contraflow: warning: skipped a checkpoint: cannot open 'a/step-00000010/model.");
+  EXPECT_EQ(stepsIn("a/earlier-2"), "10");
   // A checkpoint that is named itself is used or refused.
   for (std::string use : {"--data text --checkpoint b --resume", "--data text --checkpoint b --initialize",
                           "generate --prompt a --checkpoint"}) {
@@ -206,6 +214,8 @@ TEST_F(TrainerCheckpoints, HasOneTrainerAtATime) {
       EXPECT_EQ(error, "no error");
       ++claims;
       EXPECT_EQ(++holders, 1);
+      // Long enough for another one to come in.
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
       EXPECT_TRUE(std::filesystem::exists(folder / "shared"));
       --holders;
     }
@@ -455,6 +465,36 @@ TEST_F(TrainerCheckpoints, GoesOnWhenACheckpointDoesNotFit) {
   for (int64_t step : abi::stepsIn(folder / "a"))
     EXPECT_NO_THROW(abi::verifyChecksums(
         abi::SafetensorsFile(folder / ("a/" + abi::stepFolder(step) + "/model.safetensors"))));
+  for (const auto &entry : std::filesystem::directory_iterator(folder / "a"))
+    EXPECT_NE(entry.path().extension(), ".partial");
+}
+
+// Any error of the file system, and of any function that asks it: a path that leads to itself fails them all.
+TEST_F(TrainerCheckpoints, GoesOnWhileTheFolderCannotBeReached) {
+  auto countWarnings = [&] {
+    std::string text = test::read(folder / "out"), warning = "; the run goes on\n";
+    int count = 0;
+    for (size_t at = text.find(warning); at != std::string::npos; at = text.find(warning, at + 1))
+      ++count;
+    return count;
+  };
+  std::filesystem::create_symlink("a", folder / "other");
+  // At once: what is in between neither is there nor is not.
+  auto exchange = [&] {
+    return renameat2(AT_FDCWD, (folder / "a").c_str(), AT_FDCWD, (folder / "other").c_str(), RENAME_EXCHANGE);
+  };
+  pid_t child = start("--data text --steps 10000000 --set train.checkpoint_every=20 train.log_every=100000");
+  waitFor([&] { return !stepsIn("a").empty(); });
+  ASSERT_EQ(exchange(), 0);
+  waitFor([&] { return countWarnings() >= 2; });
+  std::string kept = stepsIn("other");
+  EXPECT_NO_THROW(abi::verifyChecksums(abi::SafetensorsFile(newest("other"))));
+  ASSERT_EQ(exchange(), 0);
+  waitFor([&] { return stepsIn("a") != kept; });
+  kill(child, SIGTERM);
+  EXPECT_EQ(exitStatusOf(child), 130);
+  EXPECT_CONTAINS(test::read(folder / "out"), "cannot make the checkpoint folder 'a': ");
+  EXPECT_NO_THROW(abi::verifyChecksums(abi::SafetensorsFile(newest("a"))));
   for (const auto &entry : std::filesystem::directory_iterator(folder / "a"))
     EXPECT_NE(entry.path().extension(), ".partial");
 }
