@@ -18,7 +18,7 @@ SECTIONS = {
     "Configuration": "Configuration (config.json)", "Model": "Model (model.mlir)",
     "Verify": "Recorded steps (contraflow verify)",
     "Link": "Link and start", "Machine": "Machine", "Data": "Text to train on", "Checkpoint": "Checkpoints",
-    "Trainer": "Trainer", "Run": "A run",
+    "Communication": "Communication between ranks", "Trainer": "Trainer", "Run": "A run",
 }
 ROW = re.compile(r'^CF_ERROR\(\s*(\w+),\s*(\w+),\s*((?:"(?:[^"\\]|\\.)*"\s*)+),\s*((?:"(?:[^"\\]|\\.)*"\s*)+)\)', re.M)
 OP = re.compile(r'^def\s+\w+\s*:\s*\w+<"([\w.-]+)"(.*?)(?=^def\s|^class\s|\Z)', re.M | re.S)

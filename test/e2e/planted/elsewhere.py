@@ -10,6 +10,8 @@ TRAINER = "test/unit/runtime/TrainerTest.cpp"
 CHECKPOINTS = "test/unit/runtime/TrainerCheckpointTest.cpp"
 SAFETENSORS = "test/unit/runtime/SafetensorsTest.cpp"
 PAYLOAD = "test/unit/runtime/PayloadTest.cpp"
+WATCH = "test/unit/runtime/comm/WatchTest.cpp"
+MPI = "test/unit/runtime/comm/MpiTest.cpp"
 
 ELSEWHERE = {
     "compiler.StubMissing": ("test/lit/Driver/errors.test", "found no runtime at"),
@@ -32,6 +34,13 @@ ELSEWHERE = {
     "compiler.LinkFailed": "lld links what our own code generator made; no input of a user gets there",
     "compiler.ProgramWithoutAddresses": "the memory phase and its verifier come before",
     "compiler.TrainerNotStarted": "wants a file system without execution",
+    "trainer.RanksStuck": (WATCH, "no rank goes on, all wait for rank"),
+    "trainer.RanksDisagree": (WATCH, "not all ranks do the same"),
+    "trainer.MpiMissing": (MPI, "but MPI cannot be loaded"),
+    "trainer.MpiNoInterface": (MPI, "processes that know nothing of each other"),
+    "trainer.MpiLacks": (MPI, "libm.so.6 has no MPI_Init_thread"),
+    "trainer.MpiSize": (MPI, "libmpich.so.12 finds 1"),
+    "trainer.MpiFailed": "wants a network that fails; MPI ends its processes itself then, mostly",
     "trainer.SettingBetas": (SETTINGS, "two numbers below 1"),
     "trainer.SettingNoObject": (SETTINGS, "not a JSON object"),
     "trainer.DataNoDocuments": "an empty corpus is refused before",
