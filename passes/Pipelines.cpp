@@ -8,6 +8,7 @@
 #include "passes/lowering/common/Passes.h"
 #include "passes/lowering/cpu/Passes.h"
 #include "passes/memory/Passes.h"
+#include "passes/parallel/Passes.h"
 #include "passes/schedule/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -26,6 +27,13 @@ void buildAutodiff(OpPassManager &pm) {
   // Model flops are counted here: later phases may compute a thing twice.
   pm.addPass(schedule::createCountOperationsPass());
   pm.addPass(autodiff::createVerifyFunctionsPass());
+}
+
+void buildParallel(OpPassManager &pm) {
+  // Experts go to their ranks, and what ranks have summed up is summed over them.
+  pm.addPass(parallel::createInsertDispatchPass());
+  pm.addPass(parallel::createReduceStepPass());
+  pm.addPass(parallel::createVerifyCollectivesPass());
 }
 
 void buildFusion(OpPassManager &pm) {
@@ -61,6 +69,8 @@ void verifyMemory(OpPassManager &pm) {
 
 void verifyAutodiff(OpPassManager &pm) { pm.addPass(autodiff::createVerifyFunctionsPass()); }
 
+void verifyParallel(OpPassManager &pm) { pm.addPass(parallel::createVerifyCollectivesPass()); }
+
 void verifyFusion(OpPassManager &pm) { pm.nest<func::FuncOp>().addPass(fusion::createVerifyKernelsPass()); }
 
 struct LoweringOptions : PassPipelineOptions<LoweringOptions> {
@@ -91,6 +101,7 @@ void verifyLowering(OpPassManager &pm) {
 
 constexpr PhasePipeline kPipelines[] = {
     {"autodiff", "functions of a training step from the blocks of a model", buildAutodiff, verifyAutodiff},
+    {"parallel", "the program of one rank of a mesh", buildParallel, verifyParallel},
     {"fusion", "kernels from operations", buildFusion, verifyFusion},
     {"schedule", "programs of a step from graph and functions", buildSchedule, verifySchedule},
     {"memory", "addresses of all values", buildMemory, verifyMemory},

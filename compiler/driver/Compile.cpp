@@ -133,6 +133,8 @@ int train(const Options &options, const std::string &executable) {
   if (path.find('/') == std::string::npos)
     path = "./" + path;
   std::vector<std::string> arguments = {path, "train"};
+  // Ranks, where the run file has some, are threads of the trainer.
+  arguments.push_back("--in-process");
   arguments.insert(arguments.end(), options.trainerArguments.begin(), options.trainerArguments.end());
   std::vector<char *> pointers;
   for (std::string &argument : arguments)

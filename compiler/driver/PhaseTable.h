@@ -15,7 +15,7 @@ struct Phase {
   std::string name;
   std::string summary;
 
-  /// "03-fusion.mlir": the IR that it leaves.
+  /// "04-fusion.mlir": the IR that it leaves.
   std::string getFileName() const;
 };
 

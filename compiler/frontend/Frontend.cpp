@@ -7,6 +7,7 @@
 #include "compiler/frontend/ErrorNotes.h"
 #include "compiler/frontend/Instantiate.h"
 #include "compiler/frontend/ReadModule.h"
+#include "dialects/comm/Comm.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
@@ -158,12 +159,24 @@ LogicalResult checkVocabulary(ModuleOp module, const RunFile &run, int64_t vocab
   return success();
 }
 
+/// One process needs no mesh.
+void setMesh(ModuleOp module, const abi::Mesh &mesh) {
+  if (mesh.getWorld() == 1)
+    return;
+  MLIRContext *context = module.getContext();
+  context->loadDialect<comm::CommDialect>();
+  nn::setInt<nn::NNDialect::ReplicasAttrHelper>(module, mesh.dp);
+  comm::CommDialect::MeshAttrHelper(context).setAttr(module,
+                                                     comm::MeshAttr::get(context, mesh.pp, mesh.dp, mesh.ep));
+}
+
 void setAttributes(ModuleOp module, const RunFile &run) {
   Builder builder(module.getContext());
   nn::setInt<nn::NNDialect::BatchAttrHelper>(module, run.getBatch());
   nn::setInt<nn::NNDialect::SeqAttrHelper>(module, run.sequence);
   nn::setInt<nn::NNDialect::MicroBatchesAttrHelper>(module, run.microBatches);
   nn::setInt<nn::NNDialect::VocabAttrHelper>(module, getVocabulary(module));
+  setMesh(module, run.mesh);
   const RunFile::Optimizer &optimizer = run.optimizer;
   std::pair<StringRef, double> numbers[] = {{"beta1", optimizer.beta1},
                                             {"beta2", optimizer.beta2},

@@ -17,6 +17,8 @@ namespace contraflow::frontend {
 ///   nn.optimizer     floats: {beta1, beta2, eps, weight_decay, clip_norm, ema_decay}
 ///   nn.model_type    a string
 ///
+/// and, where the run file has a mesh of more than one rank, comm.mesh and nn.replicas (its dp).
+///
 /// Null if there is an error; diagnostics go to the context's handler, at lines of the model or of the JSON.
 /// Registers the dialects it needs.
 mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::MLIRContext &context, const RunFile &run);

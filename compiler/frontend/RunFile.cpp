@@ -71,12 +71,38 @@ void readTarget(RunFile::Target &target, std::optional<JsonValue> value, JsonDia
   reader.finish();
 }
 
+/// A size of the mesh that must be 1: what it would cut is not cut yet.
+void refuseSize(const std::optional<JsonValue> &mesh, const char *key, const char *what,
+                JsonDiagnostics &diagnostics) {
+  if (std::optional<JsonValue> size = mesh->find(key); size && size->get() != 1)
+    diagnostics.push_back(size->makeDiagnostic(message<ErrorId::ValueUnexpected>(
+        std::string("1 (") + what + " over ranks are not compiled yet)", describe(size->get()))));
+}
+
+void readMesh(abi::Mesh &mesh, std::optional<JsonValue> value, JsonDiagnostics &diagnostics) {
+  ObjectReader reader(value, diagnostics);
+  constexpr Range<int64_t> kSizes = {1, abi::Mesh::kMostRanks};
+  bool isRead = reader.read("pp", mesh.pp, kSizes);
+  isRead |= reader.read("dp", mesh.dp, kSizes);
+  isRead |= reader.read("ep", mesh.ep, kSizes);
+  reader.finish();
+  if (!isRead)
+    return;
+  if (std::string problem = mesh.verify(); !problem.empty())
+    diagnostics.push_back(value->makeDiagnostic(message<ErrorId::MeshWrong>(problem)));
+  refuseSize(value, "pp", "stages", diagnostics);
+  refuseSize(value, "ep", "experts", diagnostics);
+  // What is wrong has been said; the rest of the file is checked as if the mesh had no such sizes.
+  if (mesh.pp != 1 || mesh.ep != 1)
+    mesh = {1, mesh.dp, 1};
+}
+
 void readBatch(RunFile &file, std::optional<JsonValue> value, JsonDiagnostics &diagnostics) {
   ObjectReader reader(value, diagnostics);
   reader.require("sequence");
   reader.read("sequence", file.sequence, {1, kMaxTokens});
   reader.read("micro_batches", file.microBatches, {1, kMaxMicroBatches});
-  int64_t part = file.sequence * file.microBatches;
+  int64_t part = file.sequence * file.microBatches * file.mesh.dp;
   file.tokens = part;
   bool hasTokens = reader.read("tokens", file.tokens, {1});
   reader.finish();
@@ -85,10 +111,11 @@ void readBatch(RunFile &file, std::optional<JsonValue> value, JsonDiagnostics &d
   JsonValue tokens = *value->find("tokens");
   if (file.tokens % part)
     diagnostics.push_back(tokens.makeDiagnostic(message<ErrorId::ValueUnexpected>(
-        "a multiple of sequence * micro_batches = " + std::to_string(part), file.tokens)));
-  else if (file.tokens / file.microBatches > kMaxTokens)
-    diagnostics.push_back(tokens.makeDiagnostic(
-        message<ErrorId::MicroBatchTooLarge>(file.tokens / file.microBatches, kMaxTokens)));
+        std::string("a multiple of sequence * micro_batches") + (file.mesh.dp > 1 ? " * mesh.dp = " : " = ") +
+            std::to_string(part),
+        file.tokens)));
+  else if (int64_t size = file.tokens / (file.microBatches * file.mesh.dp); size > kMaxTokens)
+    diagnostics.push_back(tokens.makeDiagnostic(message<ErrorId::MicroBatchTooLarge>(size, kMaxTokens)));
 }
 
 /// Beta1 and beta2 lie in [0, 1).
@@ -290,6 +317,7 @@ std::optional<RunFile> RunFile::read(const std::string &text, const std::string 
   reader.read("architecture", file.architecture);
   file.architecture = resolvePath(path, file.run.find("architecture"), file.architecture);
   readTarget(file.target, reader.readObject("target"), diagnostics);
+  readMesh(file.mesh, reader.readObject("mesh"), diagnostics);
   reader.require("batch");
   readBatch(file, reader.readObject("batch"), diagnostics);
   // The keys under "loss" and "dropout" are those of the architecture; BindConfig knows them.
@@ -319,6 +347,7 @@ nlohmann::json RunFile::resolve() const {
   json["name"] = name;
   json["model"] = hasConfig ? config.get() : nlohmann::json();
   json["target"] = {{"kind", target.kind}, {"isa", target.isa}};
+  json["mesh"] = {{"pp", mesh.pp}, {"dp", mesh.dp}, {"ep", mesh.ep}};
   json["batch"] = {{"sequence", sequence}, {"tokens", tokens}, {"micro_batches", microBatches}};
   json["bias_update_rate"] = biasUpdateRate;
   json["document_mask"] = documentMask;

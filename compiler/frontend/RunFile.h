@@ -4,6 +4,7 @@
 #define CONTRAFLOW_COMPILER_FRONTEND_RUNFILE_H
 
 #include "compiler/frontend/JsonReader.h"
+#include "runtime/abi/Mesh.h"
 
 namespace contraflow::frontend {
 
@@ -36,9 +37,9 @@ struct RunFile {
   /// from the architecture (`resolveRun` in BindConfig.h).
   nlohmann::json resolve() const;
 
-  /// Sequences in a micro-batch.
+  /// Sequences in a micro-batch of one rank.
   int64_t getBatch() const {
-    int64_t part = sequence * microBatches;
+    int64_t part = sequence * microBatches * mesh.dp;
     return part > 0 ? tokens / part : 0;
   }
 
@@ -64,9 +65,13 @@ struct RunFile {
     std::string isa = "native";
   } target;
 
+  /// The ranks that train together.
+  abi::Mesh mesh;
+
   int64_t sequence = 0;
-  /// In a step.
+  /// In a step, on all ranks.
   int64_t tokens = 0;
+  /// Of one rank.
   int64_t microBatches = 1;
 
   bool documentMask = false;

@@ -42,7 +42,8 @@ std::vector<FunctionCost> getCosts(const abi::Manifest &manifest, const std::str
   llvm::MapVector<int64_t, int64_t> calls;
   if (const abi::Program *rows = manifest.findProgram(program))
     for (const abi::Row &row : *rows)
-      ++calls[row.function];
+      if (row.isCall())
+        ++calls[row.function];
   std::vector<FunctionCost> functions;
   for (auto [function, number] : calls) {
     FunctionCost &entry = functions.emplace_back();

@@ -36,6 +36,9 @@ FlameNode buildFlame(const abi::Manifest &manifest, const std::string &program) 
   static const abi::Program kNone;
   const abi::Program *rows = manifest.findProgram(program);
   for (const abi::Row &row : rows ? *rows : kNone) {
+    // Messages cost no operations.
+    if (!row.isCall())
+      continue;
     const FunctionCost &function = functions[manifest.functions[size_t(row.function)]];
     FlameNode &pass = getChild(root, getPassName(row), row.direction);
     FlameNode &layer = getChild(pass, row.layer, row.direction);

@@ -213,8 +213,9 @@ std::string formatRows(const abi::Manifest &manifest, const std::string &program
   llvm::StringMap<Cost> costs = getCallCosts(manifest, program);
   std::string text = llvm::formatv("  {0,6} {1,-16} {2,4}  {3,-32} {4,-40} {5,12} {6,12}\n", "row",
                                    "direction", "mb", "layer", "function", "Mflop", "MB");
-  for (auto [index, row] : llvm::enumerate(*manifest.findProgram(program))) {
-    const std::string &function = manifest.functions[size_t(row.function)];
+  const abi::Program &rows = *manifest.findProgram(program);
+  for (auto [index, row] : llvm::enumerate(rows)) {
+    std::string function = manifest.describe(rows, row);
     const Cost &cost = costs[function];
     text += llvm::formatv("  {0,6} {1,-16} {2,4}  {3,-32} {4,-40} {5,12:F3} {6,12:F3}\n", index,
                           row.direction, row.microBatch < 0 ? "" : std::to_string(row.microBatch), row.layer,
@@ -237,8 +238,9 @@ json costToJson(const Cost &cost) {
 json rowsToJson(const abi::Manifest &manifest, const std::string &program) {
   llvm::StringMap<Cost> costs = getCallCosts(manifest, program);
   json rows = json::array();
-  for (const abi::Row &row : *manifest.findProgram(program)) {
-    const std::string &function = manifest.functions[size_t(row.function)];
+  const abi::Program &all = *manifest.findProgram(program);
+  for (const abi::Row &row : all) {
+    std::string function = manifest.describe(all, row);
     json entry = costToJson(costs[function]);
     entry.update({{"function", function},
                   {"bases", row.bases},

@@ -4,6 +4,7 @@
 
 #include "compiler/errors/Errors.h"
 #include "compiler/linker/Linker.h"
+#include "dialects/comm/Comm.h"
 #include "dialects/nn/Signature.h"
 #include "dialects/pipe/Pipe.h"
 #include "runtime/abi/Abi.h"
@@ -45,6 +46,8 @@ public:
     manifest.seq = nn::getIntOr<nn::NNDialect::SeqAttrHelper>(module, 1);
     manifest.vocab = nn::getIntOr<nn::NNDialect::VocabAttrHelper>(module, 1);
     manifest.microBatches = nn::getIntOr<nn::NNDialect::MicroBatchesAttrHelper>(module, 1);
+    if (std::optional<abi::Mesh> mesh = comm::getMesh(module))
+      manifest.mesh = *mesh;
     for (auto parameter : module.getOps<pipe::ParameterOp>())
       addParameter(parameter);
     for (auto program : module.getOps<pipe::ProgramOp>())
@@ -86,8 +89,7 @@ private:
     }
     if (program.getSymName() == "train")
       manifest.flopsPerStep = program.getFlops().value_or(APFloat(0.0)).convertToDouble();
-    for (auto run : program.getBody().getOps<pipe::RunOp>())
-      addRow(program, run);
+    addRows(program);
     for (auto expose : program.getBody().getOps<pipe::ExposeOp>())
       addExposed(program, expose);
     // A program without rows is there all the same.
@@ -113,9 +115,10 @@ private:
           values.push_back(view.getResult());
           continue;
         }
-        auto row = rows.find(user);
+        auto start = dyn_cast<pipe::StartOp>(user);
+        auto row = rows.find(user), last = start ? rows.find(start.getWait()) : row;
         buffer.first = std::min(buffer.first, row == rows.end() ? end : row->second);
-        buffer.last = std::max(buffer.last, row == rows.end() ? end : row->second);
+        buffer.last = std::max(buffer.last, last == rows.end() ? end : last->second);
       }
     if (buffer.last < 0)
       buffer.first = 0; // Nobody uses it; it has an address all the same.
@@ -124,9 +127,7 @@ private:
 
   void addMemory(pipe::ProgramOp program) {
     std::vector<abi::Buffer> &buffers = manifest.memory[program.getSymName().str()];
-    llvm::DenseMap<Operation *, int64_t> rows;
-    for (auto run : program.getBody().getOps<pipe::RunOp>())
-      rows.insert({run, int64_t(rows.size())});
+    llvm::DenseMap<Operation *, int64_t> rows = numberRows(program);
     int64_t end = int64_t(rows.size());
     for (auto buffer : program.getBody().getOps<pipe::BufferOp>())
       buffers.push_back(describe(buffer, rows, end));
@@ -148,7 +149,50 @@ private:
     return live.empty() ? 0 : *llvm::max_element(live);
   }
 
-  void addRow(pipe::ProgramOp program, pipe::RunOp run) {
+  /// Operations that are rows, by their number.
+  llvm::DenseMap<Operation *, int64_t> numberRows(pipe::ProgramOp program) {
+    llvm::DenseMap<Operation *, int64_t> rows;
+    for (Operation &op : program.getBody().front())
+      if (isa<pipe::RunOp, pipe::StartOp, pipe::WaitOp>(op))
+        rows.insert({&op, int64_t(rows.size())});
+    return rows;
+  }
+
+  void addRows(pipe::ProgramOp program) {
+    llvm::DenseMap<Operation *, int64_t> rows = numberRows(program);
+    abi::Program &list = manifest.programs[program.getSymName().str()];
+    for (Operation &op : program.getBody().front())
+      if (auto run = dyn_cast<pipe::RunOp>(op))
+        list.push_back(makeRow(run));
+      else if (auto start = dyn_cast<pipe::StartOp>(op))
+        list.push_back(makeRow(start));
+      else if (auto wait = dyn_cast<pipe::WaitOp>(op)) {
+        abi::Row row = makeRow(wait.getStart());
+        row.collective.reset();
+        row.waitsFor = rows[wait.getStart()];
+        list.push_back(std::move(row));
+      }
+  }
+
+  abi::Row makeRow(pipe::StartOp start) {
+    abi::Row row;
+    row.function = -1;
+    row.microBatch = start.isOfMicroBatch() ? int64_t(start.getMicroBatch()) : -1;
+    row.layer = start.getInstance().str();
+    row.direction = stringifyDirection(start.getDirection()).str();
+    abi::Collective &collective = row.collective.emplace();
+    collective.kind = static_cast<abi::CollectiveKind>(start.getCollective());
+    collective.axis = comm::toMeshAxis(start.getAxis());
+    auto add = [](std::vector<abi::Region> &pieces, ValueRange buffers) {
+      for (Value buffer : buffers)
+        pieces.push_back({getAddress(buffer), pipe::getExtent(buffer).bytes});
+    };
+    add(collective.inputs, start.getInputs());
+    add(collective.outputs, start.getOutputs());
+    return row;
+  }
+
+  abi::Row makeRow(pipe::RunOp run) {
     auto [function, isNew] = functions.insert({run.getFunction(), int64_t(functions.size())});
     if (isNew) {
       manifest.functions.push_back(run.getFunction().str());
@@ -170,7 +214,7 @@ private:
     row.block = run.getBlock().str();
     row.layer = run.getInstance().str();
     row.direction = stringifyDirection(run.getDirection()).str();
-    manifest.programs[program.getSymName().str()].push_back(std::move(row));
+    return row;
   }
 
   void addOperations(StringRef function) {

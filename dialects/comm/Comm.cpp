@@ -64,6 +64,10 @@ std::optional<abi::Mesh> getMesh(Operation *op) {
   return std::nullopt;
 }
 
+bool holdsCollectives(Operation *function) {
+  return function->walk([](CollectiveOp) { return WalkResult::interrupt(); }).wasInterrupted();
+}
+
 int64_t getGroupSize(Operation *op, Axis axis) { return getMesh(op)->getSize(toMeshAxis(axis)); }
 
 LogicalResult verifyCollective(Operation *op) {

@@ -28,6 +28,9 @@ mlir::LogicalResult verifyCollective(mlir::Operation *op);
 /// The axis as the runtime numbers it.
 inline abi::MeshAxis toMeshAxis(Axis axis) { return static_cast<abi::MeshAxis>(axis); }
 
+/// Whether the function is one of collectives, which no kernel can say.
+bool holdsCollectives(mlir::Operation *function);
+
 /// The mesh that an operation is for; nothing where no module around it has one.
 std::optional<abi::Mesh> getMesh(mlir::Operation *op);
 

@@ -25,6 +25,8 @@ constexpr llvm::StringLiteral kStepKind = "step";
 constexpr llvm::StringLiteral kStepBegin = "step.begin";
 constexpr llvm::StringLiteral kStepClip = "step.clip";
 constexpr llvm::StringLiteral kStepEma = "step.ema";
+/// Followed by what is summed over ranks: an argument of `step.begin`.
+constexpr llvm::StringLiteral kStepReduce = "step.reduce_";
 
 /// `layer_moe.forward`.
 std::string getFunctionName(llvm::StringRef kind, llvm::StringRef what);

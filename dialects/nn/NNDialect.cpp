@@ -62,6 +62,7 @@ const AttributeRule kModuleRules[] = {
     {NNDialect::BatchAttrHelper::getNameStr(), isCount, kCount},
     {NNDialect::SeqAttrHelper::getNameStr(), isCount, kCount},
     {NNDialect::MicroBatchesAttrHelper::getNameStr(), isCount, kCount},
+    {NNDialect::ReplicasAttrHelper::getNameStr(), isCount, kCount},
     {NNDialect::VocabAttrHelper::getNameStr(), isCount, kCount},
     {NNDialect::ScratchBytesAttrHelper::getNameStr(), isCount, kCount},
     {NNDialect::OptimizerAttrHelper::getNameStr(), isDictionary, "a dictionary"},

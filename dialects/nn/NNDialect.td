@@ -23,12 +23,14 @@ def NN_Dialect : Dialect {
   // What a phase says to later ones. These are all: any other `nn.` attribute is an error.
   let discardableAttrs = (ins
     // Of the module, by the frontend and the driver: sequences of a micro-batch, tokens of a sequence, micro-batches
-    // of a step, ids that logits are over; floats of the optimizer by name; the model's type and name; the resolved
+    // of a step, replicas of the program that share a step (each with its own micro-batches; 1 where missing), ids that
+    // logits are over; floats of the optimizer by name; the model's type and name; the resolved
     // run file (JSON text); the last phase that ran; the processor that code is for ("native", "x86-64-v3"); whether
     // the trainer checks its memory while it runs.
     "::mlir::IntegerAttr":$batch,
     "::mlir::IntegerAttr":$seq,
     "::mlir::IntegerAttr":$micro_batches,
+    "::mlir::IntegerAttr":$replicas,
     "::mlir::IntegerAttr":$vocab,
     "::mlir::DictionaryAttr":$optimizer,
     "::mlir::StringAttr":$model_type,

@@ -75,8 +75,9 @@ static ParseResult parseSlot(OpAsmParser &parser, DirectionAttr &direction, Inte
     value = std::nullopt; // Needs a micro-batch.
   }
   if (!value)
-    return parser.emitError(location,
-                            "expected F<n>>, B<n><, W<n><, begin, clip, optimizer or update, found '")
+    return parser.emitError(
+               location,
+               "expected F<n>>, B<n><, W<n><, begin, reduce, clip, optimizer, update or ema, found '")
            << text << "'";
   direction = DirectionAttr::get(parser.getContext(), *value);
   microBatch = parser.getBuilder().getI64IntegerAttr(number);
@@ -228,12 +229,19 @@ LogicalResult ViewOp::verify() {
 // RunOp
 //===----------------------------------------------------------------------===//
 
+/// (C1) of runs and of collectives.
+template <typename Op> static LogicalResult verifyMicroBatch(Op op) {
+  int64_t microBatch = op.getMicroBatch();
+  int64_t count = cast<ProgramOp>(op->getParentOp()).getMicroBatches();
+  if (op.isOfMicroBatch() && (microBatch < 0 || microBatch >= count))
+    return op.emitOpError("(C1) micro-batch is ") << microBatch << ", expected 0 to " << count - 1;
+  return success();
+}
+
 LogicalResult RunOp::verify() {
   // run_c1
-  int64_t microBatch = getMicroBatch();
-  int64_t count = cast<ProgramOp>((*this)->getParentOp()).getMicroBatches();
-  if (isOfMicroBatch() && (microBatch < 0 || microBatch >= count))
-    return emitOpError("(C1) micro-batch is ") << microBatch << ", expected 0 to " << count - 1;
+  if (failed(verifyMicroBatch(*this)))
+    return failure();
   // run_c2
   if (failed(verifyOffset(*this, "(C2)", getRegionOffset())))
     return failure();
@@ -248,6 +256,48 @@ LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {
   // run_c3
   if (!symbols.lookupNearestSymbolFrom((*this)->getParentOp(), getFunctionAttr()))
     return emitOpError("(C3) function '") << getFunction() << "' does not exist";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// StartOp
+//===----------------------------------------------------------------------===//
+
+WaitOp StartOp::getWait() { return cast<WaitOp>(*getEvent().getUsers().begin()); }
+
+/// Whether the larger of the two buffers is so many times the smaller one.
+static bool isMultiple(int64_t whole, int64_t part, std::optional<int64_t> &factor) {
+  if (part <= 0 || whole % part != 0)
+    return false;
+  if (!factor)
+    factor = whole / part;
+  return whole / part == *factor;
+}
+
+LogicalResult StartOp::verify() {
+  // start_c1
+  if (failed(verifyMicroBatch(*this)))
+    return failure();
+  // start_c2
+  if (getInputs().empty() || getInputs().size() != getOutputs().size())
+    return emitOpError("(C2) has ") << getInputs().size() << " inputs and " << getOutputs().size()
+                                    << " outputs, expected one or more, and as many outputs";
+  // start_c3
+  std::optional<int64_t> factor;
+  for (auto [index, buffers] : llvm::enumerate(llvm::zip(getInputs(), getOutputs()))) {
+    auto [input, output] = buffers;
+    int64_t from = getExtent(input).bytes, to = getExtent(output).bytes;
+    bool fits = getCollective() == Collective::reduce_scatter ? isMultiple(from, to, factor)
+                : getCollective() == Collective::all_gather   ? isMultiple(to, from, factor)
+                                                              : from == to;
+    if (!fits)
+      return emitOpError("(C3) output ") << index << " of " << stringifyCollective(getCollective()) << " has "
+                                         << to << " bytes, its input has " << from;
+  }
+  // start_c4
+  if (!getEvent().hasOneUse())
+    return emitOpError("(C4) is waited for ")
+           << llvm::range_size(getEvent().getUsers()) << " times, expected once";
   return success();
 }
 

@@ -15,7 +15,11 @@ def Pipe_Dialect : Dialect {
     A program is a flat list of runs of functions over named buffers. The schedule phase writes it,
     the memory phase gives every buffer an address in one arena, and the linker turns it into the table
     that the runtime walks. Nothing is decided after that.
+
+    Where a module has a mesh, every rank of it walks the same program, and collectives stand between the runs: `pipe.start` hands one to the
+    queue of messages, `pipe.wait` is where its results are needed.
   }];
+  let dependentDialects = ["::contraflow::comm::CommDialect"];
   let useDefaultTypePrinterParser = 1;
   let extraClassDeclaration = [{ void registerTypes(); }];
 }
@@ -26,6 +30,12 @@ def Pipe_BufferType : TypeDef<Pipe_Dialect, "Buffer"> {
   let mnemonic = "buffer";
   let summary = "bytes in the arena";
   let description = [{ Sizes belong to the operations that make buffers. Example: `!pipe.buffer` }];
+}
+
+def Pipe_EventType : TypeDef<Pipe_Dialect, "Event"> {
+  let mnemonic = "event";
+  let summary = "the end of a collective that has been started";
+  let description = [{ Made by `pipe.start`, for one `pipe.wait`. Example: `!pipe.event` }];
 }
 
 //===----------------------------------------------------------------------===//
@@ -56,6 +66,14 @@ def Pipe_Direction : I32EnumAttr<"Direction", "which part of a step a run belong
   // Of the step, not of a micro-batch. What comes before `optimizer` and `update` changes no parameter.
   I32EnumAttrCase<"begin", 3>, I32EnumAttrCase<"clip", 4>, I32EnumAttrCase<"optimizer", 5>,
   I32EnumAttrCase<"update", 6>, I32EnumAttrCase<"ema", 7>,
+  I32EnumAttrCase<"reduce", 8>, // sums over ranks
+]> {
+  let cppNamespace = "::contraflow::pipe";
+}
+
+def Pipe_Collective : I32EnumAttr<"Collective", "what the ranks of a group do together (dialects/comm)", [
+  I32EnumAttrCase<"all_reduce", 0>, I32EnumAttrCase<"reduce_scatter", 1>, I32EnumAttrCase<"all_gather", 2>,
+  I32EnumAttrCase<"all_to_all", 3>,
 ]> {
   let cppNamespace = "::contraflow::pipe";
 }

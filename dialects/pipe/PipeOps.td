@@ -3,6 +3,7 @@
 #ifndef CONTRAFLOW_DIALECTS_PIPE_PIPEOPS_TD
 #define CONTRAFLOW_DIALECTS_PIPE_PIPEOPS_TD
 
+include "dialects/comm/CommDialect.td"
 include "dialects/pipe/PipeDialect.td"
 include "mlir/IR/OpAsmInterface.td"
 include "mlir/IR/SymbolInterfaces.td"
@@ -158,6 +159,53 @@ def Pipe_RunOp : Pipe_Op<"run", [AttrSizedOperandSegments, HasParent<"ProgramOp"
     ::llvm::StringRef getBlock() { return getFunction().rsplit('.').first; }
   }];
   let hasVerifier = 1;
+}
+
+def Pipe_StartOp : Pipe_Op<"start", [AttrSizedOperandSegments, HasParent<"ProgramOp">]> {
+  let summary = "starts a collective on buffers";
+  let description = [{
+    All ranks of the groups of `axis` reach it in the same order; it runs beside what follows, after the collectives that were started
+    before it, and is over at its `pipe.wait`. Until then nothing writes what it reads and nothing touches what it writes. An output may be its
+    input: the bytes are replaced. Sums are of F32, in the order of ranks. The string names the instance, as in `pipe.run`.
+
+    ```mlir
+    %sent = pipe.start all_reduce over dp reduce "step" (%gradients) to (%gradients)
+    pipe.wait %sent
+    ```
+
+    Constraints:
+    - (C1) a collective of a micro-batch gives its number, below the program's `micro_batches`
+    - (C2) there is an input, and an output for each
+    - (C3) an output of `all_reduce` and `all_to_all` is as large as its input; one of `reduce_scatter` is a part of it, and one of `all_gather`
+      a multiple, the same for all
+    - (C4) the event is waited for once, behind the start
+  }];
+  let arguments = (ins Pipe_Collective:$collective, Comm_Axis:$axis, Pipe_Direction:$direction, I64Attr:$micro_batch,
+                       StrAttr:$instance, Variadic<Pipe_BufferType>:$inputs, Variadic<Pipe_BufferType>:$outputs);
+  let results = (outs Pipe_EventType:$event);
+  let assemblyFormat = [{
+    $collective `over` $axis custom<Slot>($direction, $micro_batch) $instance ` ` `(` $inputs `)` `to` `(` $outputs `)` attr-dict
+  }];
+  let extraClassDeclaration = [{
+    bool isOfMicroBatch() { return getDirection() <= Direction::backward_weight; }
+    /// Where its results are needed; the operation is verified.
+    WaitOp getWait();
+  }];
+  let hasVerifier = 1;
+}
+
+def Pipe_WaitOp : Pipe_Op<"wait", [HasParent<"ProgramOp">]> {
+  let summary = "waits until a collective is over";
+  let description = [{
+    From here on its results are there, and the buffers are free. See `pipe.start`.
+
+    Example: `pipe.wait %sent`
+  }];
+  let arguments = (ins Pipe_EventType:$event);
+  let assemblyFormat = "$event attr-dict";
+  let extraClassDeclaration = [{
+    StartOp getStart() { return getEvent().getDefiningOp<StartOp>(); }
+  }];
 }
 
 def Pipe_ExposeOp : Pipe_Op<"expose", [HasParent<"ProgramOp">]> {

@@ -143,12 +143,14 @@ struct BuildFunctionsPass : impl::BuildFunctionsPassBase<BuildFunctionsPass> {
       return signalPassFailure();
 
     int64_t microBatches = nn::getIntOr<nn::NNDialect::MicroBatchesAttrHelper>(module, 1);
-    if (microBatches < 1) {
-      module.emitError("'nn.micro_batches' is ") << microBatches << ", expected 1 or more";
-      return signalPassFailure();
-    }
+    int64_t replicas = nn::getIntOr<nn::NNDialect::ReplicasAttrHelper>(module, 1);
+    for (auto [name, count] : {std::pair("micro_batches", microBatches), std::pair("replicas", replicas)})
+      if (count < 1) {
+        module.emitError("'nn.") << name << "' is " << count << ", expected 1 or more";
+        return signalPassFailure();
+      }
     OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-    auto uses = computeBlockUses(train, microBatches);
+    auto uses = computeBlockUses(train, microBatches * replicas);
     for (auto &[block, use] : uses)
       if (failed(buildTrained(builder, block, use)))
         return signalPassFailure();

@@ -19,7 +19,7 @@ def BuildFunctionsPass : Pass<"autodiff-build-functions", "::mlir::ModuleOp"> {
     A block that only other graphs call becomes an `X.evaluate` without losses and metrics. Every argument and result says in
     `nn.role` what it is. Functions without results are left out. Blocks and graphs stay, as declarations.
 
-    The gradient of a loss is its weight divided by the module's `nn.micro_batches` (1 where missing). An output to
+    The gradient of a loss is its weight divided by the module's `nn.micro_batches * nn.replicas` (1 where missing). An output to
     which no call sends a gradient has no `output_grad` argument; where only some calls do, the others must
     pass zeros. A trainable parameter that no gradient reaches gets a remark; its accumulator stays zero.
 

@@ -1,5 +1,6 @@
 //===- BuildKernels.cpp - says every operation in kernels -----------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "dialects/comm/Comm.h"
 #include "dialects/nn/KernelBuilder.h"
 #include "dialects/nn/Signature.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -178,8 +179,11 @@ struct BuildKernels : impl::BuildKernelsPassBase<BuildKernels> {
       numKernels += *built;
     }
     mergeEqualTables(body);
-    numCopies += writeIntoTiedArguments(getOperation());
-    numCopies += separateResults(getOperation());
+    // Collectives say themselves where their results lie.
+    if (!comm::holdsCollectives(getOperation())) {
+      numCopies += writeIntoTiedArguments(getOperation());
+      numCopies += separateResults(getOperation());
+    }
     for (auto kernel : llvm::make_early_inc_range(body.getOps<nn::KernelOp>()))
       numCopies += copyWhatIsReadLater(kernel);
   }

@@ -66,7 +66,7 @@ def FuseElementwisePass : Pass<"fusion-fuse-elementwise", "::mlir::func::FuncOp"
 def VerifyKernelsPass : Pass<"fusion-verify-kernels", "::mlir::func::FuncOp"> {
   let summary = "checks that a function is ready for memory planning and lowering";
   let description = [{
-    - (C1) the body holds `nn.kernel`, `nn.constant_table` and the return only
+    - (C1) the body holds `nn.kernel`, `nn.constant_table` and the return only, or collectives (`parallel-verify-collectives`)
     - (C2) nothing uses a tied input after its kernel, no two results share an input, and an argument is written only if a
       result of the function is tied to it
     - (C3) a rows or column_reduce kernel reads a tied input through the map of its result, or not at all

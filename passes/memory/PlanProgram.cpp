@@ -32,6 +32,12 @@ namespace contraflow::memory {
 
 namespace {
 
+/// Where an operation is done with its buffers: a collective at its wait.
+Operation *getLast(Operation *op) {
+  auto start = dyn_cast<pipe::StartOp>(op);
+  return start ? start.getWait().getOperation() : op;
+}
+
 struct PlanProgramPass : impl::PlanProgramPassBase<PlanProgramPass> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
@@ -118,7 +124,7 @@ private:
             continue;
           }
           first = std::min(first, time[user]);
-          last = std::max(last, isa<pipe::ExposeOp>(user) ? end : time[user]);
+          last = std::max(last, isa<pipe::ExposeOp>(user) ? end : time[getLast(user)]);
         }
       if (last < 0)
         first = last = 0; // Nobody uses it; it needs an address all the same.

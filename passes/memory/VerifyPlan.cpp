@@ -356,6 +356,10 @@ private:
     for (Operation &op : program.getBody().front()) {
       if (auto run = dyn_cast<pipe::RunOp>(op); run && failed(check(run)))
         return failure();
+      if (auto start = dyn_cast<pipe::StartOp>(op); start && failed(check(start)))
+        return failure();
+      if (auto wait = dyn_cast<pipe::WaitOp>(op); wait && failed(check(wait)))
+        return failure();
       if (auto expose = dyn_cast<pipe::ExposeOp>(op); expose && failed(checkRead(expose, expose.getBuffer())))
         return failure();
     }
@@ -461,6 +465,35 @@ private:
                << getText(workspace) << " over buffer '" << pipe::getExtent(item.buffer).buffer.getName()
                << "'";
     memory.write(withGuards(workspace, guard), run);
+    return success();
+  }
+
+  LogicalResult check(pipe::StartOp start) {
+    for (Value input : start.getInputs())
+      if (failed(checkRead(start, input)))
+        return failure();
+    // verify_plan_c4
+    for (auto [index, output] : llvm::enumerate(start.getOutputs())) {
+      for (Value input : start.getInputs())
+        if (input != output && own(input).overlaps(own(output)))
+          return start.emitOpError("(C4) writes ")
+                 << getText(getRange(output)) << " over its input at " << getText(getRange(input));
+      for (Value other : start.getOutputs().take_front(index))
+        if (own(other).overlaps(own(output)))
+          return start.emitOpError("(C4) writes ")
+                 << getText(getRange(output)) << " and " << getText(getRange(other));
+      memory.write(own(output), getOwner(output));
+    }
+    return success();
+  }
+
+  /// While a collective runs, nothing may have taken the place of its buffers.
+  LogicalResult check(pipe::WaitOp wait) {
+    for (ValueRange buffers :
+         {ValueRange(wait.getStart().getInputs()), ValueRange(wait.getStart().getOutputs())})
+      for (Value buffer : buffers)
+        if (failed(checkRead(wait, buffer)))
+          return failure();
     return success();
   }
 

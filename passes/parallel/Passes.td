@@ -29,4 +29,36 @@ def InsertDispatchPass : Pass<"parallel-insert-dispatch", "::mlir::ModuleOp"> {
   let dependentDialects = ["::contraflow::comm::CommDialect", "::contraflow::nn::NNDialect"];
 }
 
+def ReduceStepPass : Pass<"parallel-reduce-step", "::mlir::ModuleOp"> {
+  let summary = "sum what the ranks of dp have made of their micro-batches";
+  let description = [{
+    A step begins with zeros for what its micro-batches add to (`step.begin`): gradients, losses, loads, metrics. For each of them there is a
+    function that sums it over dp, `step.reduce_gradients` and so on, which the schedule runs behind the last micro-batch. Nothing happens where
+    `comm.mesh` has no dp, or one of 1.
+
+    ```mlir
+    func.func @step.reduce_losses(%losses: !nn.tensor<2> {nn.role = #nn.role<loss, "losses">})
+        -> (!nn.tensor<2> {nn.role = #nn.role<loss, "losses", tied = 0>}) {
+      %sum = comm.all_reduce %losses over dp : <2>
+      return %sum : !nn.tensor<2>
+    }
+    ```
+  }];
+  let statistics = [
+    Statistic<"numElements", "num-elements", "numbers that a step sums over ranks">,
+  ];
+  let dependentDialects = ["::contraflow::comm::CommDialect", "::mlir::func::FuncDialect"];
+}
+
+def VerifyCollectivesPass : Pass<"parallel-verify-collectives", "::mlir::ModuleOp"> {
+  let summary = "checks that all ranks of a group reach the same collectives in the same order";
+  let description = [{
+    One program serves all ranks, so it is enough that nothing of one rank decides whether a collective is reached:
+
+    - (C1) a collective is an operation of a function's only block
+    - (C2) a function with a collective holds collectives and the return only, so that the schedule can put it between runs
+    - (C3) what such a function returns is the result of a collective; one that is tied to an argument is a sum of it
+  }];
+}
+
 #endif

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 #include "passes/schedule/Passes.h"
 
+#include "dialects/comm/Comm.h"
 #include "passes/schedule/ProgramWriter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -65,7 +66,7 @@ struct BuildProgramPass : impl::BuildProgramPassBase<BuildProgramPass> {
       numBuffers += llvm::range_size(program.getBody().getOps<pipe::BufferOp>());
     }
     for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
-      if (isa<nn::GraphOp, nn::BlockOp>(op))
+      if (isa<nn::GraphOp, nn::BlockOp>(op) || (isa<func::FuncOp>(op) && comm::holdsCollectives(&op)))
         op.erase();
   }
 

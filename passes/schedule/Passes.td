@@ -10,7 +10,8 @@ def BuildProgramPass : Pass<"schedule-build-program", "::mlir::ModuleOp"> {
   let description = [{
     `@train`: `step.begin`; for every micro-batch the forwards in the order of the graph, then the backwards in reverse, each
     input gradient before its weight gradient; `step.clip`, optimizers, updates, and `step.ema` where there is one. `@evaluate`: the forwards of one
-    micro-batch with nothing saved. `@generate`: what the outputs of `nn.graph @generate` need.
+    micro-batch with nothing saved. Where a module has functions that sum over ranks (`step.reduce_...`), their collectives are
+    started behind the last backward, and behind the forwards of `@evaluate`. `@generate`: what the outputs of `nn.graph @generate` need.
 
     A graph value that several calls read gets one gradient from each of them: the last reader writes it, and the others,
     from last to first, write to a buffer of their own that `graph.add.<shape>` adds to it. An output that some calls
@@ -51,6 +52,8 @@ def VerifyProgramPass : Pass<"schedule-verify-program", "::mlir::ModuleOp"> {
     - (C5) every forward is followed by the backwards that its block has, once, for every micro-batch
     - (C6) no run changes a gradient after `clip`, and parameters change at the end, by `optimizer` and `update`; only `ema` comes after them
     - (C7) parameters have the shapes that functions take
+    - (C8) between the start of a collective and its wait nothing writes what it reads, and nothing touches what it writes
+    - (C9) collectives are over an axis of the module's mesh; parts and wholes differ by the size of a group
   }];
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/schedule/ProgramWriter.h"
 
+#include "dialects/comm/Comm.h"
 #include "dialects/nn/FunctionNames.h"
 #include "runtime/abi/Abi.h"
 
@@ -100,23 +101,63 @@ LogicalResult ProgramWriter::runOfGraph(StringRef function, Direction direction,
   });
 }
 
+Value ProgramWriter::getRegionOf(RoleKind kind) {
+  switch (kind) {
+  case RoleKind::grad:
+    return getRegion(BufferKind::gradients, "gradients", context.layout.getBytes());
+  case RoleKind::loss:
+    return getCounters(BufferKind::losses);
+  case RoleKind::load:
+    return getCounters(BufferKind::loads);
+  case RoleKind::metric:
+    return getCounters(BufferKind::metrics);
+  case RoleKind::scalars:
+    return getRegion(BufferKind::scalars, "scalars", CF_SCALAR_COUNT * 4);
+  case RoleKind::ema:
+    return getRegion(BufferKind::ema, "ema", context.layout.getBytes());
+  default:
+    return {};
+  }
+}
+
 LogicalResult ProgramWriter::runStep(StringRef function, Direction direction) {
-  return run(function, direction, -1, "step", 0, [&](const Port &port) -> Value {
-    switch (port.getKind()) {
-    case RoleKind::loss:
-      return getCounters(BufferKind::losses);
-    case RoleKind::load:
-      return getCounters(BufferKind::loads);
-    case RoleKind::metric:
-      return getCounters(BufferKind::metrics);
-    case RoleKind::scalars:
-      return getRegion(BufferKind::scalars, "scalars", CF_SCALAR_COUNT * 4);
-    case RoleKind::ema:
-      return getRegion(BufferKind::ema, "ema", context.layout.getBytes());
-    default:
-      return {};
+  return run(function, direction, -1, "step", 0,
+             [&](const Port &port) { return getRegionOf(port.getKind()); });
+}
+
+/// Starts the collectives of a function of the step. What one of them makes lies where the function's result
+/// does: on its argument.
+void ProgramWriter::start(func::FuncOp function, StringRef label, ArrayRef<Value> arguments,
+                          SmallVectorImpl<Value> &events) {
+  for (auto sum : function.getBody().getOps<comm::AllReduceOp>()) {
+    Value buffer = arguments[cast<BlockArgument>(sum.getInput()).getArgNumber()];
+    events.push_back(
+        pipe::StartOp::create(builder, function.getLoc(), pipe::EventType::get(builder.getContext()),
+                              pipe::Collective::all_reduce, sum.getAxis(), Direction::reduce,
+                              /*micro_batch=*/-1, label, ValueRange(buffer), ValueRange(buffer)));
+  }
+}
+
+LogicalResult ProgramWriter::reduce(ArrayRef<StringRef> names) {
+  SmallVector<Value> events;
+  for (StringRef name : names) {
+    std::string symbol = (nn::kStepReduce + name).str();
+    const Signature *signature = context.findFunction(symbol);
+    if (!signature)
+      continue;
+    SmallVector<Value> arguments;
+    for (const Port &port : signature->getArguments()) {
+      arguments.push_back(getRegionOf(port.getKind()));
+      if (!arguments.back() || pipe::getExtent(arguments.back()).bytes != port.type.getNumBytes())
+        return graph.emitOpError("has no buffer of ")
+               << port.type << " to pass to " << stringifyRoleKind(port.getKind()) << " '" << port.getName()
+               << "' of '" << symbol << "'";
     }
-  });
+    start(context.module.lookupSymbol<func::FuncOp>(symbol), name, arguments, events);
+  }
+  for (Value event : events)
+    pipe::WaitOp::create(builder, graph.getLoc(), event);
+  return success();
 }
 
 /// What a role of a block's function means in terms of the call; gradients that are made on the way are
@@ -356,7 +397,8 @@ LogicalResult ProgramWriter::writeTrain() {
       if (failed(backward(instance, state)))
         return failure();
   }
-  if (failed(runStep(nn::kStepClip, Direction::clip)))
+  if (failed(reduce({"gradients", "losses", "loads", "metrics"})) ||
+      failed(runStep(nn::kStepClip, Direction::clip)))
     return failure();
   std::string optimizer = nn::getFunctionName(nn::kGraphKind, nn::kOptimizer);
   if (context.findFunction(optimizer) && failed(runStep(optimizer, Direction::optimizer)))
@@ -391,6 +433,8 @@ LogicalResult ProgramWriter::writeForwardOnly(ArrayRef<Instance> instances, Stri
   if (withLosses && context.metricBytes && failed(clear(BufferKind::metrics)))
     return failure();
   if (failed(forwardGraph(instances, state, nn::kEvaluate)))
+    return failure();
+  if (withLosses && failed(reduce({"losses", "metrics"})))
     return failure();
   for (StringRef name : {"tokens", "starts"})
     if (Value input = regions.lookup((inputPrefix + name).str()))

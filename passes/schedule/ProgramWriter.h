@@ -68,6 +68,8 @@ private:
   mlir::Value getRandomKeys(mlir::Operation *call, int64_t first, int64_t count);
   /// The region of all counters of a kind, and one of them.
   mlir::Value getCounters(pipe::BufferKind kind);
+  /// The buffer of a whole region that a function of the step works on; null where it works on none.
+  mlir::Value getRegionOf(nn::RoleKind kind);
   mlir::Value getCounter(pipe::BufferKind kind, const Counter &counter);
   void expose(pipe::ExposeKind kind, llvm::StringRef name, mlir::Value buffer, llvm::ArrayRef<int64_t> shape,
               std::optional<double> weight = std::nullopt);
@@ -79,6 +81,10 @@ private:
   mlir::LogicalResult runOfGraph(llvm::StringRef function, pipe::Direction direction, int64_t microBatch,
                                  llvm::ArrayRef<mlir::Value> operands);
   mlir::LogicalResult runStep(llvm::StringRef function, pipe::Direction direction);
+  /// Sums the counters of `names` over ranks, where there are functions that do.
+  mlir::LogicalResult reduce(llvm::ArrayRef<llvm::StringRef> names);
+  void start(mlir::func::FuncOp function, llvm::StringRef label, llvm::ArrayRef<mlir::Value> arguments,
+             llvm::SmallVectorImpl<mlir::Value> &events);
   mlir::LogicalResult forward(const Instance &instance, State &state, llvm::StringRef what);
   mlir::LogicalResult backward(const Instance &instance, State &state);
   mlir::LogicalResult forwardGraph(llvm::ArrayRef<Instance> instances, State &state, llvm::StringRef what);

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 #include "passes/schedule/Passes.h"
 
+#include "dialects/comm/Comm.h"
 #include "dialects/nn/FunctionNames.h"
 #include "dialects/nn/Signature.h"
 #include "dialects/pipe/Pipe.h"
@@ -27,9 +28,9 @@ namespace contraflow::schedule {
 
 namespace {
 
-/// What has happened to a buffer so far.
+/// What has happened to a buffer so far: runs and collectives.
 struct History {
-  pipe::RunOp writer, reader;
+  Operation *writer = nullptr, *reader = nullptr;
 };
 
 /// A forward whose saved values wait for their backwards.
@@ -45,12 +46,20 @@ public:
   }
 
   LogicalResult run() {
-    for (auto run : program.getBody().getOps<pipe::RunOp>()) {
+    for (Operation &op : program.getBody().front()) {
+      if (auto start = dyn_cast<pipe::StartOp>(op); start && failed(checkStart(start)))
+        return failure();
+      if (auto wait = dyn_cast<pipe::WaitOp>(op))
+        llvm::erase(inFlight, wait.getStart());
+      auto run = dyn_cast<pipe::RunOp>(op);
+      if (!run)
+        continue;
       auto function = module.lookupSymbol<func::FuncOp>(run.getFunction());
       if (!function)
         return run.emitOpError("runs '") << run.getFunction() << "', which is no function";
       FailureOr<Signature> signature = Signature::get(function);
       if (failed(signature) || failed(checkBuffers(run, *signature)) || failed(checkOrder(run, *signature)) ||
+          (!inFlight.empty() && failed(checkRegionsNotInFlight(run, *signature))) ||
           failed(checkSaved(run, *signature)) || failed(checkStep(run, *signature)) ||
           failed(checkParameters(run, *signature)))
         return failure();
@@ -63,10 +72,13 @@ private:
   LogicalResult checkOrder(pipe::RunOp run, const Signature &signature);
   LogicalResult checkSaved(pipe::RunOp run, const Signature &signature);
   LogicalResult checkStep(pipe::RunOp run, const Signature &signature);
+  LogicalResult checkStart(pipe::StartOp start);
+  LogicalResult checkNotInFlight(Operation *op, Value value, bool isWritten);
+  LogicalResult checkRegionsNotInFlight(pipe::RunOp run, const Signature &signature);
   LogicalResult checkEnd();
   LogicalResult checkParameters(pipe::RunOp run, const Signature &signature);
-  LogicalResult read(pipe::RunOp run, Value value, StringRef role);
-  LogicalResult write(pipe::RunOp run, Value value, bool tied);
+  LogicalResult read(Operation *op, Value value, StringRef role);
+  LogicalResult write(Operation *op, Value value, bool tied);
   bool hasFunction(pipe::RunOp run, StringRef what) {
     return module.lookupSymbol<func::FuncOp>(nn::getFunctionName(run.getBlock(), what)) != nullptr;
   }
@@ -79,12 +91,24 @@ private:
   /// By instance and micro-batch.
   llvm::MapVector<std::pair<StringRef, int64_t>, Pending> pending;
   pipe::RunOp clip, change, average;
+  SmallVector<pipe::StartOp> inFlight;
 };
 
-InFlightDiagnostic describe(InFlightDiagnostic error, pipe::RunOp run) {
-  return std::move(error << "'" << run.getFunction() << "' "
-                         << pipe::getSlotText(run.getDirection(), run.getMicroBatch()) << " of '"
-                         << run.getInstance() << "'");
+/// The function of a run, the name of a collective.
+StringRef getWhat(Operation *op) {
+  if (auto run = dyn_cast<pipe::RunOp>(op))
+    return run.getFunction();
+  return stringifyCollective(cast<pipe::StartOp>(op).getCollective());
+}
+
+InFlightDiagnostic describe(InFlightDiagnostic error, Operation *op) {
+  auto add = [&](auto row) {
+    return std::move(error << "'" << getWhat(op) << "' "
+                           << pipe::getSlotText(row.getDirection(), row.getMicroBatch()) << " of '"
+                           << row.getInstance() << "'");
+  };
+  auto run = dyn_cast<pipe::RunOp>(op);
+  return run ? add(run) : add(cast<pipe::StartOp>(op));
 }
 
 LogicalResult ProgramCheck::checkBuffers(pipe::RunOp run, const Signature &signature) {
@@ -111,34 +135,108 @@ LogicalResult ProgramCheck::checkBuffers(pipe::RunOp run, const Signature &signa
   return success();
 }
 
-LogicalResult ProgramCheck::read(pipe::RunOp run, Value value, StringRef role) {
+/// Whether parts of the same buffer have bytes in common.
+bool overlap(Value lhs, Value rhs) {
+  pipe::Extent a = pipe::getExtent(lhs), b = pipe::getExtent(rhs);
+  return a.buffer == b.buffer && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+}
+
+LogicalResult ProgramCheck::checkNotInFlight(Operation *op, Value value, bool isWritten) {
+  // verify_program_c8
+  for (pipe::StartOp start : inFlight) {
+    auto touches = [&](ValueRange buffers) {
+      return llvm::any_of(buffers, [&](Value buffer) { return overlap(buffer, value); });
+    };
+    if (!touches(start.getOutputs()) && !(isWritten && touches(start.getInputs())))
+      continue;
+    InFlightDiagnostic error = describe(op->emitOpError("(C8) "), op)
+                               << (isWritten ? " writes '" : " reads '")
+                               << pipe::getExtent(value).buffer.getName()
+                               << "' before the collective on it is waited for";
+    error.attachNote(start.getLoc()) << "the collective";
+    return failure();
+  }
+  return success();
+}
+
+/// What a run touches by its `at` alone. Regions count as a whole.
+LogicalResult ProgramCheck::checkRegionsNotInFlight(pipe::RunOp run, const Signature &signature) {
+  constexpr std::pair<int64_t, pipe::BufferKind> kRegions[] = {
+      {nn::kParametersBase, pipe::BufferKind::parameters},
+      {nn::kGradientsBase, pipe::BufferKind::gradients},
+      {nn::kFirstMomentsBase, pipe::BufferKind::first_moments},
+      {nn::kSecondMomentsBase, pipe::BufferKind::second_moments}};
+  for (auto [base, kind] : kRegions)
+    for (auto region : program.getBody().getOps<pipe::BufferOp>()) {
+      if (region.getKind() != kind || !signature.uses(base))
+        continue;
+      bool isWritten = llvm::any_of(signature.getArguments(), [&](const nn::Port &port) {
+        return port.base == base && signature.isTied(port);
+      });
+      if (failed(checkNotInFlight(run, region.getResult(), isWritten)))
+        return failure();
+    }
+  return success();
+}
+
+LogicalResult ProgramCheck::checkStart(pipe::StartOp start) {
+  // verify_program_c9
+  std::optional<abi::Mesh> mesh = comm::getMesh(start);
+  if (!mesh)
+    return start.emitOpError("(C9) is in no module with 'comm.mesh'");
+  int64_t size = mesh->getSize(comm::toMeshAxis(start.getAxis()));
+  int64_t from = pipe::getExtent(start.getInputs().front()).bytes,
+          to = pipe::getExtent(start.getOutputs().front()).bytes;
+  bool cuts = start.getCollective() == pipe::Collective::reduce_scatter;
+  if (cuts || start.getCollective() == pipe::Collective::all_gather)
+    if (int64_t whole = std::max(from, to), part = std::min(from, to); whole != part * size)
+      return start.emitOpError("(C9) has ") << whole << " bytes and parts of " << part << ", a group of '"
+                                            << stringifyAxis(start.getAxis()) << "' has " << size << " ranks";
+  for (auto [input, output] : llvm::zip(start.getInputs(), start.getOutputs())) {
+    if (failed(read(start, input, "input")) || failed(write(start, output, /*tied=*/input == output)))
+      return failure();
+    // verify_program_c6
+    bool isGradient = pipe::getExtent(output).buffer.getKind() == pipe::BufferKind::gradients;
+    if (isGradient && (clip || change))
+      return describe(start.emitOpError("(C6) "), start)
+             << " changes a gradient after '" << (clip ? clip : change).getFunction() << "' has used it";
+  }
+  inFlight.push_back(start);
+  return success();
+}
+
+LogicalResult ProgramCheck::read(Operation *op, Value value, StringRef role) {
+  if (failed(checkNotInFlight(op, value, /*isWritten=*/false)))
+    return failure();
   pipe::BufferOp buffer = pipe::getExtent(value).buffer;
   if (buffer.isPersistent())
     return success();
   // verify_program_c2
   History &history = histories[buffer.getResult()];
   if (!history.writer)
-    return describe(run.emitOpError("(C2) "), run)
+    return describe(op->emitOpError("(C2) "), op)
            << " reads " << role << " '" << buffer.getName() << "' before anything wrote it";
-  history.reader = run;
+  history.reader = op;
   return success();
 }
 
-LogicalResult ProgramCheck::write(pipe::RunOp run, Value value, bool tied) {
+LogicalResult ProgramCheck::write(Operation *op, Value value, bool tied) {
+  if (failed(checkNotInFlight(op, value, /*isWritten=*/true)))
+    return failure();
   pipe::BufferOp buffer = pipe::getExtent(value).buffer;
   if (buffer.isPersistent())
     return success();
   // verify_program_c3
   History &history = histories[buffer.getResult()];
-  pipe::RunOp other = !tied && history.writer ? history.writer : tied ? history.reader : pipe::RunOp();
+  Operation *other = tied ? history.reader : history.writer;
   if (other) {
-    InFlightDiagnostic error = describe(run.emitOpError("(C3) "), run)
+    InFlightDiagnostic error = describe(op->emitOpError("(C3) "), op)
                                << " writes '" << buffer.getName() << "', which has been "
                                << (tied ? "read" : "written") << " already";
-    error.attachNote(other.getLoc()) << "by '" << other.getFunction() << "'";
+    error.attachNote(other->getLoc()) << "by '" << getWhat(other) << "'";
     return failure();
   }
-  history.writer = run;
+  history.writer = op;
   return success();
 }
 
@@ -172,11 +270,11 @@ LogicalResult ProgramCheck::checkSaved(pipe::RunOp run, const Signature &signatu
     if (failed(read(run, value, "saved")))
       return failure();
     // verify_program_c4
-    pipe::RunOp writer = histories[pipe::getExtent(value).buffer.getResult()].writer;
-    if (writer.getInstance() != run.getInstance() || writer.getMicroBatch() != run.getMicroBatch() ||
-        writer.getBlock() != run.getBlock()) {
+    auto writer = dyn_cast<pipe::RunOp>(histories[pipe::getExtent(value).buffer.getResult()].writer);
+    if (!writer || writer.getInstance() != run.getInstance() ||
+        writer.getMicroBatch() != run.getMicroBatch() || writer.getBlock() != run.getBlock()) {
       InFlightDiagnostic error = describe(run.emitOpError("(C4) "), run) << " reads what was saved by ";
-      return describe(std::move(error), writer);
+      return describe(std::move(error), histories[pipe::getExtent(value).buffer.getResult()].writer);
     }
   }
   return success();

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <optional>
 
@@ -162,6 +163,13 @@ template <typename IO, typename Struct> void mapRow(IO &io, Struct &row) {
   io.optional("block", row.block, std::string());
   io.optional("layer", row.layer, std::string());
   io.optional("direction", row.direction, std::string());
+  io.optional("waits_for", row.waitsFor, int64_t(-1));
+}
+
+template <typename IO, typename Struct> void mapMesh(IO &io, Struct &mesh) {
+  io.field("pp", mesh.pp);
+  io.field("dp", mesh.dp);
+  io.field("ep", mesh.ep);
 }
 
 template <typename IO, typename Struct> void mapParameter(IO &io, Struct &parameter) {
@@ -196,6 +204,13 @@ constexpr std::pair<Init, const char *> kInits[] = {
     {Init::Normal, "normal"}, {Init::Ones, "ones"}, {Init::Zeros, "zeros"}};
 constexpr std::pair<MetricKind, const char *> kMetricKinds[] = {
     {MetricKind::Mean, "mean"}, {MetricKind::Ratio, "ratio"}, {MetricKind::Load, "load"}};
+constexpr std::pair<CollectiveKind, const char *> kCollectiveKinds[] = {
+    {CollectiveKind::AllReduce, "all_reduce"},
+    {CollectiveKind::ReduceScatter, "reduce_scatter"},
+    {CollectiveKind::AllGather, "all_gather"},
+    {CollectiveKind::AllToAll, "all_to_all"}};
+constexpr std::pair<MeshAxis, const char *> kAxes[] = {
+    {MeshAxis::Pp, "pp"}, {MeshAxis::Dp, "dp"}, {MeshAxis::Ep, "ep"}, {MeshAxis::Edp, "edp"}};
 
 template <typename Names, typename Enum> const char *nameOf(const Names &names, Enum wanted) {
   for (auto [value, name] : names)
@@ -257,6 +272,47 @@ void readLists(const Json &json, const char *key, std::map<std::string, std::vec
   }
 }
 
+/// Pieces of the arena as [[offset, bytes], ...].
+Json piecesToJson(const std::vector<Region> &pieces) {
+  Json list = Json::array();
+  for (const Region &piece : pieces)
+    list.push_back({piece.offset, piece.bytes});
+  return list;
+}
+
+void readPieces(const Reader &reader, const char *key, std::vector<Region> &pieces) {
+  std::vector<std::array<int64_t, 2>> list;
+  reader.field(key, list);
+  for (auto [offset, bytes] : list)
+    pieces.push_back({offset, bytes});
+}
+
+void writeRow(Writer &writer, const Row &row) {
+  mapRow(writer, row);
+  if (!row.collective)
+    return;
+  writer.object["collective"] = {{"kind", nameOf(kCollectiveKinds, row.collective->kind)},
+                                 {"axis", nameOf(kAxes, row.collective->axis)},
+                                 {"inputs", piecesToJson(row.collective->inputs)},
+                                 {"outputs", piecesToJson(row.collective->outputs)}};
+}
+
+void readRow(Reader &reader, Row &row) {
+  mapRow(reader, row);
+  auto found = reader.object.find("collective");
+  if (found == reader.object.end())
+    return;
+  Reader inside(*found, reader.path + ".collective");
+  Collective &collective = row.collective.emplace();
+  std::string kind, axis;
+  inside.field("kind", kind);
+  inside.field("axis", axis);
+  collective.kind = valueNamed(kCollectiveKinds, kind, inside.path + ".kind");
+  collective.axis = valueNamed(kAxes, axis, inside.path + ".axis");
+  readPieces(inside, "inputs", collective.inputs);
+  readPieces(inside, "outputs", collective.outputs);
+}
+
 /// An array with one compact element a line.
 template <typename T, typename Map> std::string writeList(const std::vector<T> &list, Map map) {
   std::string result = "[";
@@ -309,6 +365,11 @@ std::string Manifest::toJson() const {
   mapNumbers(numbers, *this);
   for (const auto &[key, value] : numbers.object.items())
     add(key.c_str(), value.dump());
+  if (mesh.getWorld() > 1) {
+    Writer meshJson;
+    mapMesh(meshJson, mesh);
+    add("mesh", meshJson.object.dump());
+  }
   add("run", Json::parse(run).dump());
   Json regionsJson = Json::object();
   for (const auto &[name, region] : regions) {
@@ -336,7 +397,7 @@ std::string Manifest::toJson() const {
   add("operations", writeLists(operations, [](Writer &writer, const Operation &operation) {
         mapOperation(writer, operation);
       }));
-  add("programs", writeLists(programs, [](Writer &writer, const Row &row) { mapRow(writer, row); }));
+  add("programs", writeLists(programs, writeRow));
   add("memory", writeLists(memory, [](Writer &writer, const Buffer &buffer) { mapBuffer(writer, buffer); }));
   if (guardBytes > 0)
     add("checks", writeChecks(checks));
@@ -353,6 +414,10 @@ Manifest Manifest::fromJson(std::string_view source) {
   if (result.version != CF_ABI_VERSION)
     throw Error(message<ErrorId::ManifestVersion>(result.version, CF_ABI_VERSION));
   mapNumbers(reader, result);
+  if (json.contains("mesh")) {
+    Reader meshReader(objectOf(json, "mesh"), "mesh");
+    mapMesh(meshReader, result.mesh);
+  }
   result.run = objectOf(json, "run").dump();
   for (const auto &[name, value] : objectOf(json, "regions").items()) {
     Reader region(value, "regions." + name);
@@ -382,7 +447,7 @@ Manifest Manifest::fromJson(std::string_view source) {
   reader.field("functions", result.functions);
   readLists(json, "operations", result.operations,
             [](Reader &element, Operation &operation) { mapOperation(element, operation); });
-  readLists(json, "programs", result.programs, [](Reader &element, Row &row) { mapRow(element, row); });
+  readLists(json, "programs", result.programs, readRow);
   readChecks(json, result.checks);
   readLists(json, "memory", result.memory,
             [](Reader &element, Buffer &buffer) { mapBuffer(element, buffer); });
@@ -437,6 +502,13 @@ const Output *Manifest::findOutput(const std::string &program, const std::string
     if (output.program == program && output.name == name)
       return &output;
   return nullptr;
+}
+
+std::string Manifest::describe(const Program &program, const Row &row) const {
+  if (row.isCall())
+    return functions[size_t(row.function)];
+  const Row &start = row.collective ? row : program[size_t(row.waitsFor)];
+  return text(row.collective ? "start " : "wait for ", nameOf(kCollectiveKinds, start.collective->kind));
 }
 
 std::string Manifest::mainLoss() const {
@@ -546,6 +618,10 @@ struct Checker {
     for (size_t index = 0; index < program.size(); ++index) {
       const Row &row = program[index];
       std::string what = text("programs.", name, "[", index, "]");
+      if (row.collective || row.waitsFor >= 0) {
+        messageRow(what, program, index);
+        continue;
+      }
       if (row.function < 0 || row.function >= int64_t(manifest.functions.size()))
         throw Error(message<ErrorId::ManifestFunction>(what, row.function, manifest.functions.size()));
       for (int64_t base : row.bases)
@@ -554,6 +630,41 @@ struct Checker {
       auto checks = manifest.checks.find(manifest.functions[size_t(row.function)]);
       if (checks != manifest.checks.end())
         checkedRow(what, row, checks->second);
+    }
+  }
+
+  /// A collective and its wait, of which every program has as many.
+  void messageRow(const std::string &what, const Program &program, size_t index) const {
+    const Row &row = program[index];
+    auto waits = [&](const Row &other) { return other.waitsFor == int64_t(index); };
+    bool isWait = row.waitsFor >= 0 && row.waitsFor < int64_t(index) && !row.collective &&
+                  program[size_t(row.waitsFor)].collective;
+    bool isStart = row.collective && row.waitsFor < 0 && std::ranges::count_if(program, waits) == 1;
+    if (row.function != -1 || (!isWait && !isStart))
+      throw Error(message<ErrorId::ManifestMessageRow>(what));
+    if (isStart)
+      collective(what, *row.collective);
+  }
+
+  void collective(const std::string &what, const Collective &collective) const {
+    if (collective.inputs.empty() || collective.inputs.size() != collective.outputs.size())
+      throw Error(
+          message<ErrorId::ManifestCollective>(what, collective.inputs.size(), collective.outputs.size()));
+    int64_t size = manifest.mesh.getSize(collective.axis);
+    bool scatters = collective.kind == CollectiveKind::ReduceScatter,
+         gathers = collective.kind == CollectiveKind::AllGather;
+    for (size_t i = 0; i < collective.inputs.size(); ++i) {
+      const Region &input = collective.inputs[i], &output = collective.outputs[i];
+      for (const Region &piece : {input, output}) {
+        within(what, piece.offset, piece.bytes, manifest.arenaBytes);
+        if (piece.offset % 4 != 0 || piece.bytes % 4 != 0)
+          throw Error(message<ErrorId::ManifestUnaligned>(what, piece.offset));
+      }
+      // Within the arena, a part times the ranks of a group does not overflow.
+      if (scatters  ? input.bytes != output.bytes * size
+          : gathers ? output.bytes != input.bytes * size
+                    : input.bytes != output.bytes)
+        throw Error(message<ErrorId::ManifestParts>(what, input.bytes, output.bytes, size));
     }
   }
 
@@ -613,6 +724,8 @@ void Manifest::validate() const {
   check.positive("micro_batches", microBatches);
   if (vocab > std::numeric_limits<int32_t>::max())
     throw Error(message<ErrorId::ManifestVocabulary>(vocab));
+  if (std::string problem = mesh.verify(); !problem.empty())
+    throw Error(message<ErrorId::ManifestMesh>(problem));
   if (arenaBytes < 0 || scratchBytesPerWorker < 0)
     throw Error(message<ErrorId::ManifestNegative>());
   if (guardBytes < 0 || guardBytes % 64 != 0 || guardBytes > arenaBytes)

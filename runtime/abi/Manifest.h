@@ -3,8 +3,11 @@
 #ifndef CONTRAFLOW_RUNTIME_ABI_MANIFEST_H
 #define CONTRAFLOW_RUNTIME_ABI_MANIFEST_H
 
+#include "runtime/abi/Mesh.h"
+
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -110,9 +113,22 @@ struct Buffer {
   bool persistent = false;
 };
 
-/// One call of a function. Everything but `function` and `bases` only describes it.
+/// What the ranks of a group do together; numbered as `pipe::Collective` is. Sums are of floats, in the order
+/// of ranks.
+enum class CollectiveKind { AllReduce = 0, ReduceScatter = 1, AllGather = 2, AllToAll = 3 };
+
+/// One of them, on pieces of the arena. An output may be its input.
+struct Collective {
+  CollectiveKind kind = CollectiveKind::AllReduce;
+  MeshAxis axis = MeshAxis::Dp;
+  /// As many of both.
+  std::vector<Region> inputs, outputs;
+};
+
+/// One call of a function, or the start of a collective, or the wait for one. Everything but `function`,
+/// `bases`, `collective` and `waitsFor` only describes it.
 struct Row {
-  /// Index into Manifest::functions.
+  /// Index into Manifest::functions; -1 where it calls none.
   int64_t function = 0;
   /// Bytes from the start of the arena, one a pointer; negative: null.
   std::vector<int64_t> bases;
@@ -121,9 +137,15 @@ struct Row {
   std::string block;
   /// Where in the model: the prefix of the instance's parameter names.
   std::string layer;
-  /// begin, forward, backward_input, backward_weight, clip, optimizer, update, ema.
+  /// begin, forward, backward_input, backward_weight, reduce, clip, optimizer, update, ema.
   /// The runtime checks losses and gradient norm before the first `optimizer` or `update` row.
   std::string direction;
+  /// What the row starts; it runs beside the rows that follow, after what was started before it.
+  std::optional<Collective> collective = {};
+  /// The row of the program whose collective is over when this one is; -1: none.
+  int64_t waitsFor = -1;
+
+  bool isCall() const { return function >= 0; }
 };
 
 using Program = std::vector<Row>;
@@ -212,6 +234,8 @@ struct Manifest {
   int64_t seq = 0;
   int64_t vocab = 0;
   int64_t microBatches = 1;
+  /// The ranks that train together, each with its own micro-batches.
+  Mesh mesh;
   /// Ids that begin and end a document; the bytes are ids 0 to 255.
   int64_t bos = 256;
   int64_t eos = 257;
@@ -257,6 +281,8 @@ struct Manifest {
   /// Buffers of a program; empty where there is none of that name.
   const std::vector<Buffer> &findMemory(const std::string &program) const;
   const Output *findOutput(const std::string &program, const std::string &name) const;
+  /// What a row of a program does: its function, "start all_reduce" or "wait for all_reduce".
+  std::string describe(const Program &program, const Row &row) const;
   /// The name of the loss that people watch; empty without losses.
   std::string mainLoss() const;
   /// Every name of a loss once, in the order of `losses`.

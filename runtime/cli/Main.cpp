@@ -7,10 +7,12 @@
 #include "runtime/base/Output.h"
 #include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/checkpoint/Export.h"
+#include "runtime/cli/Launch.h"
 #include "runtime/cli/Options.h"
 #include "runtime/device/cpu/Pool.h"
 #include "runtime/executor/Executor.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdarg>
@@ -56,8 +58,9 @@ int threadsOf(const Options &options) {
 }
 
 /// The arena is taken page by page, and a machine that runs out of memory ends a process without a word.
-void requireMemory(const abi::Manifest &manifest, int threads) {
+void requireMemory(const abi::Manifest &manifest, int threads, int ranks) {
   abi::MemoryNeed need = abi::MemoryNeed::of(manifest, threads);
+  need.bytes *= ranks;
   need.requireAtMost(abi::getMemoryLimit());
   int64_t unused = abi::getFreeMemory();
   // Others may give memory back, so that this is no error.
@@ -147,6 +150,36 @@ void printVersion() {
   base::print(version + "\n");
 }
 
+train::Ranks ranksOf(const LocalRank &rank, const abi::Manifest &manifest) {
+  return rank.queue ? train::Ranks(*rank.queue, manifest.mesh, rank.isOwnProcess) : train::Ranks();
+}
+
+/// What one rank of a command does.
+int runRank(const Options &options, const abi::Manifest &manifest, const std::string &object,
+            const train::Settings &settings, const LocalRank &rank) {
+  int threads = std::max(threadsOf(options) / rank.ranks, 1);
+  if (rank.isFirst)
+    requireMemory(manifest, threads, rank.ranks);
+  executor::Executor executor(manifest, object, threads, rank.queue);
+  if (rank.isFirst || rank.isOwnProcess)
+    executor::installCrashReport();
+  if (options.profile)
+    executor.startProfile();
+  int result = 0;
+  if (options.command == Command::Train)
+    result =
+        train::Trainer(executor, settings, options.train, ranksOf(rank, manifest)).run() ? 0 : kInterrupted;
+  else if (options.command == Command::Generate)
+    generateText(executor, options, settings);
+  else if (options.command == Command::Export)
+    exportModel(executor, options);
+  else
+    train::probe(executor, settings, options.probe);
+  if (options.profile && rank.isFirst)
+    base::print("\n" + executor.printProfile());
+  return result;
+}
+
 int runCommand(const Options &options) {
   if (options.command == Command::Version) {
     printVersion();
@@ -159,23 +192,25 @@ int runCommand(const Options &options) {
     return 0;
   }
   train::Settings settings = settingsOf(options, manifest);
-  requireMemory(manifest, threadsOf(options));
-  executor::Executor executor(manifest, payload.object, threadsOf(options));
-  executor::installCrashReport();
-  if (options.profile)
-    executor.startProfile();
-  int result = 0;
-  if (options.command == Command::Train)
-    result = train::Trainer(executor, settings, options.train).run() ? 0 : kInterrupted;
-  else if (options.command == Command::Generate)
-    generateText(executor, options, settings);
-  else if (options.command == Command::Export)
-    exportModel(executor, options);
-  else
-    train::probe(executor, settings, options.probe);
-  if (options.profile)
-    base::print("\n" + executor.printProfile());
-  return result;
+  auto run = [&](const LocalRank &rank) {
+    return runRank(options, manifest, payload.object, settings, rank);
+  };
+  // What is not training has no collectives.
+  if (options.command != Command::Train)
+    return run({});
+  std::optional<comm::Launcher> launcher = comm::findLauncher();
+  if (manifest.mesh.getWorld() == 1) {
+    // Others would write the same files.
+    if (launcher && launcher->size > 1)
+      throw base::Error(base::message<base::ErrorId::RanksCount>(1, launcher->name, launcher->size));
+    return run({});
+  }
+  if (options.inProcess)
+    return runInProcess(manifest.mesh, run);
+  if (launcher)
+    return runLaunched(*launcher, manifest.mesh, run);
+  int64_t ranks = manifest.mesh.getWorld();
+  throw base::Error(base::message<base::ErrorId::RanksMissing>(ranks, ranks, ranks));
 }
 
 int fail(const std::exception &error, int code) {

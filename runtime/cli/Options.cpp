@@ -113,6 +113,10 @@ void setResume(Options &options, const Values &values) {
     options.train.resume = values.front();
 }
 
+void setThreads(Options &options, const Values &values) { options.threads = threadsOf(values.front()); }
+
+void setInProcess(Options &options, const Values &) { options.inProcess = true; }
+
 const std::vector<Option> &table() {
   static const std::vector<Option> options = {
       {"--data", "PATH...", kTrain, "text files and folders to train on",
@@ -171,8 +175,9 @@ const std::vector<Option> &table() {
       {"--set", "KEY=VALUE...", kTrain | kProbe, "override a key of the run file, see below",
        list([](Options &o) -> Values & { return o.assignments; })},
       {"--threads", "N", kTrain | kGenerate | kProbe,
-       "threads to use, at most 8 per processor (default: 1); results do not depend on it",
-       [](Options &o, const Values &v) { o.threads = threadsOf(v.front()); }},
+       "threads to use, at most 8 per processor (default: 1); results do not depend on it", setThreads},
+      {"--in-process", "", kTrain, "run all ranks of the run file's mesh as threads of this process",
+       setInProcess},
       {"--profile", "", kTrain | kGenerate | kProbe, "print the time of every function and kernel at the end",
        [](Options &o, const Values &) { o.profile = true; }},
       {"--json", "", kInfo, "the whole manifest", [](Options &o, const Values &) { o.json = true; }},

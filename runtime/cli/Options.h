@@ -23,6 +23,8 @@ struct Options {
 
   int threads = 0; // 0: as many as processors.
   bool profile = false;
+  /// All ranks of a run are threads of this process.
+  bool inProcess = false;
   std::vector<std::string> assignments;
   std::optional<uint64_t> seed;
 

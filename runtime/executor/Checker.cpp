@@ -75,7 +75,7 @@ uint32_t tagOf(std::string_view name, uint64_t number) {
 
 } // namespace
 
-Checker *Checker::current = nullptr;
+thread_local Checker *Checker::current = nullptr;
 
 Checker::Checker(const abi::Manifest &manifest, device::Arena &arena) : manifest(manifest), arena(arena) {
   std::map<std::string, const abi::Buffer *> seen;

@@ -45,7 +45,7 @@ public:
   /// Where cf_check goes on after a failure, because generated code cannot be unwound.
   std::jmp_buf escape;
 
-  /// The last one that was made; null where nothing is checked.
+  /// The last one that the calling thread made; null where nothing is checked.
   static Checker *getCurrent() { return current; }
 
 private:
@@ -92,7 +92,7 @@ private:
   /// Numbers of the other buffers, and of the guarded values of the function, that are in use.
   std::vector<size_t> liveBuffers, liveValues;
 
-  static Checker *current;
+  static thread_local Checker *current;
 };
 
 } // namespace contraflow::executor

@@ -24,7 +24,10 @@ struct Running {
   std::atomic<const char *> function{nullptr};
   std::atomic<const abi::Row *> row{nullptr};
 };
-Running running;
+/// Of the thread that runs programs.
+thread_local Running running;
+/// For its workers: of the thread that began a row last.
+std::atomic<const Running *> latest{nullptr};
 
 const abi::Manifest &requireMachine(const abi::Manifest &manifest) {
   device::requireFeatures(manifest.isa);
@@ -33,9 +36,13 @@ const abi::Manifest &requireMachine(const abi::Manifest &manifest) {
 
 } // namespace
 
-Executor::Executor(const abi::Manifest &manifest, const std::string &objectBytes, int threads)
+Executor::Executor(const abi::Manifest &manifest, const std::string &objectBytes, int threads,
+                   comm::Queue *queue)
     : manifest(requireMachine(manifest)), pool(threads, manifest.scratchBytesPerWorker),
-      arena("memory for the arena", manifest.arenaBytes), object(objectBytes) {
+      arena("memory for the arena", manifest.arenaBytes), object(objectBytes), queue(queue) {
+  if (queue)
+    for (abi::MeshAxis axis : {abi::MeshAxis::Pp, abi::MeshAxis::Dp, abi::MeshAxis::Ep, abi::MeshAxis::Edp})
+      groups.emplace_back(manifest.mesh, queue->getRank(), axis);
   std::vector<cf_function> functions;
   for (const std::string &name : manifest.functions)
     functions.push_back(object.resolve(name));
@@ -50,8 +57,9 @@ Executor::Executor(const abi::Manifest &manifest, const std::string &objectBytes
       void *const *bases = table.bases.data() + table.bases.size();
       for (int64_t offset : row.bases)
         table.bases.push_back(offset < 0 ? nullptr : arena.at(offset));
-      table.calls.push_back({functions[size_t(row.function)], bases, &row});
+      table.calls.push_back({row.isCall() ? functions[size_t(row.function)] : nullptr, bases, &row});
     }
+    tickets.resize(std::max(tickets.size(), program.size()));
   }
   if (manifest.guardBytes > 0)
     checker = std::make_unique<Checker>(manifest, arena);
@@ -92,21 +100,64 @@ void Executor::callRow(const Table &table, size_t index) {
   checker->endRow();
 }
 
+/// Hands the collective of a row to the queue.
+void Executor::start(size_t index, const abi::Row &row) {
+  if (!queue)
+    throw Error(message<ErrorId::RanksMissing>(manifest.mesh.getWorld(), manifest.mesh.getWorld(),
+                                               manifest.mesh.getWorld()));
+  const abi::Collective &collective = *row.collective;
+  const comm::Group &group = groups[size_t(collective.axis)];
+  comm::Label label = {row.layer.c_str(), -1, int32_t(row.microBatch), row.direction.c_str()};
+  for (size_t i = 0; i < collective.inputs.size(); ++i) {
+    void *in = arena.at(collective.inputs[i].offset), *out = arena.at(collective.outputs[i].offset);
+    int64_t bytes = collective.inputs[i].bytes;
+    constexpr comm::Element kFloat = comm::Element::F32;
+    switch (collective.kind) {
+    case abi::CollectiveKind::AllReduce:
+      tickets[index] = queue->allReduce(label, group, kFloat, in, out, bytes / 4);
+      break;
+    case abi::CollectiveKind::ReduceScatter:
+      tickets[index] = queue->reduceScatter(label, group, kFloat, in, out, bytes / 4);
+      break;
+    case abi::CollectiveKind::AllGather:
+      tickets[index] = queue->allGather(label, group, in, out, collective.outputs[i].bytes);
+      break;
+    case abi::CollectiveKind::AllToAll:
+      tickets[index] = queue->allToAll(label, group, in, out, bytes / group.getSize());
+      break;
+    }
+  }
+}
+
+void Executor::runRow(const Table &table, size_t index) {
+  const abi::Row &row = *table.calls[index].row;
+  if (row.collective)
+    return start(index, row);
+  if (row.waitsFor >= 0)
+    return queue->wait(tickets[size_t(row.waitsFor)]);
+  if (queue)
+    queue->setComputing({row.layer.c_str(), -1, int32_t(row.microBatch), row.direction.c_str()});
+  callRow(table, index);
+}
+
 void Executor::run(const Table &table, size_t begin, size_t end) {
   for (size_t index = begin; index < end; ++index) {
-    const Table::Call &call = table.calls[index];
-    running.function.store(manifest.functions[size_t(call.row->function)].c_str(), std::memory_order_relaxed);
-    running.row.store(call.row, std::memory_order_relaxed);
-    if (!profile) {
-      callRow(table, index);
+    const abi::Row &row = *table.calls[index].row;
+    const char *function = row.isCall() ? manifest.functions[size_t(row.function)].c_str() : nullptr;
+    running.function.store(function, std::memory_order_relaxed);
+    running.row.store(function ? &row : nullptr, std::memory_order_relaxed);
+    latest.store(&running, std::memory_order_relaxed);
+    if (!profile || !function) {
+      runRow(table, index);
       continue;
     }
-    profile->begin(call.row->function);
+    profile->begin(row.function);
     int64_t start = base::nanoseconds();
-    callRow(table, index);
-    profile->end(call.row->function, base::nanoseconds() - start);
+    runRow(table, index);
+    profile->end(row.function, base::nanoseconds() - start);
   }
   running.row.store(nullptr, std::memory_order_relaxed);
+  latest.store(nullptr, std::memory_order_relaxed);
 }
 
 std::span<float> Executor::parameter(const char *regionName, const abi::Parameter &parameter) {
@@ -156,10 +207,12 @@ void putNumber(int64_t number) {
 void reportCrash(int signal) {
   put("contraflow: error: the trainer crashed (signal ");
   putNumber(signal);
-  const abi::Row *row = running.row.load(std::memory_order_relaxed);
+  const Running *begun = latest.load(std::memory_order_relaxed);
+  const Running &here = running.row.load(std::memory_order_relaxed) || !begun ? running : *begun;
+  const abi::Row *row = here.row.load(std::memory_order_relaxed);
   if (row) {
     put(", op '");
-    put(running.function.load(std::memory_order_relaxed));
+    put(here.function.load(std::memory_order_relaxed));
     put("'");
     if (!row->layer.empty()) {
       put(", layer '");

@@ -4,6 +4,7 @@
 #define CONTRAFLOW_RUNTIME_EXECUTOR_EXECUTOR_H
 
 #include "runtime/abi/Manifest.h"
+#include "runtime/comm/Queue.h"
 #include "runtime/device/cpu/Arena.h"
 #include "runtime/device/cpu/Pool.h"
 #include "runtime/executor/Checker.h"
@@ -20,6 +21,7 @@ namespace contraflow::executor {
 /// The rows of a program with addresses in place of offsets.
 struct Table {
   struct Call {
+    /// Null where the row is about messages.
     cf_function function;
     void *const *bases;
     const abi::Row *row;
@@ -29,11 +31,14 @@ struct Table {
   std::string program;
 };
 
-/// Generated code, the arena that it works on and the threads that it runs on.
+/// Generated code, the arena that it works on and the threads that it runs on: what one rank computes with.
 class Executor {
 public:
-  /// Checks that this machine can run the code and loads it. The manifest must stay alive.
-  Executor(const abi::Manifest &manifest, const std::string &object, int threads);
+  /// Checks that this machine can run the code and loads it. The manifest must stay alive, and the queue,
+  /// which carries collectives; without one, programs that have some are refused. The thread that makes it is
+  /// the one that runs programs.
+  Executor(const abi::Manifest &manifest, const std::string &object, int threads,
+           comm::Queue *queue = nullptr);
   ~Executor();
 
   const abi::Manifest &getManifest() const { return manifest; }
@@ -65,12 +70,19 @@ public:
 
 private:
   void callRow(const Table &table, size_t index);
+  void runRow(const Table &table, size_t index);
+  void start(size_t index, const abi::Row &row);
 
   const abi::Manifest &manifest;
   device::Pool pool;
   device::Arena arena;
   Object object;
   std::map<std::string, Table> tables;
+  comm::Queue *queue;
+  /// By axis; empty without a queue.
+  std::vector<comm::Group> groups;
+  /// Of the collectives of the program that runs, by row.
+  std::vector<comm::Ticket> tickets;
   std::unique_ptr<Profile> profile;
   /// Null where the build is not a checked one.
   std::unique_ptr<Checker> checker;

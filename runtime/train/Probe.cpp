@@ -141,7 +141,8 @@ void probe(executor::Executor &executor, const Settings &settings, const ProbeOp
       checkpoint::sayOnError(text("warning: '", file.getPath(), "': nothing uses tensor '", name, "'"));
   }
   Results results;
-  Step step(executor, settings);
+  Ranks alone;
+  Step step(executor, settings, alone);
   evaluateAll(executor, step, batch, &results);
 
   std::vector<float> totals;

@@ -21,8 +21,8 @@ bool changesParameters(const executor::Table::Call &call) {
 
 } // namespace
 
-Step::Step(executor::Executor &executor, const Settings &settings)
-    : executor(executor), settings(settings), mainLoss(executor.getManifest().mainLoss()) {
+Step::Step(executor::Executor &executor, const Settings &settings, const Ranks &ranks)
+    : executor(executor), settings(settings), ranks(ranks), mainLoss(executor.getManifest().mainLoss()) {
   const abi::Manifest &manifest = executor.getManifest();
   const executor::Table &table = executor.getTable("train");
   auto update = std::find_if(table.calls.begin(), table.calls.end(), changesParameters);
@@ -41,8 +41,8 @@ Step::Step(executor::Executor &executor, const Settings &settings)
     metricCount += size_t(metric.count);
 }
 
-/// Two words of a key are a function of seed, name and step; the micro-batch goes along as it is, so that
-/// generated code can count the rows of the whole step.
+/// Two words of a key are a function of seed, name and step; the micro-batch, counted over all ranks, goes
+/// along as it is, so that generated code can count the rows of the whole step.
 void Step::writeRandomKeys(int64_t number) {
   for (const abi::RandomKeys &keys : executor.getManifest().randomKeys) {
     std::array<uint32_t, 4> words =
@@ -53,7 +53,7 @@ void Step::writeRandomKeys(int64_t number) {
       std::span<int32_t> words32 = key.subspan(size_t(m) * CF_RANDOM_KEY_WORDS, CF_RANDOM_KEY_WORDS);
       words32[0] = int32_t(words[0]);
       words32[1] = int32_t(words[1]);
-      words32[2] = int32_t(m);
+      words32[2] = int32_t(ranks.getReplica() * microBatches + m);
       words32[3] = 0;
     }
   }
@@ -109,7 +109,7 @@ const Losses &Step::readLosses(int64_t microBatches) {
   for (auto &[name, value] : losses.byName)
     value = 0;
   for (const abi::Loss &loss : executor.getManifest().losses) {
-    double value = double(executor.floats(loss.offset, 1)[0]) / double(microBatches);
+    double value = double(executor.floats(loss.offset, 1)[0]) / double(microBatches * ranks.getReplicas());
     losses.total += loss.weight * value;
     if (loss.name == mainLoss)
       losses.main += value;

@@ -4,6 +4,7 @@
 #define CONTRAFLOW_RUNTIME_TRAIN_STEP_H
 
 #include "runtime/executor/Executor.h"
+#include "runtime/train/Ranks.h"
 #include "runtime/train/Settings.h"
 
 #include <optional>
@@ -14,7 +15,7 @@
 
 namespace contraflow::train {
 
-/// What the losses of a step or an evaluation were: means over its micro-batches.
+/// What the losses of a step or an evaluation were: means over its micro-batches, those of all ranks.
 struct Losses {
   /// By name, in the order of the manifest; losses of one name are added up.
   std::vector<std::pair<std::string, double>> byName;
@@ -27,10 +28,11 @@ struct Losses {
 /// The train and evaluate programs of an executor, seen as steps. Allocates in its constructor only.
 class Step {
 public:
-  Step(executor::Executor &executor, const Settings &settings);
+  /// Of the ranks it needs the numbers only.
+  Step(executor::Executor &executor, const Settings &settings, const Ranks &ranks);
 
-  /// Ids of all micro-batches of a step, one after the other, and the first visible id of each; write here
-  /// before a step. `starts` is empty where the program does not read it.
+  /// Ids of all micro-batches of a step of this rank, one after the other, and the first visible id of each;
+  /// write here before a step. `starts` is empty where the program does not read it.
   std::span<int32_t> getTokens() { return tokens; }
   std::span<int32_t> getStarts() { return starts; }
 
@@ -45,7 +47,7 @@ public:
   void runEvaluateAverages() { evaluate(*averages); }
   bool hasAverages() const { return averages.has_value(); }
 
-  /// Of runGradients (`microBatches` = the manifest's) or runEvaluate (1).
+  /// Of runGradients (`microBatches` = the manifest's) or runEvaluate (1); of each rank.
   const Losses &readLosses(int64_t microBatches);
   /// Adds what the last run left of the manifest's metrics, one after the other, to `sums`.
   void addMetrics(std::span<double> sums);
@@ -62,6 +64,7 @@ private:
 
   executor::Executor &executor;
   const Settings &settings;
+  const Ranks &ranks;
   std::span<int32_t> tokens, starts;
   /// The program evaluate on averages.
   std::optional<executor::Table> averages;

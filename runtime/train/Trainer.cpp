@@ -78,8 +78,6 @@ void removeStopHandler() {
     sigaction(handler.signal, &handler.before, nullptr);
 }
 
-void say(const std::string &line) { base::print(line + "\n"); }
-
 data::CorpusOptions corpusOptions(const Settings &settings) {
   return {settings.dataPaths, settings.dataInclude, settings.heldOut};
 }
@@ -130,35 +128,48 @@ bool liesAt(const std::string &file, const std::string &folder) {
 
 } // namespace
 
-Trainer::Trainer(executor::Executor &executor, Settings settingsGiven, TrainOptions optionsGiven)
+Trainer::Trainer(executor::Executor &executor, Settings settingsGiven, TrainOptions optionsGiven, Ranks ranks)
     : executor(executor), manifest(executor.getManifest()), settings(std::move(settingsGiven)),
-      options(std::move(optionsGiven)), step(executor, settings), folder(options.checkpoint, say),
-      metricReport(manifest), metricSums(step.getMetricCount()), validationSums(step.getMetricCount()) {
+      options(std::move(optionsGiven)), ranks(std::move(ranks)), step(executor, settings, this->ranks),
+      folder(options.checkpoint, getSay()), metricReport(manifest), metricSums(step.getMetricCount()),
+      validationSums(step.getMetricCount()) {
   if (manifest.vocab <= std::max({manifest.bos, manifest.eos, int64_t(255)}))
     throw Error(message<ErrorId::VocabularyTooSmall>(
         manifest.vocab, std::max({manifest.bos, manifest.eos, int64_t(255)}) + 1));
 }
 
+void Trainer::say(const std::string &line) const {
+  if (ranks.isFirst())
+    base::print(line + "\n");
+}
+
 bool Trainer::run() {
   begin();
   beginSeconds = base::seconds();
-  for (int64_t number = firstStep + 1; number <= settings.steps && !stopRequested; ++number) {
+  bool isStopped = shouldStop();
+  for (int64_t number = firstStep + 1; number <= settings.steps && !isStopped; ++number) {
     readBatch();
     trainStep(number);
     bool validated = validateWhenDue(number);
     report(number, validated);
     if (divides(settings.checkpointEvery, number) || divides(settings.keepEvery, number))
       saveUnlessItFails();
+    isStopped = shouldStop();
   }
-  if (savedStep != state.step && state.step > firstStep)
+  if (ranks.any(savedStep != state.step) && state.step > firstStep)
     save();
-  if (stopRequested && state.step < settings.steps) {
+  bool isWhole = !isStopped || state.step >= settings.steps;
+  if (isWhole)
+    finish(isStopped);
+  else
     say(text("stopped after step ", state.step, "; continue with --resume"));
-    return false;
-  }
-  finish();
-  return true;
+  // Nobody ends before the first rank has written what all have made.
+  ranks.meet();
+  return isWhole;
 }
+
+/// All ranks stop where one of them is asked to.
+bool Trainer::shouldStop() { return ranks.any(stopRequested); }
 
 //===----------------------------------------------------------------------===//
 // Before the first step
@@ -172,7 +183,12 @@ void Trainer::begin() {
   unusedStarts.resize(size_t(manifest.seq));
   for (const std::unique_ptr<metrics::Sink> &sink : sinks)
     sink->begin(firstStep);
-  installStopHandler();
+  ranks.requireSame({{"the trainer", manifest.buildId},
+                     {"the run file", state.run},
+                     {"the text to train on", std::to_string(state.dataFingerprint)},
+                     {"the step to go on from", std::to_string(state.step)}});
+  if (ranks.isFirstOfProcess())
+    installStopHandler();
 }
 
 void Trainer::checkPaths() {
@@ -195,6 +211,10 @@ void Trainer::checkArguments() {
   checkPaths();
   if (options.resume || options.initialize)
     openSource();
+  // Others may still look for the checkpoint that the first rank is about to put elsewhere.
+  ranks.meet();
+  if (!ranks.isFirst())
+    return;
   bool willSave = settings.steps > (options.resume ? abi::stateOf(*source)->step : 0);
   // A run that has nothing left to do takes away what it left when it was killed.
   if (willSave || fs::is_directory(options.checkpoint))
@@ -202,15 +222,19 @@ void Trainer::checkArguments() {
   if (willSave)
     folder.requireRoom(checkpoint::tensorsOfRun(executor));
   if (!options.metrics.empty())
-    sinks.push_back(std::make_unique<metrics::JsonLines>(options.metrics, say));
+    sinks.push_back(std::make_unique<metrics::JsonLines>(options.metrics, getSay()));
   if (!options.tensorboard.empty())
     sinks.push_back(std::make_unique<metrics::EventFile>(options.tensorboard));
 }
 
 void Trainer::openSource() {
   checkpoint::Use use = options.resume ? checkpoint::Use::Run : checkpoint::Use::Parameters;
-  source.emplace(checkpoint::open(executor, options.resume ? *options.resume : *options.initialize, use,
-                                  checkpoint::sayOnError));
+  auto sayOnce = [&](const std::string &line) {
+    if (ranks.isFirst())
+      checkpoint::sayOnError(line);
+  };
+  source.emplace(
+      checkpoint::open(executor, options.resume ? *options.resume : *options.initialize, use, sayOnce));
   if (!abi::hasChecksums(*source))
     say(text("note: '", source->getPath(), "' has no checksums: damage to its numbers would not show"));
   if (!options.resume)
@@ -301,8 +325,8 @@ void Trainer::readSequence(data::Sequences &sequences, int64_t number, int64_t r
 }
 
 void Trainer::readBatch() {
-  for (int64_t i = 0; i < manifest.microBatches * manifest.batch; ++i)
-    readSequence(*training, state.dataPosition + i, i);
+  for (int64_t i = 0; i < sequencesOfRank(); ++i)
+    readSequence(*training, firstSequence() + i, i);
 }
 
 void Trainer::trainStep(int64_t number) {
@@ -315,7 +339,7 @@ void Trainer::trainStep(int64_t number) {
   step.addMetrics(metricSums);
   step.runUpdate();
   state.step = number;
-  state.dataPosition += manifest.microBatches * manifest.batch;
+  state.dataPosition += sequencesOfRank() * ranks.getReplicas();
   double seconds = base::seconds() - begin;
   lastStepSeconds = seconds;
   stepSeconds += seconds;
@@ -327,14 +351,20 @@ void Trainer::trainStep(int64_t number) {
 void Trainer::refuseNonFinite(int64_t number) {
   bool lossIsBad = !std::isfinite(lastLosses.total);
   int64_t microBatch = step.getBadMicroBatch();
+  // All ranks have the same sums; those speak whose own were bad before.
+  if (ranks.any(microBatch >= 0) && microBatch < 0)
+    throw comm::StuckError("the loss of another rank is not finite");
   std::string documents;
-  for (int64_t i = 0; i < manifest.microBatches * manifest.batch; ++i)
+  for (int64_t i = 0; i < sequencesOfRank(); ++i)
     if (microBatch < 0 || i / manifest.batch == microBatch)
-      documents += "\n  " + training->describe(state.dataPosition + i);
+      documents += "\n  " + training->describe(firstSequence() + i);
   throw Error(message<ErrorId::NotFinite>(
       lossIsBad ? "the loss is " : "the gradient norm is ",
       numberText(lossIsBad ? lastLosses.total : step.getGradientNorm()), number,
-      microBatch < 0 ? "" : text(" (micro-batch ", microBatch, ")"), advice(), documents));
+      microBatch < 0 ? ""
+                     : text(" (", ranks.getSize() > 1 ? text("rank ", ranks.getRank(), ", ") : "",
+                            "micro-batch ", microBatch, ")"),
+      advice(), documents));
 }
 
 std::string Trainer::advice() const {
@@ -362,14 +392,15 @@ bool Trainer::validate() {
 
 std::optional<double> Trainer::validateWith(void (Step::*evaluate)()) {
   int64_t tokens = std::min(settings.validationTokens, validation->getTokensPerEpoch());
-  int64_t batches = std::max<int64_t>(tokens / (manifest.batch * manifest.seq), 1);
+  int64_t batches = std::max<int64_t>(tokens / (manifest.batch * manifest.seq * ranks.getReplicas()), 1);
   double sum = 0;
   std::ranges::fill(validationSums, 0);
   for (int64_t batch = 0; batch < batches; ++batch) {
-    if (stopRequested)
+    if (shouldStop())
       return std::nullopt;
+    int64_t first = (batch * ranks.getReplicas() + ranks.getReplica()) * manifest.batch;
     for (int64_t i = 0; i < manifest.batch; ++i)
-      readSequence(*validation, (batch * manifest.batch + i) % validation->getPerEpoch(), i);
+      readSequence(*validation, (first + i) % validation->getPerEpoch(), i);
     (step.*evaluate)();
     sum += step.readLosses(1).main;
     step.addMetrics(validationSums);
@@ -424,7 +455,7 @@ void Trainer::writeMetrics(int64_t number, bool validated) {
   report.set(Number::Loss, lastLosses.main);
   report.set(Number::Total, lastLosses.total);
   report.setLosses(lastLosses.byName);
-  report.setMetrics(metricSums, manifest.microBatches);
+  report.setMetrics(metricSums, manifest.microBatches * ranks.getReplicas());
   if (validated) {
     report.set(Number::ValidationLoss, *validationLoss);
     report.setValidationMetrics(validationSums);
@@ -436,7 +467,7 @@ void Trainer::writeMetrics(int64_t number, bool validated) {
   report.set(Number::StepSeconds, lastStepSeconds);
   report.set(Number::TokensPerSecond, meanTokensPerSecond());
   if (manifest.flopsPerStep > 0)
-    report.set(Number::GigaflopsPerSecond, manifest.flopsPerStep / lastStepSeconds * 1e-9);
+    report.set(Number::GigaflopsPerSecond, flopsPerStep() / lastStepSeconds * 1e-9);
   report.set(Number::ArenaBytes, double(manifest.arenaBytes));
   memory.look();
   report.set(Number::ResidentBytes, double(memory.resident));
@@ -468,15 +499,18 @@ void Trainer::save() {
 }
 
 void Trainer::write() {
-  std::vector<abi::NamedTensor> tensors = checkpoint::tensorsOfRun(executor);
-  abi::Metadata metadata = abi::checkpointMetadata(tensors, state, checkpoint::forEachOn(executor));
-  folder.save(tensors, metadata, state.step, {settings.keepLast, settings.keepEvery});
+  if (ranks.isFirst()) {
+    std::vector<abi::NamedTensor> tensors = checkpoint::tensorsOfRun(executor);
+    abi::Metadata metadata = abi::checkpointMetadata(tensors, state, checkpoint::forEachOn(executor));
+    folder.save(tensors, metadata, state.step, {settings.keepLast, settings.keepEvery});
+  }
   savedStep = state.step;
 }
 
-void Trainer::finish() {
+void Trainer::finish(bool isStopped) {
   // Everything is saved: from here on a signal ends the process as usual.
-  removeStopHandler();
+  if (ranks.isFirstOfProcess())
+    removeStopHandler();
   int64_t steps = state.step - firstStep;
   if (steps > 0) {
     double seconds = base::seconds() - beginSeconds;
@@ -484,13 +518,12 @@ void Trainer::finish() {
     if (totalStepSeconds > 0) {
       rate += text(", ", int64_t(double(steps * tokensPerStep()) / totalStepSeconds), " tokens/s");
       if (manifest.flopsPerStep > 0)
-        rate +=
-            text(", ", int64_t(manifest.flopsPerStep * double(steps) / totalStepSeconds * 1e-9), " GFLOP/s");
+        rate += text(", ", int64_t(flopsPerStep() * double(steps) / totalStepSeconds * 1e-9), " GFLOP/s");
     }
     say(rate);
     say(text("checkpoint: '", folder.fileOf(state.step), "'"));
   }
-  if (!validation || stopRequested)
+  if (!validation || isStopped)
     return;
   if (!validationLoss && !validate())
     return;
@@ -502,7 +535,7 @@ void Trainer::finish() {
                   *averagesValidationLoss);
     say(line);
   }
-  if (options.sampleLength > 0 && manifest.findProgram("generate"))
+  if (options.sampleLength > 0 && manifest.findProgram("generate") && ranks.isFirst())
     writeSample();
 }
 

@@ -7,8 +7,11 @@
 #include "runtime/data/Sequences.h"
 #include "runtime/metrics/Memory.h"
 #include "runtime/metrics/Sink.h"
+#include "runtime/train/Ranks.h"
 #include "runtime/train/Settings.h"
 #include "runtime/train/Step.h"
+
+#include <functional>
 
 #include <memory>
 #include <optional>
@@ -32,16 +35,22 @@ struct TrainOptions {
   double sampleTemperature = 0.7;
 };
 
-/// One run. Everything random is a function of seed, step and position, so that a run that was
-/// resumed has the bits of one that was not interrupted.
+/// One run, seen from one of its ranks. Everything random is a function of seed, step and position, so that a
+/// run that was resumed has the bits of one that was not interrupted.
 class Trainer {
 public:
-  Trainer(executor::Executor &executor, Settings settings, TrainOptions options);
+  Trainer(executor::Executor &executor, Settings settings, TrainOptions options, Ranks ranks = {});
 
   /// Trains, saves and reports. False when SIGINT or SIGTERM ended it early, after a checkpoint.
   bool run();
 
 private:
+  /// On the first rank only.
+  void say(const std::string &line) const;
+  std::function<void(const std::string &)> getSay() const {
+    return [this](const std::string &line) { say(line); };
+  }
+  bool shouldStop();
   void begin();
   void checkPaths();
   void checkArguments();
@@ -71,9 +80,14 @@ private:
   void saveUnlessItFails();
   void save();
   void write();
-  void finish();
+  void finish(bool isStopped);
   void writeSample();
-  int64_t tokensPerStep() const { return manifest.microBatches * manifest.batch * manifest.seq; }
+  /// Of a step.
+  int64_t sequencesOfRank() const { return manifest.microBatches * manifest.batch; }
+  int64_t firstSequence() const { return state.dataPosition + ranks.getReplica() * sequencesOfRank(); }
+  /// Of all ranks.
+  int64_t tokensPerStep() const { return sequencesOfRank() * manifest.seq * ranks.getReplicas(); }
+  double flopsPerStep() const { return manifest.flopsPerStep * double(ranks.getReplicas()); }
   /// `every` divides the number, or it is the last step.
   bool isDue(int64_t number, int64_t every) const {
     return number == settings.steps || divides(every, number);
@@ -84,6 +98,7 @@ private:
   const abi::Manifest &manifest;
   Settings settings;
   TrainOptions options;
+  Ranks ranks;
   /// Of resume or initialize, until its tensors are read.
   std::optional<abi::SafetensorsFile> source;
   data::Corpus corpus;

@@ -327,12 +327,12 @@ def main():
     save(FOLDER / "ids.safetensors", {"input_ids": ids.astype(np.int32)})
     require(run(CONTRAFLOW, "compile", FOLDER / "run.json", "--checked", "--dump-phases", FOLDER / "dump", "-o",
                 FOLDER / "trainer"), "the compiler")
-    plan = (FOLDER / "dump/05-memory.mlir").read_text()
-    code = (FOLDER / "dump/06-lowering.mlir").read_text()
+    plan = (FOLDER / "dump/06-memory.mlir").read_text()
+    code = (FOLDER / "dump/07-lowering.mlir").read_text()
     # Without a fault nothing is found, on both ways.
-    require(run(OPT, "--memory-verify-plan", FOLDER / "dump/05-memory.mlir", "-o", "/dev/null"), "memory-verify-plan")
+    require(run(OPT, "--memory-verify-plan", FOLDER / "dump/06-memory.mlir", "-o", "/dev/null"), "memory-verify-plan")
     require(probe(FOLDER / "trainer"), "the trainer")
-    lower(FOLDER / "dump/05-memory.mlir", FOLDER / "lowering.mlir")
+    lower(FOLDER / "dump/06-memory.mlir", FOLDER / "lowering.mlir")
     require(link_and_probe(FOLDER / "lowering.mlir", "again"), "the trainer that was lowered again")
 
     faults = [(*fault, False) for fault in PROGRAM_FAULTS] + [(*fault, True) for fault in FUNCTION_FAULTS]

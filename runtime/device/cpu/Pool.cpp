@@ -47,7 +47,7 @@ int64_t strideFor(int64_t bytes) { return (bytes + 4095) / 4096 * 4096 + 4096 + 
 
 } // namespace
 
-Pool *Pool::current = nullptr;
+thread_local Pool *Pool::current = nullptr;
 
 Pool::Pool(int threads, int64_t scratchBytes)
     : scratchStride(strideFor(scratchBytes)),

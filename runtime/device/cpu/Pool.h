@@ -53,7 +53,7 @@ public:
   int getThreads() const { return int(workers.size()) + 1; }
   void setObserver(RegionObserver *value) { observer = value; }
 
-  /// The pool that cf_parallel_for uses: the one made last. Null before the first.
+  /// The pool that cf_parallel_for uses: the one that the calling thread made last. Null before the first.
   static Pool *getCurrent() { return current; }
 
 private:
@@ -88,7 +88,7 @@ private:
   RegionObserver *observer = nullptr;
   std::vector<std::thread> workers;
 
-  static Pool *current;
+  static thread_local Pool *current;
 };
 
 /// Number of processors that this process may use.

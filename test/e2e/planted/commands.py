@@ -17,7 +17,7 @@ usage(COMMAND, "inspect run.json --fast --jsn", "unknown option '--fast'; see co
 usage(COMMAND, "inspect run.json --stop-after=link",
       "'--stop-after' is no option of this command; see contraflow inspect --help")
 usage(COMMAND, "compile run.json --stop-after=schedul",
-      "'--stop-after': expected one of frontend, autodiff, fusion, schedule, "
+      "'--stop-after': expected one of frontend, autodiff, parallel, fusion, schedule, "
       "memory, lowering, link, found 'schedul'; did you mean 'schedule'?")
 usage(COMMAND, "compile run.json -o", "'-o': expected FILE; see contraflow compile --help")
 usage(COMMAND, "inspect run.json --json=1", "'--json' takes no value; see contraflow inspect --help")
@@ -47,9 +47,9 @@ for command in ("compile run.partial -o run", "compile run.partial --stop-after=
           shell="mv run.json run.partial; {command}; status=$?; mv run.partial run.json; exit $status")
 plain(COMMAND, "compile run.json -o dump/02-autodiff.mlir --dump-phases=./dump",
       "--output names 'dump/02-autodiff.mlir', as --dump-phases does; name another file")
-plain(COMMAND, "compile dump/03-fusion.mlir --stop-after=memory --dump-phases=dump",
-      "--dump-phases names 'dump/03-fusion.mlir', which is read; name another file",
-      files={"dump/03-fusion.mlir": b'module attributes {nn.phase = "frontend"} {}'})
+plain(COMMAND, "compile dump/04-fusion.mlir --stop-after=memory --dump-phases=dump",
+      "--dump-phases names 'dump/04-fusion.mlir', which is read; name another file",
+      files={"dump/04-fusion.mlir": b'module attributes {nn.phase = "frontend"} {}'})
 plain(COMMAND, "inspect run.json --svg picture --program-svg ./picture",
       "--program-svg names './picture', as --svg does; name another file")
 for command in ("compile model.mlir", "inspect model.mlir", "compile model.mlir --start-from=memory"):
@@ -72,7 +72,7 @@ plain(COMMAND, "compile ir.mlir",
       "'ir.mlir' does not say in 'nn.phase' which phase wrote it; name the next one with --start-from",
       files={"ir.mlir": b"module {}"})
 plain(COMMAND, "compile ir.mlir",
-      "'ir.mlir' was written by an unknown phase 'polish', expected one of frontend, autodiff, "
+      "'ir.mlir' was written by an unknown phase 'polish', expected one of frontend, autodiff, parallel, "
       "fusion, schedule, memory, lowering, link", files={"ir.mlir": b'module attributes {nn.phase = "polish"} {}'})
 plain(COMMAND, "compile ir.mlir --set seed=2",
       "--set seed=2: 'ir.mlir' is IR, in which the run file is bound already; compile the run file again",

@@ -11,6 +11,7 @@ CHECKPOINTS = "test/unit/runtime/TrainerCheckpointTest.cpp"
 SAFETENSORS = "test/unit/runtime/SafetensorsTest.cpp"
 PAYLOAD = "test/unit/runtime/PayloadTest.cpp"
 WATCH = "test/unit/runtime/comm/WatchTest.cpp"
+RANKS = "test/e2e/ranks.py"
 MPI = "test/unit/runtime/comm/MpiTest.cpp"
 
 ELSEWHERE = {
@@ -34,6 +35,13 @@ ELSEWHERE = {
     "compiler.LinkFailed": "lld links what our own code generator made; no input of a user gets there",
     "compiler.ProgramWithoutAddresses": "the memory phase and its verifier come before",
     "compiler.TrainerNotStarted": "wants a file system without execution",
+    "trainer.ManifestMesh": (MANIFEST, "ep is 3, which does not divide dp, 4"),
+    "trainer.ManifestMessageRow": (MANIFEST, "is no call, no collective"),
+    "trainer.ManifestCollective": (MANIFEST, "has 1 inputs and 0 outputs"),
+    "trainer.ManifestParts": (MANIFEST, "which does not fit a group of 2 ranks"),
+    "trainer.RanksMissing": (RANKS, "this trainer is for 2 ranks"),
+    "trainer.RanksCount": (RANKS, "this trainer is for ranks: 4"),
+    "trainer.RanksDiffer": ("test/unit/runtime/RanksTest.cpp", "is another than on rank 0"),
     "trainer.RanksStuck": (WATCH, "no rank goes on, all wait for rank"),
     "trainer.RanksDisagree": (WATCH, "not all ranks do the same"),
     "trainer.MpiMissing": (MPI, "but MPI cannot be loaded"),

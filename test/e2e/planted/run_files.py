@@ -2,8 +2,8 @@
 from cases import case, warning
 
 RUN = "run file"
-KEYS = ("$schema, architecture, batch, bias_update_rate, data, document_mask, dropout, ema, init, loss, model, name, "
-        "optimizer, seed, target, train")
+KEYS = ("$schema, architecture, batch, bias_update_rate, data, document_mask, dropout, ema, init, loss, mesh, model, "
+        "name, optimizer, seed, target, train")
 
 # Unknown keys, with the nearest known one.
 case(RUN, [('"optimizer":', '^"optimiser":')], "unknown key 'optimiser'; did you mean 'optimizer'?")
@@ -163,3 +163,16 @@ case(JSON, '{"name": "' + "x" * 100000 + "\n", "syntax error", place="run.json:1
 case(JSON, b"\xef\xbb\xbf{}", "key 'model' is missing", place="run.json:1:1")
 case(JSON, '{\r\n"model": 3,\r\n"batch": {"sequence": 4}}',
      "model: expected a configuration or the path of a config.json, found 3", place="run.json:2:1")
+
+# Meshes.
+MESH = '"batch": {'
+case(RUN, [(MESH, '"mesh": {^"dp": 0}, "batch": {')], "mesh.dp: expected an integer of 1 to 32768, found 0")
+case(RUN, [(MESH, '"mesh": {^"pd": 2}, "batch": {')], "mesh: unknown key 'pd'; did you mean 'pp'?")
+case(RUN, [(MESH, '"mesh": {"dp": 2, ^"pp": 2}, "batch": {')],
+     "mesh.pp: expected 1 (stages over ranks are not compiled yet), found 2")
+case(RUN, [(MESH, '"mesh": {"dp": 2, ^"ep": 2}, "batch": {')],
+     "mesh.ep: expected 1 (experts over ranks are not compiled yet), found 2")
+case(RUN, [(MESH, '^"mesh": {"dp": 3, "ep": 2}, "batch": {')],
+     "mesh: ep is 2, which does not divide dp, 3; world = pp * dp ranks; ep divides dp", prefix=True)
+case(RUN, [(MESH, '"mesh": {"dp": 3}, "batch": {'), ('"tokens"', '^"tokens"')],
+     "batch.tokens: expected a multiple of sequence * micro_batches * mesh.dp = 192, found 256")

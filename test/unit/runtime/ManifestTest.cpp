@@ -192,6 +192,38 @@ TEST(Manifest, NamesEveryLossOnce) {
   EXPECT_EQ(manifest.lossNames(), (std::vector<std::string>{"b", "a"}));
 }
 
+/// A sum of the gradients over two ranks at the end of the step.
+Manifest &addSum(Manifest &manifest) {
+  manifest.mesh = {1, 2, 1};
+  Program &program = manifest.programs["train"];
+  Row start, wait;
+  start.function = wait.function = -1;
+  start.direction = wait.direction = "reduce";
+  Region piece = {manifest.regions["gradients"].offset, 64};
+  start.collective = {CollectiveKind::AllReduce, MeshAxis::Dp, {piece}, {piece}};
+  wait.waitsFor = int64_t(program.size());
+  program.push_back(start);
+  program.push_back(wait);
+  return manifest;
+}
+
+TEST(Manifest, KeepsCollectives) {
+  Manifest manifest = programManifest();
+  Program program = Manifest::fromJson(addSum(manifest).toJson()).programs["train"];
+  ASSERT_EQ(program.size(), 8u);
+  const Row &start = program[6], &wait = program[7];
+  ASSERT_TRUE(start.collective);
+  EXPECT_FALSE(start.isCall());
+  EXPECT_EQ(start.collective->kind, CollectiveKind::AllReduce);
+  EXPECT_EQ(start.collective->axis, MeshAxis::Dp);
+  EXPECT_EQ(start.collective->inputs[0].offset, manifest.regions["gradients"].offset);
+  EXPECT_EQ(start.collective->outputs[0].bytes, 64);
+  EXPECT_EQ(wait.waitsFor, 6);
+  EXPECT_EQ(manifest.describe(program, start), "start all_reduce");
+  EXPECT_EQ(manifest.describe(program, wait), "wait for all_reduce");
+  EXPECT_EQ(Manifest::fromJson(manifest.toJson()).mesh, (Mesh{1, 2, 1}));
+}
+
 TEST(Manifest, RefusesNumbersThatDoNotFit) {
   struct Case {
     std::function<void(Manifest &)> change;
@@ -223,6 +255,20 @@ TEST(Manifest, RefusesNumbersThatDoNotFit) {
       {[](Manifest &m) { m.operations["step_clip"] = {{"add", "", -1, 0, 0}}; }, "'add' has a negative cost"},
       {[](Manifest &m) { m.programs["train"][1].function = 99; }, "programs.train[1].function is 99"},
       {[](Manifest &m) { m.programs["train"][1].bases[0] = m.arenaBytes + 1; }, "has a base at"},
+      {[](Manifest &m) { m.mesh = {1, 4, 3}; }, "mesh: ep is 3, which does not divide dp, 4"},
+      {[](Manifest &m) { m.programs["train"][1].waitsFor = 0; },
+       "programs.train[1] is no call, no collective"},
+      {[](Manifest &m) { addSum(m).programs["train"].pop_back(); },
+       "programs.train[6] is no call, no collective"},
+      {[](Manifest &m) { addSum(m).programs["train"][6].function = 0; }, "programs.train[6] is no call"},
+      {[](Manifest &m) { addSum(m).programs["train"][6].collective->outputs.clear(); },
+       "programs.train[6] has 1 inputs and 0 outputs"},
+      {[](Manifest &m) { addSum(m).programs["train"][6].collective->inputs[0].offset = m.arenaBytes; },
+       "programs.train[6] needs bytes"},
+      {[](Manifest &m) { addSum(m).programs["train"][6].collective->inputs[0].offset = 2; },
+       "programs.train[6] begins at 2"},
+      {[](Manifest &m) { addSum(m).programs["train"][6].collective->kind = CollectiveKind::AllGather; },
+       "programs.train[6] makes 64 bytes of 64, which does not fit a group of 2 ranks"},
       {[](Manifest &m) { m.maxLiveBytes = m.arenaBytes + 1; }, "max_live_bytes is"},
       {[](Manifest &m) { m.maxLiveBytes = -1; }, "max_live_bytes is -1"},
       {[](Manifest &m) { m.memory["train"][1].offset = m.arenaBytes; },

@@ -45,7 +45,8 @@ TEST(Step, AllocatesNothing) {
   executor::Executor executor(manifest, test::read(PROGRAM), 2);
   Settings settings = Settings::parse(manifest.run, {});
   initializeParameters(executor, 1, 0.01);
-  Step step(executor, settings);
+  Ranks alone;
+  Step step(executor, settings, alone);
   std::vector<data::Document> documents = {{"a", 0, std::string(700, 'x'), 1},
                                            {"b", 0, std::string(90, 'y'), 2}};
   data::Sequences sequences(documents, manifest.seq, {256, 257}, 1, true);
@@ -99,7 +100,8 @@ TEST(Step, AddsUpMetrics) {
   manifest.metrics.push_back({"layer.load", abi::MetricKind::Load, manifest.scalars, 2});
   executor::Executor executor(manifest, test::read(PROGRAM), 1);
   Settings settings = Settings::parse(manifest.run, {});
-  Step step(executor, settings);
+  Ranks alone;
+  Step step(executor, settings, alone);
   ASSERT_EQ(step.getMetricCount(), 3u);
   std::vector<double> sums = {1, 0, 0};
   executor.floats(manifest.losses[0].offset, 1)[0] = 0.5;
@@ -115,7 +117,8 @@ TEST(Step, WritesScalarsAndReadsLosses) {
   manifest.losses.push_back({"other", manifest.losses[0].offset, 0.25});
   executor::Executor executor(manifest, test::read(PROGRAM), 1);
   Settings settings = Settings::parse(manifest.run, {"optimizer.warmup_steps=10"});
-  Step step(executor, settings);
+  Ranks alone;
+  Step step(executor, settings, alone);
   std::ranges::fill(step.getTokens(), 'a');
   step.runGradients(3);
   std::span<float> scalars = executor.floats(manifest.scalars, CF_SCALAR_COUNT);
@@ -148,7 +151,8 @@ TEST(Step, WritesAKeyForEveryInstanceStepAndMicroBatch) {
   auto keysOf = [&](int64_t step, const char *assignment) {
     executor::Executor executor(manifest, test::read(PROGRAM), 1);
     Settings settings = Settings::parse(manifest.run, {assignment});
-    Step run(executor, settings);
+    Ranks alone;
+    Step run(executor, settings, alone);
     std::ranges::fill(run.getTokens(), 'a');
     run.runGradients(step);
     std::vector<std::vector<int32_t>> keys;

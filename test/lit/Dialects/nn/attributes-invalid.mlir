@@ -1,7 +1,7 @@
 // RUN: contraflow-opt %s -split-input-file -verify-diagnostics
 // What a phase says to later ones is declared in NNDialect.td; a misspelt name would be silently without effect.
 
-// expected-error @below {{no attribute 'nn.micro_batch' of modules, expected one of nn.batch, nn.seq, nn.micro_batches, nn.vocab, nn.scratch_bytes, nn.optimizer, nn.model_type, nn.model_name, nn.run, nn.phase, nn.isa, nn.checked}}
+// expected-error @below {{no attribute 'nn.micro_batch' of modules, expected one of nn.batch, nn.seq, nn.micro_batches, nn.replicas, nn.vocab, nn.scratch_bytes, nn.optimizer, nn.model_type, nn.model_name, nn.run, nn.phase, nn.isa, nn.checked}}
 module attributes {nn.micro_batch = 2 : i64} {}
 
 // -----

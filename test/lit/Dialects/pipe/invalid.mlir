@@ -97,7 +97,7 @@ pipe.program @run_c4 micro_batches 2 {
 
 func.func private @moe.forward()
 pipe.program @slot_without_micro_batch micro_batches 2 {
-  // expected-error @below {{expected F<n>>, B<n><, W<n><, begin, clip, optimizer or update, found 'forward'}}
+  // expected-error @below {{expected F<n>>, B<n><, W<n><, begin, reduce, clip, optimizer, update or ema, found 'forward'}}
   pipe.run @moe.forward forward "model" at 0 ()
 }
 
@@ -191,4 +191,51 @@ pipe.checks @check_ids_c2 ["linear"] {
 
 // expected-error @below {{expected a number of flops}}
 pipe.program @negative micro_batches 1 flops -1 {
+}
+
+// -----
+
+pipe.program @start_c1 micro_batches 1 {
+  %x = pipe.buffer activation "x" 64
+  // expected-error @below {{'pipe.start' op (C1) micro-batch is 1, expected 0 to 0}}
+  %sent = pipe.start all_reduce over dp F1> "x" (%x) to (%x)
+  pipe.wait %sent
+}
+
+// -----
+
+pipe.program @start_c2 micro_batches 1 {
+  %x = pipe.buffer activation "x" 64
+  // expected-error @below {{'pipe.start' op (C2) has 1 inputs and 0 outputs, expected one or more, and as many outputs}}
+  %sent = pipe.start all_reduce over dp reduce "x" (%x) to ()
+  pipe.wait %sent
+}
+
+// -----
+
+pipe.program @start_c3 micro_batches 1 {
+  %x = pipe.buffer activation "x" 64
+  %y = pipe.buffer activation "y" 32
+  // expected-error @below {{'pipe.start' op (C3) output 0 of all_to_all has 32 bytes, its input has 64}}
+  %sent = pipe.start all_to_all over ep reduce "x" (%x) to (%y)
+  pipe.wait %sent
+}
+
+// -----
+
+pipe.program @start_c3_factor micro_batches 1 {
+  %x = pipe.buffer activation "x" 64
+  %y = pipe.buffer activation "y" 32
+  %z = pipe.buffer activation "z" 16
+  // expected-error @below {{'pipe.start' op (C3) output 1 of reduce_scatter has 16 bytes, its input has 64}}
+  %sent = pipe.start reduce_scatter over dp reduce "x" (%x, %x) to (%y, %z)
+  pipe.wait %sent
+}
+
+// -----
+
+pipe.program @start_c4 micro_batches 1 {
+  %x = pipe.buffer activation "x" 64
+  // expected-error @below {{'pipe.start' op (C4) is waited for 0 times, expected once}}
+  %sent = pipe.start all_reduce over dp reduce "x" (%x) to (%x)
 }

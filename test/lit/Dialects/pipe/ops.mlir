@@ -29,6 +29,7 @@ pipe.program @train micro_batches 2 arena 4096 {
   %metrics = pipe.buffer metrics "metrics" 16
   // CHECK: %[[HIDDEN:.+]] = pipe.buffer activation "model.hidden" 1024
   %hidden = pipe.buffer activation "model.hidden" 1024
+  %part = pipe.view %metrics[0, 4]
   %saved = pipe.buffer saved "model.layers.0" 256
   %late = pipe.buffer saved_input "model.layers.0" 256
   // CHECK: pipe.buffer activation "nothing" 0
@@ -43,6 +44,17 @@ pipe.program @train micro_batches 2 arena 4096 {
   pipe.run @moe.backward_input B1< "model.layers.0" at 64 saved(%saved) saved_input(%late) (%hidden)
   // CHECK: pipe.run @moe.backward_weight W1< "model.layers.0" at 64 ()
   pipe.run @moe.backward_weight W1< "model.layers.0" at 64 ()
+  // CHECK: %[[SENT:.+]] = pipe.start all_reduce over dp reduce "losses" (%[[LOSSES:.+]]) to(%[[LOSSES]])
+  %sent = pipe.start all_reduce over dp reduce "losses" (%losses) to (%losses)
+  // CHECK: %[[PARTS:.+]] = pipe.start reduce_scatter over edp B1< "moe" (%{{.+}}, %{{.+}}) to(%{{.+}}, %{{.+}})
+  %parts = pipe.start reduce_scatter over edp B1< "moe" (%hidden, %metrics) to (%saved, %part)
+  // CHECK: pipe.start all_gather over ep F0> "moe" (%{{.+}}) to(%[[HIDDEN]])
+  %whole = pipe.start all_gather over ep F0> "moe" (%late) to (%hidden)
+  // CHECK: pipe.wait %[[SENT]]
+  pipe.wait %sent
+  // CHECK: pipe.wait %[[PARTS]]
+  pipe.wait %parts
+  pipe.wait %whole
   // CHECK: pipe.run @moe.optimizer optimizer "model.layers.0" at 64 ()
   pipe.run @moe.optimizer optimizer "model.layers.0" at 64 ()
   // CHECK: pipe.run @step.ema ema "step" at 0 (%{{.+}})

@@ -247,3 +247,114 @@ module {
     pipe.run @layer.forward F0> "layer" at 128 ()
   }
 }
+
+// -----
+
+// While a sum travels, others may read what it reads, and work elsewhere.
+module attributes {comm.mesh = #comm.mesh<pp = 1, dp = 2, ep = 1>} {
+  func.func private @make() -> (!nn.tensor<16> {nn.role = #nn.role<output, "0">})
+  func.func private @read(!nn.tensor<16> {nn.role = #nn.role<input, "x">})
+  pipe.program @valid_collective micro_batches 1 {
+    %x = pipe.buffer activation "x" 64
+    %y = pipe.buffer activation "y" 64
+    %z = pipe.buffer activation "z" 64
+    pipe.run @make F0> "f" at 0 (%x)
+    %sent = pipe.start all_reduce over dp F0> "x" (%x) to (%y)
+    pipe.run @make F0> "f" at 0 (%z)
+    pipe.run @read F0> "f" at 0 (%x)
+    pipe.wait %sent
+    pipe.run @read F0> "f" at 0 (%y)
+  }
+}
+
+// -----
+
+module attributes {comm.mesh = #comm.mesh<pp = 1, dp = 2, ep = 1>} {
+  pipe.program @verify_program_c2_collective micro_batches 1 {
+    %x = pipe.buffer activation "x" 64
+    // expected-error @below {{'pipe.start' op (C2) 'all_reduce' F0> of 'x' reads input 'x' before anything wrote it}}
+    %sent = pipe.start all_reduce over dp F0> "x" (%x) to (%x)
+    pipe.wait %sent
+  }
+}
+
+// -----
+
+module attributes {comm.mesh = #comm.mesh<pp = 1, dp = 2, ep = 1>} {
+  func.func private @read(!nn.tensor<16> {nn.role = #nn.role<input, "x">})
+  pipe.program @verify_program_c8_read micro_batches 1 {
+    %x = pipe.buffer input "x" 64
+    %y = pipe.buffer activation "y" 64
+    // expected-note @below {{the collective}}
+    %sent = pipe.start all_reduce over dp F0> "x" (%x) to (%y)
+    // expected-error @below {{'pipe.run' op (C8) 'read' F0> of 'f' reads 'y' before the collective on it is waited for}}
+    pipe.run @read F0> "f" at 0 (%y)
+    pipe.wait %sent
+  }
+}
+
+// -----
+
+module attributes {comm.mesh = #comm.mesh<pp = 1, dp = 2, ep = 1>} {
+  func.func private @add(!nn.tensor<16> {nn.role = #nn.role<input, "x">}) -> (!nn.tensor<16> {nn.role = #nn.role<output, "0", tied = 0>})
+  pipe.program @verify_program_c8_write micro_batches 1 {
+    %x = pipe.buffer losses "x" 128
+    %half = pipe.view %x[0, 64]
+    %y = pipe.buffer activation "y" 128
+    // expected-note @below {{the collective}}
+    %sent = pipe.start all_reduce over dp F0> "x" (%x) to (%y)
+    // expected-error @below {{'pipe.run' op (C8) 'add' F0> of 'f' writes 'x' before the collective on it is waited for}}
+    pipe.run @add F0> "f" at 0 (%half)
+    pipe.wait %sent
+  }
+}
+
+// -----
+
+module attributes {comm.mesh = #comm.mesh<pp = 1, dp = 2, ep = 1>} {
+  func.func private @layer.weight(!nn.tensor<4> {nn.role = #nn.role<grad, "w">}) -> (!nn.tensor<4> {nn.role = #nn.role<grad, "w", tied = 0>})
+  pipe.program @verify_program_c8_region micro_batches 1 {
+    %gradients = pipe.buffer gradients "gradients" 64
+    // expected-note @below {{the collective}}
+    %sent = pipe.start all_reduce over dp reduce "gradients" (%gradients) to (%gradients)
+    // expected-error @below {{'pipe.run' op (C8) 'layer.weight' W0< of 'layer' writes 'gradients' before the collective on it is waited for}}
+    pipe.run @layer.weight W0< "layer" at 0 ()
+    pipe.wait %sent
+  }
+}
+
+// -----
+
+module attributes {comm.mesh = #comm.mesh<pp = 1, dp = 2, ep = 1>} {
+  func.func private @step.clip()
+  pipe.program @verify_program_c6_collective micro_batches 1 {
+    %gradients = pipe.buffer gradients "gradients" 64
+    pipe.run @step.clip clip "step" at 0 ()
+    // expected-error @below {{'pipe.start' op (C6) 'all_reduce' reduce of 'gradients' changes a gradient after 'step.clip' has used it}}
+    %sent = pipe.start all_reduce over dp reduce "gradients" (%gradients) to (%gradients)
+    pipe.wait %sent
+  }
+}
+
+// -----
+
+module {
+  pipe.program @verify_program_c9_mesh micro_batches 1 {
+    %x = pipe.buffer losses "x" 64
+    // expected-error @below {{'pipe.start' op (C9) is in no module with 'comm.mesh'}}
+    %sent = pipe.start all_reduce over dp reduce "x" (%x) to (%x)
+    pipe.wait %sent
+  }
+}
+
+// -----
+
+module attributes {comm.mesh = #comm.mesh<pp = 1, dp = 4, ep = 2>} {
+  pipe.program @verify_program_c9_parts micro_batches 1 {
+    %x = pipe.buffer losses "x" 64
+    %y = pipe.buffer activation "y" 16
+    // expected-error @below {{'pipe.start' op (C9) has 64 bytes and parts of 16, a group of 'edp' has 2 ranks}}
+    %sent = pipe.start reduce_scatter over edp reduce "x" (%x) to (%y)
+    pipe.wait %sent
+  }
+}

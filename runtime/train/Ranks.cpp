@@ -1,0 +1,68 @@
+//===- Ranks.cpp - this rank among those that train together --------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/train/Ranks.h"
+#include "runtime/base/Error.h"
+#include "runtime/base/Hash.h"
+
+#include <numeric>
+
+namespace contraflow::train {
+
+namespace {
+
+comm::Group everyone(const comm::Queue &queue) {
+  std::vector<int> ranks(size_t(queue.getSize()));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return {std::move(ranks), queue.getRank()};
+}
+
+/// "rank 3", "ranks 1, 2".
+std::string listRanks(const std::vector<int> &ranks) {
+  std::string list = ranks.size() == 1 ? "rank " : "ranks ";
+  for (size_t i = 0; i < ranks.size(); ++i)
+    list += base::text(i > 0 ? ", " : "", ranks[i]);
+  return list;
+}
+
+} // namespace
+
+Ranks::Ranks(comm::Queue &queue, const abi::Mesh &mesh, bool isOwnProcess)
+    : queue(&queue), group(everyone(queue)), rank(queue.getRank()), isOwnProcess(isOwnProcess),
+      replica(mesh.getIndex(rank, abi::MeshAxis::Dp)), replicas(mesh.dp) {}
+
+bool Ranks::any(bool here) {
+  if (!queue)
+    return here;
+  // A count of ranks is exact.
+  float count = here ? 1 : 0;
+  queue->wait(queue->allReduce({"stop"}, group, comm::Element::F32, &count, &count, 1));
+  return count > 0;
+}
+
+void Ranks::meet() {
+  if (queue)
+    queue->wait(queue->barrier({"meet"}, group));
+}
+
+void Ranks::requireSame(const std::vector<Named> &texts) {
+  if (!queue)
+    return;
+  size_t size = size_t(group.getSize());
+  std::vector<uint64_t> own, all(size * texts.size());
+  for (const Named &text : texts)
+    own.push_back(base::hash64(text.text, 0));
+  queue->wait(
+      queue->allGather({"start"}, group, own.data(), all.data(), int64_t(all.size() * sizeof(uint64_t))));
+  base::ErrorList errors;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    std::vector<int> others;
+    for (size_t r = 0; r < size; ++r)
+      if (all[r * texts.size() + i] != all[i])
+        others.push_back(int(r));
+    if (!others.empty())
+      errors.add(base::message<base::ErrorId::RanksDiffer>(listRanks(others), texts[i].name));
+  }
+  errors.raise();
+}
+
+} // namespace contraflow::train
