@@ -7,8 +7,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <future>
 #include <memory>
+#include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -35,27 +38,57 @@ comm::QueueOptions queueOptions() {
 }
 
 Outcome runRank(const std::shared_ptr<comm::World> &world, int ranks, int rank, const RunRank &run) {
+  std::optional<comm::Queue> queue;
   try {
-    comm::Queue queue([&] { return comm::makeInprocessEngine(world, rank); }, queueOptions());
-    return {run({&queue, rank == 0, /*isOwnProcess=*/false, ranks}), ""};
+    queue.emplace([&] { return comm::makeInprocessEngine(world, rank); }, queueOptions());
+    return {run({&*queue, rank == 0, /*isOwnProcess=*/false, ranks}), ""};
   } catch (const comm::StuckError &) {
     return {kError, ""};
   } catch (const std::exception &error) {
-    return {kError, error.what()};
+    // Of the standard library there are threads that cannot be started.
+    bool isOfSystem = dynamic_cast<const std::system_error *>(&error);
+    std::string message =
+        isOfSystem ? base::message<base::ErrorId::ThreadsNotStarted>(ranks, error.what()) : error.what();
+    if (queue)
+      queue->fail(message);
+    return {kError, message};
   }
+}
+
+/// Calls `body` on as many threads, or on none where not all of them can be started.
+void runThreads(int count, const std::function<void(int)> &body) {
+  std::promise<bool> isComplete;
+  std::shared_future<bool> mayRun = isComplete.get_future().share();
+  std::vector<std::thread> threads;
+  auto finish = [&](bool run) {
+    isComplete.set_value(run);
+    for (std::thread &thread : threads)
+      thread.join();
+  };
+  try {
+    for (int i = 0; i < count; ++i)
+      threads.emplace_back([&body, mayRun, i] {
+        if (mayRun.get())
+          body(i);
+      });
+  } catch (const std::exception &error) {
+    finish(false);
+    throw base::Error(base::message<base::ErrorId::ThreadsNotStarted>(count, error.what()));
+  }
+  finish(true);
 }
 
 } // namespace
 
 int runInProcess(const abi::Mesh &mesh, const RunRank &run) {
+  // A rank is several threads and an arena.
+  constexpr int kMostRanks = 256;
   int ranks = int(mesh.getWorld());
+  if (ranks > kMostRanks)
+    throw base::Error(base::message<base::ErrorId::RanksTooMany>(ranks, kMostRanks));
   std::shared_ptr<comm::World> world = comm::makeWorld(ranks);
   std::vector<Outcome> outcomes(static_cast<size_t>(ranks));
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < ranks; ++rank)
-    threads.emplace_back([&, rank] { outcomes[size_t(rank)] = runRank(world, ranks, rank, run); });
-  for (std::thread &thread : threads)
-    thread.join();
+  runThreads(ranks, [&](int rank) { outcomes[size_t(rank)] = runRank(world, ranks, rank, run); });
   auto failed = std::ranges::find_if(outcomes, [](const Outcome &outcome) { return !outcome.error.empty(); });
   if (failed != outcomes.end())
     throw base::Error(failed->error);

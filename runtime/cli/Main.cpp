@@ -161,8 +161,6 @@ int runRank(const Options &options, const abi::Manifest &manifest, const std::st
   if (rank.isFirst)
     requireMemory(manifest, threads, rank.ranks);
   executor::Executor executor(manifest, object, threads, rank.queue);
-  if (rank.isFirst || rank.isOwnProcess)
-    executor::installCrashReport();
   if (options.profile)
     executor.startProfile();
   int result = 0;
@@ -192,6 +190,7 @@ int runCommand(const Options &options) {
     return 0;
   }
   train::Settings settings = settingsOf(options, manifest);
+  executor::installCrashReport();
   auto run = [&](const LocalRank &rank) {
     return runRank(options, manifest, payload.object, settings, rank);
   };
@@ -199,6 +198,8 @@ int runCommand(const Options &options) {
   if (options.command != Command::Train)
     return run({});
   std::optional<comm::Launcher> launcher = comm::findLauncher();
+  if (launcher && launcher->size > 1 && options.inProcess)
+    throw base::Error(base::message<base::ErrorId::RanksTwice>(launcher->name, launcher->size));
   if (manifest.mesh.getWorld() == 1) {
     // Others would write the same files.
     if (launcher && launcher->size > 1)

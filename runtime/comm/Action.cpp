@@ -16,8 +16,8 @@ int64_t getBytes(Element element) { return element == Element::F64 ? 8 : 4; }
 
 std::string describe(const Label &label) {
   std::string result = *label.op ? label.op : "an action without a name";
-  if (label.instance >= 0)
-    result += base::text(", layer ", label.instance);
+  if (*label.layer)
+    result += base::text(", layer '", label.layer, "'");
   if (label.microBatch >= 0)
     result += base::text(", micro-batch ", label.microBatch);
   return *label.direction ? base::text(result, ", ", label.direction) : result;
@@ -36,8 +36,8 @@ uint64_t getHash(const Action &action) {
   uint64_t hash = base::hash64({reinterpret_cast<const char *>(ranks.data()), ranks.size() * sizeof(int)},
                                uint64_t(action.kind));
   const Label &label = action.label;
-  hash = base::hash64(label.direction, base::hash64(label.op, hash));
-  return base::mix(hash ^ base::mix(uint64_t(uint32_t(label.instance)) << 32 | uint32_t(label.microBatch)));
+  hash = base::hash64(label.direction, base::hash64(label.layer, base::hash64(label.op, hash)));
+  return base::mix(hash ^ base::mix(uint32_t(label.microBatch)));
 }
 
 Part::Part(int64_t count, int size, int index) {

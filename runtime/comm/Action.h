@@ -24,12 +24,12 @@ int64_t getBytes(Element element);
 /// signatures hold their hash. The texts outlive the queue they are given to.
 struct Label {
   const char *op = "";
-  int32_t instance = -1; ///< such as a layer; -1: none
+  const char *layer = ""; ///< where in the model; empty: nowhere
   int32_t microBatch = -1;
   const char *direction = "";
 };
 
-/// "dispatch, layer 3, micro-batch 0, forward"
+/// "dispatch, layer 'model.layers.3', micro-batch 0, forward"
 std::string describe(const Label &label);
 
 /// Ranks in ascending order, one of which is this one.

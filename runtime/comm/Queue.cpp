@@ -85,12 +85,28 @@ bool Queue::hasFailed() {
   return bool(error);
 }
 
-void Queue::setComputing(const Label &label) {
+void Queue::setComputing(const Label &label, bool mayTakeLong) {
   int64_t now = base::nanoseconds();
   std::lock_guard lock(mutex);
   computing.set(label);
   computingSince = now;
   isComputing = true;
+  isPatient = mayTakeLong;
+}
+
+void Queue::setProgress(const std::atomic<uint64_t> *counter) {
+  std::lock_guard lock(mutex);
+  progress = counter;
+}
+
+void Queue::fail(const std::string &message) {
+  {
+    std::lock_guard lock(mutex);
+    complaint = message;
+  }
+  engine->wake();
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [this] { return bool(error); });
 }
 
 void Queue::abort(int status) {
@@ -175,6 +191,7 @@ void Queue::loop() {
   int64_t idle = 0;
   while (!isStopping && abortStatus < 0) {
     bool moved = watch->serve();
+    lookAtCaller(base::nanoseconds());
     if (!watch->getFailure().empty()) {
       if (!hasFailed()) {
         engine->release();
@@ -195,6 +212,17 @@ void Queue::loop() {
   }
 }
 
+/// What the thread that starts actions says and does.
+void Queue::lookAtCaller(int64_t now) {
+  std::lock_guard lock(mutex);
+  if (!complaint.empty())
+    watch->fail(complaint);
+  uint64_t count = progress ? progress->load(std::memory_order_relaxed) : 0;
+  if (count != progressSeen)
+    progressedAt = now;
+  progressSeen = count;
+}
+
 Status Queue::getStatus() {
   int64_t now = base::nanoseconds();
   Status status;
@@ -203,7 +231,8 @@ Status Queue::getStatus() {
     status.isComputing = isComputing;
     status.compute = computing;
     status.computeAge = now - computingSince;
-    status.idleFor = now - std::max(computingSince, finishedAt);
+    status.isPatient = isPatient;
+    status.idleFor = now - std::max({computingSince, finishedAt, progressedAt});
   }
   status.isInAction = isActive;
   if (!isActive)

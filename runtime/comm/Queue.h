@@ -72,8 +72,15 @@ public:
   /// Whether `wait` would throw for what is not done.
   bool hasFailed();
 
-  /// What the calling thread computes from now on; told to other ranks when they wait for this one.
-  void setComputing(const Label &label);
+  /// What the calling thread computes from now on; told to other ranks when they wait for this one. It is
+  /// stuck where it neither ends nor makes `progress` for long, unless it `mayTakeLong`, as what waits for a
+  /// disk.
+  void setComputing(const Label &label, bool mayTakeLong = false);
+  /// A number that grows while this rank computes; it stays alive. For the thread that starts actions.
+  void setProgress(const std::atomic<uint64_t> *progress);
+
+  /// Ends the runs of all ranks: `wait` throws StuckError with this message on each.
+  void fail(const std::string &message);
 
   const Traffic &getTraffic() const { return traffic; }
   /// Ends the processes of all ranks, where ranks are processes. After an error; does not return then.
@@ -90,6 +97,7 @@ private:
   void finishAction();
   int64_t getRestTime(int64_t now) const;
   Status getStatus();
+  void lookAtCaller(int64_t now);
   void setFailure(std::exception_ptr error);
 
   QueueOptions options;
@@ -114,9 +122,12 @@ private:
   bool isReady = false;
   std::atomic<bool> isStopping{false};
   std::atomic<int> abortStatus{-1};
-  bool isComputing = false;
+  bool isComputing = false, isPatient = false;
   LabelText computing;
-  int64_t computingSince = 0;
+  int64_t computingSince = 0, progressedAt = 0;
+  const std::atomic<uint64_t> *progress = nullptr;
+  uint64_t progressSeen = 0;
+  std::string complaint; ///< of `fail`
 
   std::thread thread;
 };

@@ -152,8 +152,8 @@ void LabelText::set(const Label &label) {
     target[length] = 0;
   };
   copy(op, sizeof(op), label.op);
+  copy(layer, sizeof(layer), label.layer);
   copy(direction, sizeof(direction), label.direction);
-  instance = label.instance;
   microBatch = label.microBatch;
 }
 
@@ -188,7 +188,7 @@ Verdict judge(const std::vector<std::optional<Status>> &statuses, int64_t stall)
   }
   const std::optional<Status> &first = statuses[size_t(verdict.culprits.front())];
   int64_t age = !first ? stall : first->isInAction ? first->stillFor : first->idleFor;
-  if (age < stall)
+  if (age < stall || (first && !first->isInAction && first->isPatient))
     return {};
   verdict.message = base::message<base::ErrorId::RanksStuck>(
       ranksText(verdict.culprits), base::text(", which ", describeStatus(first)), describeAll(statuses));

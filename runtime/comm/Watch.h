@@ -20,12 +20,12 @@ namespace contraflow::comm {
 /// A label that travels. Longer texts are cut.
 struct LabelText {
   char op[64] = {};
+  char layer[64] = {};
   char direction[24] = {};
-  int32_t instance = -1;
   int32_t microBatch = -1;
 
   void set(const Label &label);
-  Label get() const { return {op, instance, microBatch, direction}; }
+  Label get() const { return {op, layer, microBatch, direction}; }
 };
 
 /// What a rank does. Sent as it lies in memory; times are nanoseconds before now.
@@ -33,9 +33,10 @@ struct Status {
   static constexpr int kMostPeers = 32;
 
   int32_t isComputing = 0; ///< `compute` says what; else it has not said
+  int32_t isPatient = 0;   ///< `compute` may take any time
   LabelText compute;
   int64_t computeAge = 0;
-  int64_t idleFor = 0; ///< since it began to compute this, or its last action was done
+  int64_t idleFor = 0; ///< since it began to compute this, went on with it, or its last action was done
 
   int32_t isInAction = 0;
   Kind kind = Kind::Barrier;

@@ -41,6 +41,8 @@ Executor::Executor(const abi::Manifest &manifest, const std::string &objectBytes
     : manifest(requireMachine(manifest)), pool(threads, manifest.scratchBytesPerWorker),
       arena("memory for the arena", manifest.arenaBytes), object(objectBytes), queue(queue) {
   if (queue)
+    queue->setProgress(&pool.getRegions());
+  if (queue)
     for (abi::MeshAxis axis : {abi::MeshAxis::Pp, abi::MeshAxis::Dp, abi::MeshAxis::Ep, abi::MeshAxis::Edp})
       groups.emplace_back(manifest.mesh, queue->getRank(), axis);
   std::vector<cf_function> functions;
@@ -65,7 +67,11 @@ Executor::Executor(const abi::Manifest &manifest, const std::string &objectBytes
     checker = std::make_unique<Checker>(manifest, arena);
 }
 
-Executor::~Executor() { pool.setObserver(nullptr); }
+Executor::~Executor() {
+  pool.setObserver(nullptr);
+  if (queue)
+    queue->setProgress(nullptr);
+}
 
 const Table &Executor::getTable(const std::string &program) const {
   auto found = tables.find(program);
@@ -107,7 +113,8 @@ void Executor::start(size_t index, const abi::Row &row) {
                                                manifest.mesh.getWorld()));
   const abi::Collective &collective = *row.collective;
   const comm::Group &group = groups[size_t(collective.axis)];
-  comm::Label label = {row.layer.c_str(), -1, int32_t(row.microBatch), row.direction.c_str()};
+  comm::Label label = {abi::getName(collective.kind), row.layer.c_str(), int32_t(row.microBatch),
+                       row.direction.c_str()};
   for (size_t i = 0; i < collective.inputs.size(); ++i) {
     void *in = arena.at(collective.inputs[i].offset), *out = arena.at(collective.outputs[i].offset);
     int64_t bytes = collective.inputs[i].bytes;
@@ -136,7 +143,8 @@ void Executor::runRow(const Table &table, size_t index) {
   if (row.waitsFor >= 0)
     return queue->wait(tickets[size_t(row.waitsFor)]);
   if (queue)
-    queue->setComputing({row.layer.c_str(), -1, int32_t(row.microBatch), row.direction.c_str()});
+    queue->setComputing({manifest.functions[size_t(row.function)].c_str(), row.layer.c_str(),
+                         int32_t(row.microBatch), row.direction.c_str()});
   callRow(table, index);
 }
 

@@ -88,7 +88,8 @@ private:
   std::unique_ptr<Checker> checker;
 };
 
-/// On a crash in generated code prints the row that ran, before the process ends as it would have.
+/// On a crash in generated code prints the row that ran, before the process ends as it would have. Of the
+/// main thread: it gets a stack for this.
 void installCrashReport();
 
 } // namespace contraflow::executor

@@ -30,6 +30,11 @@ Ranks::Ranks(comm::Queue &queue, const abi::Mesh &mesh, bool isOwnProcess)
     : queue(&queue), group(everyone(queue)), rank(queue.getRank()), isOwnProcess(isOwnProcess),
       replica(mesh.getIndex(rank, abi::MeshAxis::Dp)), replicas(mesh.dp) {}
 
+void Ranks::startLongWork(const char *what) {
+  if (queue)
+    queue->setComputing({what}, /*mayTakeLong=*/true);
+}
+
 bool Ranks::any(bool here) {
   if (!queue)
     return here;
@@ -62,7 +67,14 @@ void Ranks::requireSame(const std::vector<Named> &texts) {
     if (!others.empty())
       errors.add(base::message<base::ErrorId::RanksDiffer>(listRanks(others), texts[i].name));
   }
-  errors.raise();
+  // All ranks know it, and one says it.
+  try {
+    errors.raise();
+  } catch (const base::Error &error) {
+    if (isFirst())
+      throw;
+    throw comm::StuckError(error.what());
+  }
 }
 
 } // namespace contraflow::train

@@ -30,6 +30,9 @@ public:
   int64_t getReplica() const { return replica; }
   int64_t getReplicas() const { return replicas; }
 
+  /// What this rank is about to do that others may have to wait for, however long it takes.
+  void startLongWork(const char *what);
+
   /// Whether it is so on any rank.
   bool any(bool here);
   /// Returns when all ranks have come here.

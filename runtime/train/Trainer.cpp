@@ -176,6 +176,7 @@ bool Trainer::shouldStop() { return ranks.any(stopRequested); }
 //===----------------------------------------------------------------------===//
 
 void Trainer::begin() {
+  ranks.startLongWork("what comes before the first step");
   checkArguments();
   loadParameters();
   readText();
@@ -500,6 +501,7 @@ void Trainer::save() {
 
 void Trainer::write() {
   if (ranks.isFirst()) {
+    ranks.startLongWork("a checkpoint");
     std::vector<abi::NamedTensor> tensors = checkpoint::tensorsOfRun(executor);
     abi::Metadata metadata = abi::checkpointMetadata(tensors, state, checkpoint::forEachOn(executor));
     folder.save(tensors, metadata, state.step, {settings.keepLast, settings.keepEvery});
@@ -541,6 +543,7 @@ void Trainer::finish(bool isStopped) {
 
 void Trainer::writeSample() {
   auto [prompt, path] = choosePrompt(corpus.heldOut);
+  ranks.startLongWork("a sample");
   say(text("--- prompt, from the held-out '", path, "' ---\n", prompt, "--- continuation ---"));
   SamplingOptions sampling;
   sampling.length = options.sampleLength;

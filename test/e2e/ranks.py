@@ -3,7 +3,7 @@
 parameters agree, two runs have the same bits, one that is interrupted and resumed too, and each number of ranks
 resumes the other's. Processes under Open MPI and MPICH have the bits of threads.
 
-usage: ranks.py CONTRAFLOW RUN.json FOLDER
+usage: ranks.py CONTRAFLOW RUN.json FOLDER [SANITIZERS]
 """
 import json
 import os
@@ -25,6 +25,7 @@ STEPS, STOP = 5, 2
 # order.
 LOSS, PARAMETER = 2e-6, 2e-5
 contraflow, run, folder = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+sanitizers = sys.argv[4] if len(sys.argv) > 4 else ""
 
 
 def compile_trainer(name, *assignments):
@@ -53,13 +54,16 @@ def newest_of(name):
     return sorted((folder / name).glob("step-*/model.safetensors"))[-1]
 
 
-def launch(launcher, trainer, name):
-    """With an MPI; None where it is not installed."""
-    if not shutil.which(launcher[0]):
+def launch(launcher, trainer, name, *options):
+    """With an MPI; None where it is not installed, or a sanitizer looks into it."""
+    if not shutil.which(launcher[0]) or sanitizers == "thread":
         return None
     environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-    return subprocess.run([*launcher, *command_of(trainer, name)], cwd=folder, env=environment, capture_output=True,
-                          text=True)
+    if sanitizers:
+        # Leaks are those of MPI, and UCX, which MPICH uses, has a malloc of its own.
+        environment.update(ASAN_OPTIONS="detect_leaks=0", UCX_MEM_EVENTS="n")
+    return subprocess.run([*launcher, *command_of(trainer, name, *options)], cwd=folder, env=environment,
+                          capture_output=True, text=True)
 
 
 def tensors_of(path):
@@ -134,9 +138,19 @@ def main():
             continue
         if result.returncode or bytes_of(newest_of(launcher[0])) != bytes_of(many[1]):
             sys.exit(f"{launcher[0]}: status {result.returncode}, or other bits than threads: {result.stderr}")
+        both = launch([*launcher, "2"], "ranks2", "both", "--in-process")
+        if both.returncode == 0 or "--in-process makes all ranks threads of one process" not in both.stderr:
+            sys.exit(f"{launcher[0]} and --in-process: status {both.returncode}, {both.stderr}")
         few = launch([*launcher, "2"], "ranks4", "few")
         if few.returncode == 0 or "this trainer is for ranks: 4" not in few.stderr + few.stdout:
             sys.exit(f"{launcher[0]}, 2 ranks of 4: status {few.returncode}, {few.stderr}")
+    # Where one rank cannot go on, all end, with its error and no other.
+    path = "/proc/none/metrics"
+    failed = subprocess.run(command_of("ranks4", "failed", "--in-process", "--metrics", path), cwd=folder,
+                            capture_output=True, text=True)
+    errors = [line for line in failed.stderr.splitlines() if line.startswith("contraflow: error:")]
+    if failed.returncode != 1 or len(errors) != 1 or path not in errors[0]:
+        sys.exit(f"a rank without its metrics: status {failed.returncode}, {failed.stderr}")
     alone = subprocess.run(["./ranks2", "--data", ROOT / "passes"], cwd=folder, capture_output=True, text=True)
     if alone.returncode != 1 or "this trainer is for 2 ranks; start it with 'mpirun -n 2'" not in alone.stderr:
         sys.exit(f"started alone: {alone.returncode}, {alone.stderr}")

@@ -80,6 +80,8 @@ void Pool::parallelFor(cf_body body, void *env, int64_t count, int64_t grain) no
   if (count <= 0)
     return;
   grain = std::max<int64_t>(grain, 1);
+  // Nobody else writes it.
+  regions.store(regions.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   Region wanted{body, env, count, grain, (count - 1) / grain + 1};
   if (!observer)
     return runRegion(wanted);

@@ -52,6 +52,8 @@ public:
 
   int getThreads() const { return int(workers.size()) + 1; }
   void setObserver(RegionObserver *value) { observer = value; }
+  /// Regions that have begun. For any thread.
+  const std::atomic<uint64_t> &getRegions() const { return regions; }
 
   /// The pool that cf_parallel_for uses: the one that the calling thread made last. Null before the first.
   static Pool *getCurrent() { return current; }
@@ -81,6 +83,7 @@ private:
   /// Counts regions; what sleeping threads wait for.
   alignas(64) std::atomic<uint32_t> epoch{0};
   std::atomic<int32_t> sleepers{0};
+  std::atomic<uint64_t> regions{0};
   std::atomic<bool> stopping{false};
 
   int64_t scratchStride;

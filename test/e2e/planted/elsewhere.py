@@ -40,6 +40,7 @@ ELSEWHERE = {
     "trainer.ManifestCollective": (MANIFEST, "has 1 inputs and 0 outputs"),
     "trainer.ManifestParts": (MANIFEST, "which does not fit a group of 2 ranks"),
     "trainer.RanksMissing": (RANKS, "this trainer is for 2 ranks"),
+    "trainer.RanksTwice": (RANKS, "--in-process makes all ranks threads of one process"),
     "trainer.RanksCount": (RANKS, "this trainer is for ranks: 4"),
     "trainer.RanksDiffer": ("test/unit/runtime/RanksTest.cpp", "is another than on rank 0"),
     "trainer.RanksStuck": (WATCH, "no rank goes on, all wait for rank"),

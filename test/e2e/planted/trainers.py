@@ -326,6 +326,10 @@ CASES.append(Case(MACHINE, [], "cannot make folder 'run.json/dump': Not a direct
                   command="compile run.json --stop-after=frontend --dump-phases=run.json/dump"))
 
 TRAINER = "trainer"
+CASES.append(Case(TRAINER, [],
+                  "257 ranks are too many for one process, expected at most 256; start them with mpirun or srun",
+                  command="train run.json --set mesh.dp=257 batch.tokens=16448 -o many --data text", place="contraflow",
+                  made=("many",)))
 CASES.append(Case(TRAINER, [], "'cut' is cut: it has ", command="inspect cut", place="contraflow", prefix=True,
                   shell="head -c 100000 {trainer} > cut; {command}", made=("cut",)))
 CASES.append(Case(TRAINER, [],

@@ -65,7 +65,8 @@ uint64_t checkAllReduce(Queue &queue, const Group &group, int64_t count, uint64_
   std::vector<T> expected = plainSum<T>(group, count, uint64_t(count));
   std::vector<T> data = makeData<T>(count, queue.getRank(), uint64_t(count)), in = data,
                  out(size_t(count), T(7));
-  Label label{"all_reduce", int32_t(count), 0, "forward"};
+  std::string layer = std::to_string(count);
+  Label label{"all_reduce", layer.c_str(), 0, "forward"};
   Ticket first = queue.allReduce(label, group, kElementOf<T>, in.data(), out.data(), count);
   queue.wait(queue.allReduce(label, group, kElementOf<T>, data.data(), data.data(), count));
   require(queue.isDone(first), "an action is done before an earlier one");
@@ -174,7 +175,7 @@ uint64_t allToAllV(Queue &queue) {
       receives[k] = cut(received[k], round * 555 + k, round % 3 ? 900 : 1 << 30);
       transfers.push_back({sends[k], receives[k]});
     }
-    queue.wait(queue.allToAllV({"all_to_all_v", int32_t(round)}, group, transfers));
+    queue.wait(queue.allToAllV({"all_to_all_v", "", int32_t(round)}, group, transfers));
     for (size_t k = 0; k < size; ++k) {
       require(received[k] ==
                   makeData<int8_t>(pairBytes(round, int(k), rank), int(k), round * 64 + uint64_t(rank)),
@@ -199,7 +200,7 @@ uint64_t subgroups(Queue &queue) {
       data.push_back(makeData<float>(501, queue.getRank(), uint64_t(i)));
     Ticket last = 0;
     for (int i = 0; i < 6; ++i)
-      last = queue.allReduce({"subgroup", i}, groups[i % 2], Element::F32, data[size_t(i)].data(),
+      last = queue.allReduce({"subgroup", "", i}, groups[i % 2], Element::F32, data[size_t(i)].data(),
                              data[size_t(i)].data(), 501);
     queue.wait(last);
     for (int i = 0; i < 6; ++i) {
@@ -221,8 +222,8 @@ uint64_t manyInFlight(Queue &queue) {
   Ticket last = 0;
   for (int i = 0; i < kActions; ++i) {
     float *x = data[size_t(i)].data();
-    last = i % 5 == 4 ? queue.barrier({"between", i}, group)
-                      : queue.allReduce({"many", i}, group, Element::F32, x, x, i % 37);
+    last = i % 5 == 4 ? queue.barrier({"between", "", i}, group)
+                      : queue.allReduce({"many", "", i}, group, Element::F32, x, x, i % 37);
   }
   queue.wait(last);
   uint64_t hash = 0;

@@ -9,8 +9,8 @@ using namespace comm;
 namespace {
 
 constexpr int64_t kCount = 1001;
-const Label kSum = {"sum", 4, 1, "backward"};
-const Label kGather = {"gather", 4, 1, "backward"};
+const Label kSum = {"sum", "layers.4", 1, "backward"};
+const Label kGather = {"gather", "layers.4", 1, "backward"};
 
 /// Where an error leaves actions undone, MPI may still write here.
 std::vector<float> &getMemory() {
@@ -38,7 +38,7 @@ void scatter(Queue &queue, const Group &group, int64_t more = 0) {
   std::vector<Transfer> transfers(size);
   transfers[next].send = Pieces(&send, 1);
   transfers[last].receive = Pieces(&receive, 1);
-  queue.wait(queue.allToAllV({"scatter", 4, 1, "backward"}, group, transfers));
+  queue.wait(queue.allToAllV({"scatter", "layers.4", 1, "backward"}, group, transfers));
 }
 
 void doAll(Queue &queue, const Group &group) {
@@ -49,7 +49,7 @@ void doAll(Queue &queue, const Group &group) {
 
 void stall(Queue &queue, const Group &group) {
   sum(queue, group);
-  queue.setComputing({"work", 4, 1, "backward"});
+  queue.setComputing({"work", "layers.4", 1, "backward"});
   for (int i = 0; i < 1000 && !queue.hasFailed(); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   gather(queue, group);
@@ -79,7 +79,8 @@ void wrongOrder(Queue &queue, const Group &group) {
 const std::vector<Fault> &getFaults() {
   static const std::vector<Fault> faults = {
       {"Stall", stall,
-       "no rank goes on, all wait for rank #, which computes work, layer 4, micro-batch 1, backward, since "
+       "no rank goes on, all wait for rank #, which computes work, layer 'layers.4', micro-batch 1, "
+       "backward, since "
        "0.",
        false},
       {"SumWrongSize", sumWrongSize,
@@ -89,7 +90,7 @@ const std::vector<Fault> &getFaults() {
       {"ScatterWrongSize", scatterWrongSize, "not all ranks do the same, at fault is rank #: rank # sends ",
        false},
       {"WrongOrder", wrongOrder,
-       "not all ranks do the same, at fault is rank #: rank # is in all_gather of gather, layer 4, "
+       "not all ranks do the same, at fault is rank #: rank # is in all_gather of gather, layer 'layers.4', "
        "micro-batch 1, "
        "backward",
        true},

@@ -83,13 +83,13 @@ TEST(Queue, AllocatesNothingForAnActionOnceItHasRun) {
     std::vector<Piece> piece = {{in.data(), 100}}, target = {{out.data(), 100}};
     std::vector<Transfer> transfers(3, {piece, target});
     auto runAll = [&] {
-      queue.allReduce({"a", 1}, group, Element::F32, in.data(), in.data(), 9000);
-      queue.reduceScatter({"b", 2}, group, Element::F32, in.data(), out.data(), 9000);
-      queue.allGather({"c", 3}, group, out.data(), in.data(), 9000);
-      queue.allToAll({"d", 4}, group, in.data(), out.data(), 500);
+      queue.allReduce({"a", "", 1}, group, Element::F32, in.data(), in.data(), 9000);
+      queue.reduceScatter({"b", "", 2}, group, Element::F32, in.data(), out.data(), 9000);
+      queue.allGather({"c", "", 3}, group, out.data(), in.data(), 9000);
+      queue.allToAll({"d", "", 4}, group, in.data(), out.data(), 500);
       queue.setComputing({"work"});
-      queue.allToAllV({"e", 5}, group, transfers);
-      queue.wait(queue.barrier({"f", 6}, group));
+      queue.allToAllV({"e", "", 5}, group, transfers);
+      queue.wait(queue.barrier({"f", "", 6}, group));
     };
     // Twice, because two exchanges take turns.
     runAll();

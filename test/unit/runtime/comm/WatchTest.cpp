@@ -28,7 +28,7 @@ Status waitingFor(std::vector<int> peers, uint64_t action = 1, int64_t stillFor 
 Status computing(int64_t age = 2 * kStall) {
   Status status;
   status.isComputing = 1;
-  status.compute.set({"work", 3, 1, "backward"});
+  status.compute.set({"work", "layers.3", 1, "backward"});
   status.computeAge = status.idleFor = age;
   return status;
 }
@@ -44,10 +44,10 @@ using Ranks = std::vector<int>;
 TEST(Judge, FollowsWhoWaitsForWhomToTheEnd) {
   Verdict verdict = judge({waitingFor({1}), waitingFor({2}), computing(), waitingFor({0})}, kStall);
   EXPECT_EQ(verdict.culprits, Ranks{2});
-  EXPECT_TRUE(
-      verdict.message.starts_with("no rank goes on, all wait for rank 2, which computes work, layer 3, "
-                                  "micro-batch 1, backward, since 2.0 s\n"
-                                  "  rank 0: is in barrier of sum, waits for rank 1 since 2.0 s\n"))
+  EXPECT_TRUE(verdict.message.starts_with(
+      "no rank goes on, all wait for rank 2, which computes work, layer 'layers.3', "
+      "micro-batch 1, backward, since 2.0 s\n"
+      "  rank 0: is in barrier of sum, waits for rank 1 since 2.0 s\n"))
       << verdict.message;
 }
 
@@ -118,12 +118,56 @@ TEST(Watch, LetsASlowRankCompute) {
   auto errors = runRanks(3, options, [&](Queue &queue) {
     Group group = makeWorldGroup(queue);
     for (int i = 0; queue.getRank() == 1 && i < 6; ++i) {
-      queue.setComputing({"slow", i});
+      queue.setComputing({"slow", "", i});
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
     queue.wait(queue.barrier({"barrier"}, group));
   });
   EXPECT_EQ(errors, std::vector<std::string>(3));
+}
+
+/// Stalls of makeFaultOptions are half as long as what these ranks do.
+TEST(Watch, LetsARankThatMakesProgressGoOn) {
+  QueueOptions options = makeFaultOptions([](const std::string &text) { ADD_FAILURE() << text; });
+  std::atomic<uint64_t> progress{0};
+  auto errors = runRanks(3, options, [&](Queue &queue) {
+    Group group = makeWorldGroup(queue);
+    if (queue.getRank() == 1) {
+      queue.setProgress(&progress);
+      queue.setComputing({"one long thing"});
+      for (int i = 0; i < 12; ++i, ++progress)
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    queue.wait(queue.barrier({"barrier"}, group));
+    queue.setProgress(nullptr);
+  });
+  EXPECT_EQ(errors, std::vector<std::string>(3));
+}
+
+TEST(Watch, WaitsForWhatMayTakeLong) {
+  QueueOptions options = makeFaultOptions([](const std::string &text) { ADD_FAILURE() << text; });
+  auto errors = runRanks(3, options, [&](Queue &queue) {
+    Group group = makeWorldGroup(queue);
+    if (queue.getRank() == 0) {
+      queue.setComputing({"a checkpoint"}, /*mayTakeLong=*/true);
+      std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    }
+    queue.wait(queue.barrier({"barrier"}, group));
+  });
+  EXPECT_EQ(errors, std::vector<std::string>(3));
+}
+
+TEST(Watch, EndsAllRanksWhereOneFails) {
+  QueueOptions options = makeFaultOptions([](const std::string &text) { ADD_FAILURE() << text; });
+  options.watch.stallSeconds = 60;
+  auto errors = runRanks(3, options, [&](Queue &queue) {
+    Group group = makeWorldGroup(queue);
+    queue.wait(queue.barrier({"first"}, group));
+    if (queue.getRank() == 2)
+      queue.fail("the disk is full");
+    queue.wait(queue.barrier({"second"}, group));
+  });
+  EXPECT_EQ(errors, std::vector<std::string>(3, "the disk is full"));
 }
 
 TEST(Watch, LetsASlowLinkCarry) {
