@@ -109,7 +109,8 @@ def interrupt_and_resume(trainer, name):
     while process.poll() is None and (not path.exists() or len(path.read_text().splitlines()) < STOP):
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    if process.wait() not in (130, 0):
+    # On a busy machine the signal may come when all is saved: then it ends the process as usual, or is too late.
+    if process.wait() not in (130, 0, -signal.SIGINT):
         sys.exit(f"exit status {process.returncode} of the interrupted run, wanted 130")
     if process.returncode == 130:
         train(trainer, name, "--resume")
