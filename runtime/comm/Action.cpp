@@ -23,6 +23,13 @@ std::string describe(const Label &label) {
   return *label.direction ? base::text(result, ", ", label.direction) : result;
 }
 
+std::string listRanks(const std::vector<int> &ranks) {
+  std::string result = ranks.size() == 1 ? "rank " : "ranks ";
+  for (size_t i = 0; i < ranks.size(); ++i)
+    result += base::text(i == 0 ? "" : i + 1 == ranks.size() ? " and " : ", ", ranks[i]);
+  return result;
+}
+
 Group::Group(std::vector<int> all, int rank)
     : ranks(std::move(all)), index(int(std::find(ranks.begin(), ranks.end(), rank) - ranks.begin())) {}
 

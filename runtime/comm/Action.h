@@ -32,6 +32,9 @@ struct Label {
 /// "dispatch, layer 'model.layers.3', micro-batch 0, forward"
 std::string describe(const Label &label);
 
+/// "rank 3", "ranks 1, 2 and 5"
+std::string listRanks(const std::vector<int> &ranks);
+
 /// Ranks in ascending order, one of which is this one.
 struct Group {
   std::vector<int> ranks;

@@ -26,13 +26,6 @@ std::string secondsText(int64_t nanoseconds) {
   return base::text(tenths / 10, ".", tenths % 10, " s");
 }
 
-std::string ranksText(const std::vector<int> &ranks) {
-  std::string result = ranks.size() == 1 ? "rank " : "ranks ";
-  for (size_t i = 0; i < ranks.size(); ++i)
-    result += base::text(i == 0 ? "" : i + 1 == ranks.size() ? " and " : ", ", ranks[i]);
-  return result;
-}
-
 std::vector<int> peersOf(const Status &status) {
   return {status.peer, status.peer + std::min(status.peers, Status::kMostPeers)};
 }
@@ -55,7 +48,7 @@ std::string describeStatus(const std::optional<Status> &status) {
   std::string result = "is in " + describeAction(*status);
   if (status->peers > 0)
     result +=
-        base::text(", waits for ", ranksText(peersOf(*status)), " since ", secondsText(status->stillFor));
+        base::text(", waits for ", listRanks(peersOf(*status)), " since ", secondsText(status->stillFor));
   return result;
 }
 
@@ -109,7 +102,7 @@ Verdict judgeMismatch(const std::vector<std::optional<Status>> &statuses) {
   while (!statuses[size_t(witness)] || statuses[size_t(witness)]->mismatch.peer != culprit)
     ++witness;
   verdict.message = base::message<base::ErrorId::RanksDisagree>(
-      base::text(verdict.culprits.size() == 1 ? "" : "one of ", ranksText(verdict.culprits)),
+      base::text(verdict.culprits.size() == 1 ? "" : "one of ", listRanks(verdict.culprits)),
       describeMismatch(statuses, culprit, witness), describeAll(statuses));
   return verdict;
 }
@@ -179,7 +172,7 @@ Verdict judge(const std::vector<std::optional<Status>> &statuses, int64_t stall)
   if (verdict.culprits.empty()) {
     verdict.culprits = findOdd(statuses);
     verdict.message = base::message<base::ErrorId::RanksStuck>(
-        ranksText(verdict.culprits),
+        listRanks(verdict.culprits),
         verdict.culprits.size() == 1
             ? base::text(", which ", describeStatus(statuses[size_t(verdict.culprits.front())]))
             : ", each of which waits for another",
@@ -191,7 +184,7 @@ Verdict judge(const std::vector<std::optional<Status>> &statuses, int64_t stall)
   if (age < stall || (first && !first->isInAction && first->isPatient))
     return {};
   verdict.message = base::message<base::ErrorId::RanksStuck>(
-      ranksText(verdict.culprits), base::text(", which ", describeStatus(first)), describeAll(statuses));
+      listRanks(verdict.culprits), base::text(", which ", describeStatus(first)), describeAll(statuses));
   return verdict;
 }
 

@@ -16,14 +16,6 @@ comm::Group everyone(const comm::Queue &queue) {
   return {std::move(ranks), queue.getRank()};
 }
 
-/// "rank 3", "ranks 1, 2".
-std::string listRanks(const std::vector<int> &ranks) {
-  std::string list = ranks.size() == 1 ? "rank " : "ranks ";
-  for (size_t i = 0; i < ranks.size(); ++i)
-    list += base::text(i > 0 ? ", " : "", ranks[i]);
-  return list;
-}
-
 } // namespace
 
 Ranks::Ranks(comm::Queue &queue, const abi::Mesh &mesh, bool isOwnProcess)
@@ -65,7 +57,7 @@ void Ranks::requireSame(const std::vector<Named> &texts) {
       if (all[r * texts.size() + i] != all[i])
         others.push_back(int(r));
     if (!others.empty())
-      errors.add(base::message<base::ErrorId::RanksDiffer>(listRanks(others), texts[i].name));
+      errors.add(base::message<base::ErrorId::RanksDiffer>(comm::listRanks(others), texts[i].name));
   }
   // All ranks know it, and one says it.
   try {

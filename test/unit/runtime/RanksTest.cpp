@@ -48,7 +48,7 @@ TEST(Ranks, NameWhoHasAnotherTrainerOrText) {
   });
   for (const std::string &error : errors) {
     EXPECT_CONTAINS(error, "rank 1: the text is another than on rank 0");
-    EXPECT_CONTAINS(error, "ranks 1, 2: the run file is another than on rank 0");
+    EXPECT_CONTAINS(error, "ranks 1 and 2: the run file is another than on rank 0");
   }
 }
 
