@@ -60,6 +60,12 @@ struct BuildProgramPass : impl::BuildProgramPassBase<BuildProgramPass> {
     writeParameters(*context);
     if (failed(writePrograms(*context)))
       return signalPassFailure();
+    // They are erased below, and must not be lost.
+    for (auto function : module.getOps<func::FuncOp>())
+      if (comm::holdsCollectives(function) && !context->reduced.contains(function.getSymName())) {
+        function.emitOpError("'") << function.getSymName() << "' has collectives that no program starts";
+        return signalPassFailure();
+      }
     for (auto program : module.getOps<pipe::ProgramOp>()) {
       countFlops(program);
       numRuns += llvm::range_size(program.getBody().getOps<pipe::RunOp>());

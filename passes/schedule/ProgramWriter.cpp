@@ -127,15 +127,20 @@ LogicalResult ProgramWriter::runStep(StringRef function, Direction direction) {
 
 /// Starts the collectives of a function of the step. What one of them makes lies where the function's result
 /// does: on its argument.
-void ProgramWriter::start(func::FuncOp function, StringRef label, ArrayRef<Value> arguments,
-                          SmallVectorImpl<Value> &events) {
-  for (auto sum : function.getBody().getOps<comm::AllReduceOp>()) {
-    Value buffer = arguments[cast<BlockArgument>(sum.getInput()).getArgNumber()];
-    events.push_back(
-        pipe::StartOp::create(builder, function.getLoc(), pipe::EventType::get(builder.getContext()),
-                              pipe::Collective::all_reduce, sum.getAxis(), Direction::reduce,
-                              /*micro_batch=*/-1, label, ValueRange(buffer), ValueRange(buffer)));
+LogicalResult ProgramWriter::start(func::FuncOp function, StringRef label, ArrayRef<Value> arguments,
+                                   SmallVectorImpl<Value> &events) {
+  for (auto op : function.getBody().getOps<comm::CollectiveOp>()) {
+    auto sum = dyn_cast<comm::AllReduceOp>(op.getOperation());
+    auto argument = sum ? dyn_cast<BlockArgument>(sum.getInput()) : BlockArgument();
+    if (!argument)
+      return op->emitOpError("is no sum of an argument of '")
+             << function.getSymName() << "', and programs have no other collectives yet";
+    Value buffer = arguments[argument.getArgNumber()];
+    events.push_back(pipe::StartOp::create(
+        builder, function.getLoc(), pipe::EventType::get(builder.getContext()), pipe::Collective::all_reduce,
+        sum.getAxis(), Direction::reduce, /*micro_batch=*/-1, label, ValueRange(buffer), ValueRange(buffer)));
   }
+  return success();
 }
 
 LogicalResult ProgramWriter::reduce(ArrayRef<StringRef> names) {
@@ -153,7 +158,9 @@ LogicalResult ProgramWriter::reduce(ArrayRef<StringRef> names) {
                << port.type << " to pass to " << stringifyRoleKind(port.getKind()) << " '" << port.getName()
                << "' of '" << symbol << "'";
     }
-    start(context.module.lookupSymbol<func::FuncOp>(symbol), name, arguments, events);
+    context.reduced.insert(symbol);
+    if (failed(start(context.module.lookupSymbol<func::FuncOp>(symbol), name, arguments, events)))
+      return failure();
   }
   for (Value event : events)
     pipe::WaitOp::create(builder, graph.getLoc(), event);

@@ -83,8 +83,9 @@ private:
   mlir::LogicalResult runStep(llvm::StringRef function, pipe::Direction direction);
   /// Sums the counters of `names` over ranks, where there are functions that do.
   mlir::LogicalResult reduce(llvm::ArrayRef<llvm::StringRef> names);
-  void start(mlir::func::FuncOp function, llvm::StringRef label, llvm::ArrayRef<mlir::Value> arguments,
-             llvm::SmallVectorImpl<mlir::Value> &events);
+  mlir::LogicalResult start(mlir::func::FuncOp function, llvm::StringRef label,
+                            llvm::ArrayRef<mlir::Value> arguments,
+                            llvm::SmallVectorImpl<mlir::Value> &events);
   mlir::LogicalResult forward(const Instance &instance, State &state, llvm::StringRef what);
   mlir::LogicalResult backward(const Instance &instance, State &state);
   mlir::LogicalResult forwardGraph(llvm::ArrayRef<Instance> instances, State &state, llvm::StringRef what);

@@ -8,6 +8,7 @@
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace contraflow::schedule {
 
@@ -45,6 +46,8 @@ public:
   };
   llvm::MapVector<mlir::Operation *, RandomKeys> randoms;
   int64_t lossBytes = 0, loadBytes = 0, metricBytes = 0, randomBytes = 0;
+  /// Functions of collectives that a program starts.
+  llvm::StringSet<> reduced;
   /// Offset of every parameter in the region, by full name.
   llvm::StringMap<int64_t> parameters;
 

@@ -81,3 +81,18 @@ module {
     nn.call @embed(%tokens) prefix("a") : (<4 : i32>) -> ()
   }
 }
+
+// -----
+
+// What ranks do together is in a program, or it is an error: functions of collectives end here.
+module attributes {comm.mesh = #comm.mesh<pp = 1, dp = 2, ep = 1>} {
+  func.func private @step.begin()
+  func.func private @step.clip()
+  nn.graph @train(%tokens: <4 : i32>, %starts: <4 : i32>) {
+  }
+  // expected-error @below {{'func.func' op 'step.other' has collectives that no program starts}}
+  func.func @step.other(%x: !nn.tensor<4> {nn.role = #nn.role<loss, "x">}) -> (!nn.tensor<4> {nn.role = #nn.role<loss, "x", tied = 0>}) {
+    %sum = comm.all_reduce %x over dp : <4>
+    return %sum : !nn.tensor<4>
+  }
+}
