@@ -87,7 +87,7 @@ json toJson(const frontend::ParameterSummary &summary, bool everyTensor) {
 /// What the frontend knows of a model.
 struct ModelFacts {
   std::string name, type;
-  int64_t microBatches, batch, sequence, vocab;
+  int64_t microBatches, batch, sequence, vocab, ranks;
   frontend::ParameterSummary summary;
 
   static FailureOr<ModelFacts> get(ModuleOp module) {
@@ -101,6 +101,7 @@ struct ModelFacts {
                       nn::getIntOr<nn::NNDialect::BatchAttrHelper>(module, 0),
                       nn::getIntOr<nn::NNDialect::SeqAttrHelper>(module, 0),
                       nn::getIntOr<nn::NNDialect::VocabAttrHelper>(module, 0),
+                      nn::getIntOr<nn::NNDialect::ReplicasAttrHelper>(module, 1),
                       std::move(*summary)};
   }
 
@@ -108,7 +109,7 @@ struct ModelFacts {
     json result = driver::toJson(summary, everyTensor);
     result["model"] = name;
     result["model_type"] = type;
-    result["step"] = inspect::stepToJson(microBatches, batch, sequence);
+    result["step"] = inspect::stepToJson(microBatches, batch, sequence, ranks);
     result["vocab"] = vocab;
     return result;
   }
@@ -119,7 +120,7 @@ struct ModelFacts {
       llvm::outs() << inspect::formatField(field.str(), text);
     };
     print("model", name + " (" + type + ")");
-    print("step", inspect::formatStep(microBatches, batch, sequence));
+    print("step", inspect::formatStep(microBatches, batch, sequence, ranks));
     print("vocabulary", group(vocab));
     print("parameters", group(summary.model.total) + ", activated " + group(summary.model.activated));
     if (summary.model.buffers)
@@ -212,7 +213,7 @@ int inspectTrainer(const std::string &path, const InspectOptions &options) {
     llvm::outs() << inspect::formatField(field.str(), text);
   };
   print("model", manifest.model + ", build " + manifest.buildId);
-  print("step", inspect::formatStep(manifest.microBatches, manifest.batch, manifest.seq));
+  print("step", inspect::formatStep(manifest.microBatches, manifest.batch, manifest.seq, manifest.mesh.dp));
   print("work", llvm::formatv("{0:F3} Gflop a step", manifest.flopsPerStep * 1e-9).str());
   print("vocabulary", inspect::group(manifest.vocab));
   print("code", inspect::count(int64_t(payload->object.size()), "byte") + ", " +

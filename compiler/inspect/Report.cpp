@@ -20,14 +20,16 @@ using nlohmann::json;
 
 namespace contraflow::inspect {
 
-std::string formatStep(int64_t microBatches, int64_t batch, int64_t sequence) {
-  return count(microBatches * batch * sequence, "token") + ": " + group(microBatches) +
+std::string formatStep(int64_t microBatches, int64_t batch, int64_t sequence, int64_t ranks) {
+  std::string each = ranks > 1 ? " on " + group(ranks) + " ranks, each " : ": ";
+  return count(ranks * microBatches * batch * sequence, "token") + each + group(microBatches) +
          (microBatches == 1 ? " micro-batch of " : " micro-batches of ") + count(batch, "sequence") + " of " +
          count(sequence, "token");
 }
 
-json stepToJson(int64_t microBatches, int64_t batch, int64_t sequence) {
-  return {{"tokens", microBatches * batch * sequence},
+json stepToJson(int64_t microBatches, int64_t batch, int64_t sequence, int64_t ranks) {
+  return {{"tokens", ranks * microBatches * batch * sequence},
+          {"ranks", ranks},
           {"micro_batches", microBatches},
           {"sequences", batch},
           {"sequence", sequence}};
@@ -311,7 +313,7 @@ json toJson(const abi::Manifest &manifest, const ReportOptions &options) {
   result = {{"model", manifest.model},
             {"build_id", manifest.buildId},
             {"isa", manifest.isa},
-            {"step", stepToJson(manifest.microBatches, manifest.batch, manifest.seq)},
+            {"step", stepToJson(manifest.microBatches, manifest.batch, manifest.seq, manifest.mesh.dp)},
             {"vocab", manifest.vocab},
             {"flops_per_step", manifest.flopsPerStep},
             {"parameters", elements},

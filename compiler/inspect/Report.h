@@ -23,9 +23,10 @@ struct ReportOptions {
   bool operations = false;
 };
 
-/// "256 tokens: 1 micro-batch of 4 sequences of 64 tokens".
-std::string formatStep(int64_t microBatches, int64_t batch, int64_t sequence);
-nlohmann::json stepToJson(int64_t microBatches, int64_t batch, int64_t sequence);
+/// "256 tokens: 1 micro-batch of 4 sequences of 64 tokens", "512 tokens on 2 ranks, each 1 micro-batch of
+/// ...".
+std::string formatStep(int64_t microBatches, int64_t batch, int64_t sequence, int64_t ranks);
+nlohmann::json stepToJson(int64_t microBatches, int64_t batch, int64_t sequence, int64_t ranks);
 
 /// A line of `inspect`: what it is, and what it says.
 std::string formatField(const std::string &name, const std::string &text);

@@ -92,6 +92,9 @@ std::string describe(const abi::Manifest &manifest) {
   append(info, "parameters     %lld trained, %lld in buffers, %zu entries\n", number(elements),
          number(buffers), manifest.parameters.size());
   append(info, "vocabulary     %lld\n", number(manifest.vocab));
+  if (manifest.mesh.getWorld() > 1)
+    append(info, "ranks          %lld, each with the step and the memory below\n",
+           number(manifest.mesh.getWorld()));
   append(info, "step           %lld micro-batches of %lld sequences of %lld ids\n",
          number(manifest.microBatches), number(manifest.batch), number(manifest.seq));
   append(info, "memory         %lld MiB arena, %lld KiB scratch per thread\n",

@@ -175,7 +175,7 @@ const std::vector<Option> &table() {
       {"--set", "KEY=VALUE...", kTrain | kProbe, "override a key of the run file, see below",
        list([](Options &o) -> Values & { return o.assignments; })},
       {"--threads", "N", kTrain | kGenerate | kProbe,
-       "threads to use, at most 8 per processor (default: 1); results do not depend on it", setThreads},
+       "threads (default: one per processor, at most 8 each); results do not depend on it", setThreads},
       {"--in-process", "", kTrain, "run all ranks of the run file's mesh as threads of this process",
        setInProcess},
       {"--profile", "", kTrain | kGenerate | kProbe, "print the time of every function and kernel at the end",
