@@ -504,13 +504,11 @@ const Output *Manifest::findOutput(const std::string &program, const std::string
   return nullptr;
 }
 
-const char *getName(CollectiveKind kind) { return nameOf(kCollectiveKinds, kind); }
-
 std::string Manifest::describe(const Program &program, const Row &row) const {
   if (row.isCall())
     return functions[size_t(row.function)];
   const Row &start = row.collective ? row : program[size_t(row.waitsFor)];
-  return text(row.collective ? "start " : "wait for ", getName(start.collective->kind));
+  return text(row.collective ? "start " : "wait for ", nameOf(kCollectiveKinds, start.collective->kind));
 }
 
 std::string Manifest::mainLoss() const {

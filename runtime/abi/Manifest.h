@@ -117,9 +117,6 @@ struct Buffer {
 /// of ranks.
 enum class CollectiveKind { AllReduce = 0, ReduceScatter = 1, AllGather = 2, AllToAll = 3 };
 
-/// "all_reduce".
-const char *getName(CollectiveKind kind);
-
 /// One of them, on pieces of the arena. An output may be its input.
 struct Collective {
   CollectiveKind kind = CollectiveKind::AllReduce;

@@ -41,7 +41,7 @@ Outcome runRank(const std::shared_ptr<comm::World> &world, int ranks, int rank, 
   std::optional<comm::Queue> queue;
   try {
     queue.emplace([&] { return comm::makeInprocessEngine(world, rank); }, queueOptions());
-    return {run({&*queue, rank == 0, /*isOwnProcess=*/false, ranks}), ""};
+    return {run({&*queue, rank == 0, /*isOwnProcess=*/false, ranks, {}}), ""};
   } catch (const comm::StuckError &) {
     return {kError, ""};
   } catch (const std::exception &error) {
@@ -104,13 +104,16 @@ int runLaunched(const comm::Launcher &launcher, const abi::Mesh &mesh, const Run
       throw base::Error(problem);
     return kError;
   }
+  auto end = [&](const std::exception &error) {
+    // Of a run that is stuck one rank has said it.
+    if (!dynamic_cast<const comm::StuckError *>(&error))
+      printReport(base::text("rank ", queue.getRank(), ": ", error.what()));
+    queue.abort(kError);
+  };
   try {
-    return run({&queue, queue.getRank() == 0, /*isOwnProcess=*/true, /*ranks=*/1});
-  } catch (const comm::StuckError &) {
-    queue.abort(kError);
+    return run({&queue, queue.getRank() == 0, /*isOwnProcess=*/true, /*ranks=*/1, end});
   } catch (const std::exception &error) {
-    printReport(base::text("rank ", queue.getRank(), ": ", error.what()));
-    queue.abort(kError);
+    end(error);
   }
   return kError;
 }

@@ -20,6 +20,9 @@ struct LocalRank {
   bool isOwnProcess = true;
   /// How many ranks share this process.
   int ranks = 1;
+  /// Where ranks are processes: prints an error of this one and ends all. MPI may write to memory of actions
+  /// until then, so it is called while that memory is there; it does not return.
+  std::function<void(const std::exception &)> end;
 };
 
 using RunRank = std::function<int(const LocalRank &)>;

@@ -157,6 +157,18 @@ train::Ranks ranksOf(const LocalRank &rank, const abi::Manifest &manifest) {
   return rank.queue ? train::Ranks(*rank.queue, manifest.mesh, rank.isOwnProcess) : train::Ranks();
 }
 
+int trainModel(executor::Executor &executor, const Options &options, const train::Settings &settings,
+               const LocalRank &rank) {
+  train::Trainer trainer(executor, settings, options.train, ranksOf(rank, executor.getManifest()));
+  try {
+    return trainer.run() ? 0 : kInterrupted;
+  } catch (const std::exception &error) {
+    if (rank.end)
+      rank.end(error);
+    throw;
+  }
+}
+
 /// What one rank of a command does.
 int runRank(const Options &options, const abi::Manifest &manifest, const std::string &object,
             const train::Settings &settings, const LocalRank &rank) {
@@ -168,8 +180,7 @@ int runRank(const Options &options, const abi::Manifest &manifest, const std::st
     executor.startProfile();
   int result = 0;
   if (options.command == Command::Train)
-    result =
-        train::Trainer(executor, settings, options.train, ranksOf(rank, manifest)).run() ? 0 : kInterrupted;
+    result = trainModel(executor, options, settings, rank);
   else if (options.command == Command::Generate)
     generateText(executor, options, settings);
   else if (options.command == Command::Export)

@@ -40,11 +40,11 @@ Executor::Executor(const abi::Manifest &manifest, const std::string &objectBytes
                    comm::Queue *queue)
     : manifest(requireMachine(manifest)), pool(threads, manifest.scratchBytesPerWorker),
       arena("memory for the arena", manifest.arenaBytes), object(objectBytes), queue(queue) {
-  if (queue)
+  if (queue) {
     queue->setProgress(&pool.getRegions());
-  if (queue)
     for (abi::MeshAxis axis : {abi::MeshAxis::Pp, abi::MeshAxis::Dp, abi::MeshAxis::Ep, abi::MeshAxis::Edp})
       groups.emplace_back(manifest.mesh, queue->getRank(), axis);
+  }
   std::vector<cf_function> functions;
   for (const std::string &name : manifest.functions)
     functions.push_back(object.resolve(name));
@@ -113,8 +113,7 @@ void Executor::start(size_t index, const abi::Row &row) {
                                                manifest.mesh.getWorld()));
   const abi::Collective &collective = *row.collective;
   const comm::Group &group = groups[size_t(collective.axis)];
-  comm::Label label = {abi::getName(collective.kind), row.layer.c_str(), int32_t(row.microBatch),
-                       row.direction.c_str()};
+  comm::Label label = {row.layer.c_str(), "", int32_t(row.microBatch), row.direction.c_str()};
   for (size_t i = 0; i < collective.inputs.size(); ++i) {
     void *in = arena.at(collective.inputs[i].offset), *out = arena.at(collective.outputs[i].offset);
     int64_t bytes = collective.inputs[i].bytes;

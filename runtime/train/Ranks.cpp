@@ -31,9 +31,9 @@ bool Ranks::any(bool here) {
   if (!queue)
     return here;
   // A count of ranks is exact.
-  float count = here ? 1 : 0;
-  queue->wait(queue->allReduce({"stop"}, group, comm::Element::F32, &count, &count, 1));
-  return count > 0;
+  votes = here ? 1 : 0;
+  queue->wait(queue->allReduce({"stop"}, group, comm::Element::F32, &votes, &votes, 1));
+  return votes > 0;
 }
 
 void Ranks::meet() {
@@ -45,16 +45,17 @@ void Ranks::requireSame(const std::vector<Named> &texts) {
   if (!queue)
     return;
   size_t size = size_t(group.getSize());
-  std::vector<uint64_t> own, all(size * texts.size());
+  hashes.clear();
   for (const Named &text : texts)
-    own.push_back(base::hash64(text.text, 0));
-  queue->wait(
-      queue->allGather({"start"}, group, own.data(), all.data(), int64_t(all.size() * sizeof(uint64_t))));
+    hashes.push_back(base::hash64(text.text));
+  allHashes.resize(size * texts.size());
+  queue->wait(queue->allGather({"start"}, group, hashes.data(), allHashes.data(),
+                               int64_t(allHashes.size() * sizeof(uint64_t))));
   base::ErrorList errors;
   for (size_t i = 0; i < texts.size(); ++i) {
     std::vector<int> others;
     for (size_t r = 0; r < size; ++r)
-      if (all[r * texts.size() + i] != all[i])
+      if (allHashes[r * texts.size() + i] != allHashes[i])
         others.push_back(int(r));
     if (!others.empty())
       errors.add(base::message<base::ErrorId::RanksDiffer>(comm::listRanks(others), texts[i].name));

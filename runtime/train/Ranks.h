@@ -6,6 +6,7 @@
 #include "runtime/abi/Mesh.h"
 #include "runtime/comm/Queue.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,8 @@ public:
   bool any(bool here);
   /// Returns when all ranks have come here.
   void meet();
-  /// Throws base::Error where a rank has another text under one of these names than the first rank.
+  /// Throws where a rank has another text under one of these names than the first rank: base::Error on the
+  /// first, comm::StuckError on the others.
   struct Named {
     std::string name, text;
   };
@@ -49,6 +51,9 @@ private:
   int rank = 0;
   bool isOwnProcess = true;
   int64_t replica = 0, replicas = 1;
+  // Memory of actions, which has to be there for longer than a call that throws.
+  float votes = 0;
+  std::vector<uint64_t> hashes, allHashes;
 };
 
 } // namespace contraflow::train
