@@ -6,7 +6,7 @@
 include "mlir/Pass/PassBase.td"
 
 def BuildProgramPass : Pass<"schedule-build-program", "::mlir::ModuleOp"> {
-  let summary = "writes the graph and the functions of its blocks as programs for one process";
+  let summary = "writes the graph and the functions of its blocks as programs";
   let description = [{
     `@train`: `step.begin`; for every micro-batch the forwards in the order of the graph, then the backwards in reverse, each
     input gradient before its weight gradient; `step.clip`, optimizers, updates, and `step.ema` where there is one. `@evaluate`: the forwards of one

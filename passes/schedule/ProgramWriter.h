@@ -1,13 +1,13 @@
 //===- ProgramWriter.h - one program, row by row --------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// One process, one micro-batch after the other:
+// One rank, one micro-batch after the other:
 //
-//   begin | F0> of all calls, B0< and W0< in reverse | F1> ..., B1< W1< ... | clip | optimizers | updates |
-//   ema
+//   begin | F0> of all calls, B0< and W0< in reverse | F1> ..., B1< W1< ... | reduce | clip | optimizers |
+//   updates | ema
 //
 // so what a forward saved is dead before the next micro-batch saves, and the memory phase reuses it. Weight
-// gradients follow their input gradients at once: nothing else could use the time on one process.
+// gradients follow their input gradients at once: nothing else could use the time without stages.
 //
 // What a function takes is written in the roles of its arguments; the writer only knows what each role means
 // in terms of the graph. It holds no name of an operation or a block.
